@@ -1,0 +1,32 @@
+# Libraries come from the system, found and never vendored.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+function(iso_pkg name)
+	pkg_check_modules(pkg_${name} REQUIRED IMPORTED_TARGET ${ARGN})
+	add_library(iso::${name} ALIAS PkgConfig::pkg_${name})
+endfunction()
+
+iso_pkg(libevent libevent_core>=2.1)
+iso_pkg(openssl openssl>=3.0)
+iso_pkg(nghttp2 libnghttp2>=1.52)
+iso_pkg(jansson jansson>=2.13)
+iso_pkg(cares libcares>=1.18)
+
+# llhttp: the library where a system has one, else Debian's node-llhttp, which ships the C sources.
+find_library(LLHTTP_LIBRARY llhttp)
+find_path(LLHTTP_INCLUDE llhttp.h PATH_SUFFIXES llhttp)
+find_path(LLHTTP_SOURCES llhttp.c PATHS /usr/share/llhttp)
+if(LLHTTP_LIBRARY AND LLHTTP_INCLUDE)
+	add_library(iso_llhttp INTERFACE)
+	target_link_libraries(iso_llhttp INTERFACE ${LLHTTP_LIBRARY})
+	target_include_directories(iso_llhttp SYSTEM INTERFACE ${LLHTTP_INCLUDE})
+elseif(LLHTTP_SOURCES)
+	find_path(LLHTTP_NODE_INCLUDE llhttp.h PATHS /usr/share/include/llhttp REQUIRED)
+	add_library(iso_llhttp STATIC ${LLHTTP_SOURCES}/api.c ${LLHTTP_SOURCES}/http.c ${LLHTTP_SOURCES}/llhttp.c)
+	target_include_directories(iso_llhttp SYSTEM PUBLIC ${LLHTTP_NODE_INCLUDE})
+	target_compile_options(iso_llhttp PRIVATE -w -fPIE)
+else()
+	message(FATAL_ERROR "llhttp not found: install node-llhttp (Debian) or the llhttp library")
+endif()
+add_library(iso::llhttp ALIAS iso_llhttp)

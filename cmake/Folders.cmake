@@ -1,0 +1,15 @@
+# iso_folder(NAME LINKS lower-folders... EXTERNAL libraries...): src/NAME/*.c as the static library iso_NAME.
+# A folder without a source yet becomes an interface library, so that the map can be drawn before it is filled.
+function(iso_folder name)
+	cmake_parse_arguments(arg "" "" "LINKS;EXTERNAL" ${ARGN})
+	file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
+	list(TRANSFORM arg_LINKS PREPEND iso_)
+	if(sources)
+		add_library(iso_${name} STATIC ${sources})
+		target_link_libraries(iso_${name} PUBLIC iso_options ${arg_LINKS} ${arg_EXTERNAL})
+		target_include_directories(iso_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src/${name})
+	else()
+		add_library(iso_${name} INTERFACE)
+		target_link_libraries(iso_${name} INTERFACE iso_options ${arg_LINKS} ${arg_EXTERNAL})
+	endif()
+endfunction()

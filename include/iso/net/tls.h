@@ -1,0 +1,53 @@
+/*
+ * TLS contexts. Immutable once built and shared by all threads (OpenSSL counts references atomically).
+ */
+#ifndef ISO_NET_TLS_H
+#define ISO_NET_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "iso/base/err.h"
+#include "iso/base/slice.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+struct iso_tls_server;
+struct iso_tls_client;
+
+struct iso_tls_cert {
+	const char *cert_path; /* PEM, leaf first */
+	const char *key_path;
+};
+
+/* One text per failure, for the configuration's error report. */
+struct iso_tls_problem {
+	size_t cert_index; /* which of the certificates */
+	bool key;          /* the key file, not the certificate file */
+	char text[256];
+};
+
+/*
+ * certs: one or more; the first one is the default for an unknown or absent SNI; the others are found by their
+ * subjectAltName DNS names, wildcards included. h2, http11: what ALPN offers. min_version: 12 or 13.
+ * ISO_OK, ISO_ECERT with *ret_problem filled, ISO_ENOMEM. One reference, freed by unref.
+ */
+ISO_MUST_USE int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, bool h2, bool http11,
+				    int min_version, struct iso_tls_problem *ret_problem,
+				    struct iso_tls_server **ret_server);
+void iso_tls_server_unref(struct iso_tls_server *server);
+struct iso_tls_server *iso_tls_server_ref(struct iso_tls_server *server);
+
+/*
+ * ca_path NULL: the system's CAs. Verification is always on. h2, http11: what ALPN offers.
+ */
+ISO_MUST_USE int iso_tls_client_new(const char *ca_path, bool h2, bool http11,
+				    struct iso_tls_problem *ret_problem, struct iso_tls_client **ret_client);
+struct iso_tls_client *iso_tls_client_ref(struct iso_tls_client *client);
+void iso_tls_client_unref(struct iso_tls_client *client);
+
+/* A new connection's SSL; for the transport. NULL: no memory. */
+struct ssl_st *iso_tls_server_ssl(struct iso_tls_server *server);
+struct ssl_st *iso_tls_client_ssl(struct iso_tls_client *client, const char *sni);
+
+#endif

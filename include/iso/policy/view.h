@@ -1,0 +1,61 @@
+/*
+ * What a policy may see of a service's regions: an array of facts, filled by the caller for each pick from the
+ * board and the configuration. Plain integers, so that a recorded decision can be computed again.
+ */
+#ifndef ISO_POLICY_VIEW_H
+#define ISO_POLICY_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum iso_policy { ISO_POLICY_LATENCY, ISO_POLICY_FAILOVER, ISO_POLICY_WEIGHTED, ISO_POLICY_GEO, ISO_POLICY_STICKY };
+
+enum { ISO_VIEW_MAX = 16, ISO_WEIGHT_ONE = 65536 };
+
+enum iso_region_state {
+	ISO_REGION_UNKNOWN,   /* no evidence yet: eligible */
+	ISO_REGION_HEALTHY,
+	ISO_REGION_DEGRADED,  /* in use; suspect, ramping up or warned */
+	ISO_REGION_UNHEALTHY, /* its probes fail */
+	ISO_REGION_EJECTED,   /* live traffic failed */
+	ISO_REGION_DRAINED,   /* by an operator */
+};
+
+/* One region. */
+struct iso_candidate {
+	uint32_t weight;     /* published by the monitor for `latency`: ISO_WEIGHT_ONE is the best region at full ramp */
+	uint32_t cfg_weight; /* for `weighted` */
+	uint32_t ramp;       /* 0 … ISO_WEIGHT_ONE, for `weighted`; `latency`'s weight has it inside */
+	uint32_t priority;   /* for `failover`: lower first */
+};
+
+struct iso_view {
+	uint32_t n;
+	struct iso_candidate c[ISO_VIEW_MAX];
+	/* Bit i speaks of region i. */
+	uint16_t allowed;  /* by the route, not drained */
+	uint16_t up;       /* healthy, degraded or unknown */
+	uint16_t suspect;  /* silent for too long right now */
+	uint16_t tried;    /* this exchange has been there */
+	uint16_t full;     /* max_in_flight reached */
+};
+
+/* How far a pick had to go down: the first set that is not empty is used. */
+enum iso_pick_level {
+	ISO_PICK_GOOD,      /* allowed, up, not suspect, not tried, not full */
+	ISO_PICK_FULL,      /* all of those are full: used all the same, spill has nowhere to go */
+	ISO_PICK_SUSPECT,   /* up, not tried */
+	ISO_PICK_FAIL_OPEN, /* nothing is up: allowed, not tried */
+	ISO_PICK_AGAIN,     /* only regions that were tried already are left */
+	ISO_PICK_NONE,      /* no region is allowed */
+};
+
+struct iso_pick {
+	uint32_t index;
+	enum iso_pick_level level;
+	uint16_t among;  /* the set that was drawn from */
+	uint32_t draw;   /* the random number given */
+	uint64_t total;  /* sum of the weights that were walked */
+};
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * The board: what all workers may know of all regions, published whole. The control thread is its sole writer;
+ * a worker loads the pointer once a turn. A board is freed when every worker has passed its version.
+ */
+#ifndef ISO_UPSTREAM_BOARD_H
+#define ISO_UPSTREAM_BOARD_H
+
+#include <stdatomic.h>
+
+#include "iso/net/transport.h"
+#include "iso/policy/view.h"
+#include "iso/upstream/region.h"
+
+enum { ISO_WORKERS_MAX = 64 };
+
+struct iso_board_endpoint {
+	struct iso_sockaddr addr;
+	uint32_t estimate_us; /* 0: none yet */
+	bool usable;          /* in the current DNS answer and not ejected: takes new requests */
+};
+
+struct iso_board_region {
+	enum iso_region_state state;
+	bool up;               /* takes traffic (unknown, healthy, degraded) */
+	bool drained;
+	bool suspect;          /* silent in every worker that waits for it */
+	uint32_t weight;       /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
+	uint32_t ramp;         /* 0 … ISO_WEIGHT_ONE */
+	uint32_t estimate_us;  /* predicted time to the response head; 0: none yet */
+	uint32_t usual_us;     /* typical time of a normal answer, for suspicion; 0: none yet */
+	uint64_t normal_us;    /* loop time of the start of the last normal answer, probes included: lifts suspicion */
+	uint32_t endpoint_count;
+	uint32_t endpoints_epoch; /* changes whenever an index of `endpoints` changes its meaning */
+	struct iso_board_endpoint endpoints[ISO_ENDPOINTS_MAX];
+};
+
+struct iso_board {
+	uint64_t version;
+	struct iso_board *next; /* retired ones, control's list */
+	bool uplink_down;       /* every region fails to connect: our own network */
+	struct iso_board_region regions[ISO_REGION_SLOTS];
+};
+
+struct iso_board_reader {
+	_Alignas(64) _Atomic uint64_t seen; /* version held during a turn; UINT64_MAX between turns */
+};
+
+struct iso_board_stand {
+	struct { /* shared */
+		_Atomic(struct iso_board *) current;
+		_Atomic uint64_t version;
+		struct iso_board_reader readers[ISO_WORKERS_MAX];
+	} shared;
+	struct { /* own: the control thread */
+		struct iso_board *retired;
+	} own;
+};
+
+/* ISO_OK or ISO_ENOMEM; starts with an empty board of version 1. */
+ISO_MUST_USE int iso_board_stand_init(struct iso_board_stand *stand);
+void iso_board_stand_done(struct iso_board_stand *stand); /* all readers have ended */
+/* Control: takes `board` (heap), gives it the next version, publishes it and frees what nobody reads any more. */
+void iso_board_publish(struct iso_board_stand *stand, struct iso_board *board);
+/* Worker, at the begin of a turn: the board of this turn; valid until leave. */
+const struct iso_board *iso_board_enter(struct iso_board_stand *stand, uint32_t reader);
+/* Worker, at the end of a turn. */
+void iso_board_leave(struct iso_board_stand *stand, uint32_t reader);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * Listening sockets. Thread: binding anywhere, accepting on the loop.
+ */
+#include "iso/net/listener.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+enum {
+	BACKLOG = 4096,      /* the kernel caps it at net.core.somaxconn */
+	ACCEPTS_MAX = 64,    /* in one turn, so that a burst does not starve running exchanges */
+	PAUSE_US = 50 * 1000 /* rest when descriptors or memory are out: the queue keeps the clients */
+};
+
+int iso_listener_bind(const struct iso_sockaddr *addr, int *ret_fd)
+{
+	int fd = socket(addr->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, err;
+
+	if (fd < 0)
+		return iso_err_from_errno(errno);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (addr->u.sa.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
+	    bind(fd, &addr->u.sa, addr->len) != 0 || listen(fd, BACKLOG) != 0) {
+		err = iso_err_from_errno(errno);
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return ISO_OK;
+}
+
+static void accept_some(struct iso_listener *listener, int max)
+{
+	for (int i = 0; i < max; i++) {
+		struct iso_sockaddr peer;
+		int fd, on = 1;
+
+		peer.len = sizeof(peer.u);
+		fd = accept4(listener->fd, &peer.u.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+			listener->accepted(listener, fd, &peer);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			event_del(listener->event);
+			iso_timer_set(&listener->loop->wheel, &listener->pause, listener->loop->now_us + PAUSE_US);
+			return;
+		}
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return;
+		/* ECONNABORTED and the like: that client has gone, the next one has not. */
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct iso_listener *listener = arg;
+
+	(void)fd;
+	(void)what;
+	iso_loop_enter(listener->loop);
+	accept_some(listener, ACCEPTS_MAX);
+}
+
+static void on_pause(struct iso_timer *timer)
+{
+	event_add(ISO_CONTAINER(timer, struct iso_listener, pause)->event, NULL);
+}
+
+int iso_listener_start(struct iso_listener *listener, struct iso_loop *loop, int fd,
+		       void (*accepted)(struct iso_listener *, int, const struct iso_sockaddr *))
+{
+	listener->loop = loop;
+	listener->fd = fd;
+	listener->accepted = accepted;
+	iso_timer_init(&listener->pause, on_pause);
+	listener->event = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_readable, listener);
+	if (listener->event == NULL || event_add(listener->event, NULL) != 0) {
+		if (listener->event != NULL)
+			event_free(listener->event);
+		listener->event = NULL;
+		close(fd);
+		return ISO_ENOMEM;
+	}
+	return ISO_OK;
+}
+
+void iso_listener_stop(struct iso_listener *listener)
+{
+	if (listener == NULL || listener->event == NULL)
+		return;
+	accept_some(listener, BACKLOG);
+	iso_timer_clear(&listener->loop->wheel, &listener->pause);
+	event_free(listener->event);
+	listener->event = NULL;
+	close(listener->fd);
+}

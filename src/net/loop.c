@@ -1,0 +1,187 @@
+/*
+ * The turn around libevent's wait. Owns the loop's pools, wheel, queues and scratch memory.
+ * Thread: the one that runs the loop. Invariants: now_us stands still during a turn; callbacks never fire inside
+ * a start because they go through the run queue; a transport is flushed at most once a turn unless it asks again.
+ */
+#include "iso/net/loop.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "iso/base/clock.h"
+#include "transport_priv.h"
+
+enum {
+	FREE_CHUNKS = 512,  /* 8 MiB of bodies in reserve */
+	FREE_BLOCKS = 4096, /* 16 MiB of arena blocks */
+	LAG_DECAY = 16,     /* turns in which a noticed lag halves, roughly */
+};
+
+void iso_loop_enter(struct iso_loop *loop)
+{
+	uint64_t late;
+
+	if (loop->in_turn)
+		return;
+	loop->in_turn = true;
+	loop->now_us = iso_clock_mono_us();
+	loop->turns++;
+	/* How late the wheel's own timer is says how loaded the machine or this loop is. */
+	late = loop->wake_us != 0 && loop->now_us > loop->wake_us ? loop->now_us - loop->wake_us : 0;
+	loop->lag_us -= loop->lag_us / LAG_DECAY;
+	if (late > loop->lag_us)
+		loop->lag_us = late;
+	if (loop->hooks.begin != NULL)
+		loop->hooks.begin(loop->hooks.arg);
+}
+
+static void on_mailbox(evutil_socket_t fd, short what, void *arg)
+{
+	struct iso_loop *loop = arg;
+
+	(void)fd;
+	(void)what;
+	iso_loop_enter(loop);
+	iso_mailbox_drain(&loop->mailbox);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	iso_loop_enter(arg);
+}
+
+int iso_loop_init(struct iso_loop *loop, size_t chunks_max)
+{
+	struct event_config *config;
+	int err;
+
+	memset(loop, 0, sizeof(*loop));
+	loop->mailbox.fd = -1;
+	iso_list_init(&loop->run_queue);
+	iso_list_init(&loop->next_queue);
+	iso_list_init(&loop->dirty);
+	iso_chunk_pool_init(&loop->chunks, chunks_max, FREE_CHUNKS);
+	iso_arena_pool_init(&loop->arenas, FREE_BLOCKS);
+	iso_rng_seed_os(&loop->rng);
+	loop->now_us = iso_clock_mono_us();
+	iso_wheel_init(&loop->wheel, loop->now_us);
+
+	config = event_config_new();
+	if (config == NULL)
+		return ISO_ENOMEM;
+	/* One thread per loop: no locks; other threads come by the mailbox. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	loop->base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (loop->base == NULL)
+		return ISO_ENOMEM;
+	err = iso_mailbox_init(&loop->mailbox);
+	if (err != ISO_OK)
+		goto out;
+	err = ISO_ENOMEM;
+	loop->mailbox_event = event_new(loop->base, loop->mailbox.fd, EV_READ | EV_PERSIST, on_mailbox, loop);
+	loop->wake_event = evtimer_new(loop->base, on_wake, loop);
+	loop->scratch = malloc(ISO_SCRATCH_BYTES);
+	loop->stage = malloc(ISO_CHUNK_BYTES);
+	if (loop->mailbox_event == NULL || loop->wake_event == NULL || loop->scratch == NULL ||
+	    loop->stage == NULL || event_add(loop->mailbox_event, NULL) != 0)
+		goto out;
+	return ISO_OK;
+out:
+	iso_loop_done(loop);
+	return err;
+}
+
+void iso_loop_done(struct iso_loop *loop)
+{
+	if (loop == NULL || loop->base == NULL)
+		return;
+	if (loop->mailbox_event != NULL)
+		event_free(loop->mailbox_event);
+	if (loop->wake_event != NULL)
+		event_free(loop->wake_event);
+	if (loop->mailbox.fd >= 0)
+		iso_mailbox_done(&loop->mailbox);
+	iso_chunk_unref(loop->input_chunk);
+	iso_chunk_pool_done(&loop->chunks);
+	iso_arena_pool_done(&loop->arenas);
+	free(loop->scratch);
+	free(loop->stage);
+	event_base_free(loop->base);
+	loop->base = NULL;
+}
+
+/* Points libevent's one timer at the wheel's next slot; costs nothing while that stays the same. */
+static void arm_wake(struct iso_loop *loop)
+{
+	uint64_t in_us = iso_wheel_next_us(&loop->wheel, loop->now_us);
+	uint64_t at_us;
+	struct timeval tv;
+
+	if (in_us == UINT64_MAX) {
+		if (loop->wake_us != 0)
+			evtimer_del(loop->wake_event);
+		loop->wake_us = 0;
+		return;
+	}
+	at_us = loop->now_us + in_us;
+	if (at_us == loop->wake_us && evtimer_pending(loop->wake_event, NULL))
+		return;
+	tv.tv_sec = (time_t)(in_us / 1000000);
+	tv.tv_usec = (suseconds_t)(in_us % 1000000);
+	evtimer_add(loop->wake_event, &tv);
+	loop->wake_us = at_us;
+}
+
+static void run_queue(struct iso_loop *loop)
+{
+	struct iso_list *node;
+
+	while ((node = iso_list_pop_front(&loop->run_queue)) != NULL) {
+		struct iso_task *task = ISO_CONTAINER(node, struct iso_task, link);
+
+		task->run(task);
+	}
+}
+
+static void flush_dirty(struct iso_loop *loop)
+{
+	struct iso_list *node;
+
+	while ((node = iso_list_pop_front(&loop->dirty)) != NULL)
+		iso_transport_flush(ISO_CONTAINER(node, struct iso_transport, dirty_link));
+}
+
+static void turn(struct iso_loop *loop)
+{
+	bool busy = !iso_list_empty(&loop->next_queue);
+
+	arm_wake(loop);
+	event_base_loop(loop->base, EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : 0));
+	iso_loop_enter(loop);
+	iso_list_splice(&loop->run_queue, &loop->next_queue);
+	iso_wheel_run(&loop->wheel, loop->now_us);
+	do {
+		run_queue(loop);
+		flush_dirty(loop);
+	} while (!iso_list_empty(&loop->run_queue));
+	if (loop->hooks.end != NULL)
+		loop->hooks.end(loop->hooks.arg);
+	loop->in_turn = false;
+}
+
+void iso_loop_run(struct iso_loop *loop)
+{
+	loop->stopping = false;
+	while (!loop->stopping)
+		turn(loop);
+}
+
+void iso_loop_stop(struct iso_loop *loop)
+{
+	loop->stopping = true;
+}

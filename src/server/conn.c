@@ -1,0 +1,326 @@
+/*
+ * Downstream connections: accept, choose the codec by ALPN or by the first bytes, idle and lingering times.
+ * Thread: the server's loop.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conn_priv.h"
+
+enum {
+	LINGER_US = 1000 * 1000, /* how long a client may take to read our last bytes before the socket closes */
+	PREFACE_LEN = 24,
+};
+
+/* RFC 9113 section 3.4 */
+static const char preface[PREFACE_LEN + 1] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+struct server_listener {
+	struct iso_listener l;
+	struct iso_server *server;
+	struct iso_list link;
+	struct iso_sockaddr addr;
+	struct iso_tls_server *tls;
+	bool h2, http11;
+};
+
+#define COUNT(server, member, delta)                                                                         \
+	atomic_store_explicit(&(server)->counters.member,                                                    \
+			      atomic_load_explicit(&(server)->counters.member, memory_order_relaxed) + (delta),  \
+			      memory_order_relaxed)
+
+static struct iso_sconn *conn_of(struct iso_transport *t)
+{
+	return ISO_CONTAINER(t, struct iso_sconn, t);
+}
+
+static void set_timer(struct iso_sconn *c, uint64_t in_us)
+{
+	iso_timer_set(&c->server->loop->wheel, &c->timer, c->server->loop->now_us + in_us);
+}
+
+static void open_codec(struct iso_sconn *c, const struct iso_codec_ops *ops)
+{
+	c->phase = ISO_SCONN_OPEN;
+	c->ops = ops;
+	c->idle_since_us = c->server->loop->now_us;
+	set_timer(c, c->server->limits.header_timeout_us);
+	if (ops->init(c) != ISO_OK)
+		iso_sconn_close(c);
+	else if (c->draining)
+		ops->drain(c);
+}
+
+static void on_ready(struct iso_transport *t)
+{
+	struct iso_sconn *c = conn_of(t);
+
+	if (c->tls && t->alpn == ISO_ALPN_H2) {
+		open_codec(c, &iso_h2_server_ops);
+	} else if (c->tls || !c->h2) {
+		open_codec(c, &iso_h1_server_ops);
+	} else if (!c->http11) {
+		open_codec(c, &iso_h2_server_ops);
+	} else {
+		c->phase = ISO_SCONN_SNIFF;
+		set_timer(c, c->server->limits.header_timeout_us);
+	}
+}
+
+/* In clear, h2 begins with a preface that no HTTP/1.1 request can begin with. */
+static size_t sniff(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
+{
+	size_t look = n < 4 ? n : 4; /* "PRI " is a method that nobody may use otherwise (RFC 9113 section 11.5) */
+
+	if (memcmp(bytes, preface, look) == 0 && n < 4) {
+		/* Too short to tell: not taken now, comes again with more. */
+		iso_transport_resume(&c->t);
+		return 0;
+	}
+	open_codec(c, memcmp(bytes, preface, look) == 0 ? &iso_h2_server_ops : &iso_h1_server_ops);
+	return c->closed ? n : c->ops->input(c, chunk, bytes, n);
+}
+
+static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
+{
+	struct iso_sconn *c = conn_of(t);
+
+	if (c->phase == ISO_SCONN_SNIFF)
+		return sniff(c, chunk, bytes, n);
+	return c->ops->input(c, chunk, bytes, n);
+}
+
+static void on_fill(struct iso_transport *t)
+{
+	struct iso_sconn *c = conn_of(t);
+
+	if (c->ops != NULL && c->phase == ISO_SCONN_OPEN)
+		c->ops->fill(c);
+}
+
+static void on_closed(struct iso_transport *t, int err)
+{
+	struct iso_sconn *c = conn_of(t);
+
+	if (c->phase == ISO_SCONN_HANDSHAKE && err != ISO_EEOF)
+		COUNT(c->server, handshakes_failed, 1);
+	if (err == ISO_EEOF && c->phase == ISO_SCONN_OPEN)
+		c->ops->eof(c);
+	else
+		iso_sconn_close(c);
+}
+
+static const struct iso_transport_ops transport_ops = {
+	.ready = on_ready,
+	.input = on_input,
+	.fill = on_fill,
+	.closed = on_closed,
+};
+
+static void on_timer(struct iso_timer *timer)
+{
+	struct iso_sconn *c = ISO_CONTAINER(timer, struct iso_sconn, timer);
+	const struct iso_cfg_limits *limits = &c->server->limits;
+	uint64_t now_us = c->server->loop->now_us;
+
+	if (c->phase != ISO_SCONN_OPEN) {
+		iso_sconn_close(c);
+		return;
+	}
+	if (c->idle_since_us != 0 && now_us >= c->idle_since_us + limits->keepalive_timeout_us) {
+		iso_sconn_finish(c);
+		return;
+	}
+	set_timer(c, c->idle_since_us != 0 ? c->idle_since_us + limits->keepalive_timeout_us - now_us :
+					     limits->keepalive_timeout_us);
+}
+
+static void run_free(struct iso_task *task)
+{
+	free(ISO_CONTAINER(task, struct iso_sconn, free_task));
+}
+
+void iso_sconn_close(struct iso_sconn *c)
+{
+	struct iso_server *server = c->server;
+
+	if (c->closed)
+		return;
+	c->closed = true;
+	iso_timer_clear(&server->loop->wheel, &c->timer);
+	iso_transport_done(&c->t);
+	if (c->ops != NULL)
+		c->ops->done(c);
+	iso_list_remove(&c->link);
+	COUNT(server, connections, (uint32_t)-1);
+	iso_loop_post(server->loop, &c->free_task);
+	if (server->draining && iso_list_empty(&server->conns) && server->drained != NULL)
+		server->drained(server);
+}
+
+void iso_sconn_finish(struct iso_sconn *c)
+{
+	if (c->closed || c->phase == ISO_SCONN_LINGER)
+		return;
+	c->phase = ISO_SCONN_LINGER;
+	set_timer(c, LINGER_US);
+	iso_transport_finish(&c->t);
+}
+
+void iso_sconn_stream_began(struct iso_sconn *c)
+{
+	c->streams++;
+	c->idle_since_us = 0;
+	COUNT(c->server, requests, 1);
+	COUNT(c->server, streams, 1);
+}
+
+void iso_sconn_stream_ended(struct iso_sconn *c)
+{
+	c->streams--;
+	COUNT(c->server, streams, (uint32_t)-1);
+	if (c->streams == 0 && !c->closed) {
+		c->idle_since_us = c->server->loop->now_us;
+		set_timer(c, c->server->limits.keepalive_timeout_us);
+	}
+}
+
+void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_request)
+{
+	*ret_request = (struct iso_request){
+		.loop = c->server->loop,
+		.client = &c->peer.u.sa,
+		.local = &c->local.u.sa,
+		.received_us = c->server->loop->now_us,
+		.tls = c->tls,
+	};
+}
+
+static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockaddr *peer)
+{
+	struct server_listener *listener = ISO_CONTAINER(l, struct server_listener, l);
+	struct iso_server *server = listener->server;
+	struct iso_sconn *c;
+
+	iso_loop_enter(server->loop);
+	if (atomic_load_explicit(&server->counters.connections, memory_order_relaxed) >= server->limits.connections ||
+	    (c = calloc(1, sizeof(*c))) == NULL) {
+		COUNT(server, refused, 1);
+		close(fd);
+		return;
+	}
+	c->server = server;
+	c->peer = *peer;
+	c->local.len = sizeof(c->local.u);
+	if (getsockname(fd, &c->local.u.sa, &c->local.len) != 0)
+		c->local = listener->addr;
+	c->tls = listener->tls != NULL;
+	c->h2 = listener->h2;
+	c->http11 = listener->http11;
+	c->draining = server->draining;
+	iso_timer_init(&c->timer, on_timer);
+	iso_task_init(&c->free_task, run_free);
+	iso_list_init(&c->link);
+	if (iso_transport_accept(&c->t, server->loop, &transport_ops, fd, listener->tls) != ISO_OK) {
+		COUNT(server, refused, 1);
+		free(c);
+		return;
+	}
+	iso_list_push_back(&server->conns, &c->link);
+	COUNT(server, accepted, 1);
+	COUNT(server, connections, 1);
+	set_timer(c, server->limits.handshake_timeout_us);
+}
+
+void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct iso_handler *handler,
+		     const struct iso_cfg_limits *limits)
+{
+	memset(server, 0, sizeof(*server));
+	server->loop = loop;
+	server->handler = handler;
+	server->limits = *limits;
+	iso_list_init(&server->conns);
+	iso_list_init(&server->listeners);
+}
+
+static void stop_listening(struct iso_server *server)
+{
+	struct iso_list *node;
+
+	while ((node = iso_list_pop_front(&server->listeners)) != NULL) {
+		struct server_listener *listener = ISO_CONTAINER(node, struct server_listener, link);
+
+		iso_listener_stop(&listener->l);
+		iso_tls_server_unref(listener->tls);
+		free(listener);
+	}
+}
+
+void iso_server_done(struct iso_server *server)
+{
+	if (server == NULL || server->loop == NULL)
+		return;
+	stop_listening(server);
+	server->draining = false;
+	while (!iso_list_empty(&server->conns))
+		iso_sconn_close(ISO_CONTAINER(server->conns.next, struct iso_sconn, link));
+	server->loop = NULL;
+}
+
+int iso_server_listen(struct iso_server *server, int fd, const struct iso_cfg_listener *cfg)
+{
+	struct server_listener *listener = calloc(1, sizeof(*listener));
+	int err;
+
+	if (listener == NULL) {
+		close(fd);
+		return ISO_ENOMEM;
+	}
+	listener->server = server;
+	listener->addr = cfg->addr;
+	listener->tls = cfg->tls != NULL ? iso_tls_server_ref(cfg->tls) : NULL;
+	listener->h2 = cfg->h2;
+	listener->http11 = cfg->http11;
+	iso_list_init(&listener->link);
+	err = iso_listener_start(&listener->l, server->loop, fd, on_accepted);
+	if (err != ISO_OK) {
+		iso_tls_server_unref(listener->tls);
+		free(listener);
+		return err;
+	}
+	iso_list_push_back(&server->listeners, &listener->link);
+	return ISO_OK;
+}
+
+void iso_server_update(struct iso_server *server, const struct iso_cfg_listener *cfg)
+{
+	for (struct iso_list *l = server->listeners.next; l != &server->listeners; l = l->next) {
+		struct server_listener *listener = ISO_CONTAINER(l, struct server_listener, link);
+
+		if (!iso_sockaddr_eq(&listener->addr, &cfg->addr))
+			continue;
+		iso_tls_server_unref(listener->tls);
+		listener->tls = cfg->tls != NULL ? iso_tls_server_ref(cfg->tls) : NULL;
+		listener->h2 = cfg->h2;
+		listener->http11 = cfg->http11;
+	}
+}
+
+void iso_server_drain(struct iso_server *server)
+{
+	struct iso_list *next;
+
+	server->draining = true;
+	stop_listening(server);
+	for (struct iso_list *l = server->conns.next; l != &server->conns; l = next) {
+		struct iso_sconn *c = ISO_CONTAINER(l, struct iso_sconn, link);
+
+		next = l->next;
+		c->draining = true;
+		if (c->phase == ISO_SCONN_OPEN)
+			c->ops->drain(c);
+	}
+	if (iso_list_empty(&server->conns) && server->drained != NULL)
+		server->drained(server);
+}

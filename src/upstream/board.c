@@ -1,0 +1,88 @@
+/*
+ * Publication by pointer; reclamation by epochs: a reader shows the version it may hold, or that it holds none.
+ * All accesses to the shared members are sequentially consistent: a reader that shows an epoch before it loads the
+ * pointer is either seen by the writer's scan or loads the new pointer.
+ */
+#include "iso/upstream/board.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const uint64_t resting = UINT64_MAX;
+
+int iso_board_stand_init(struct iso_board_stand *stand)
+{
+	struct iso_board *board = calloc(1, sizeof(*board));
+
+	if (board == NULL)
+		return ISO_ENOMEM;
+	board->version = 1;
+	stand->own.retired = NULL;
+	atomic_init(&stand->shared.current, board);
+	atomic_init(&stand->shared.version, 1);
+	for (uint32_t i = 0; i < ISO_WORKERS_MAX; i++)
+		atomic_init(&stand->shared.readers[i].seen, resting);
+	return ISO_OK;
+}
+
+void iso_board_stand_done(struct iso_board_stand *stand)
+{
+	struct iso_board *board = stand->own.retired;
+
+	while (board != NULL) {
+		struct iso_board *next = board->next;
+
+		free(board);
+		board = next;
+	}
+	stand->own.retired = NULL;
+	free(atomic_exchange(&stand->shared.current, NULL));
+}
+
+static void reclaim(struct iso_board_stand *stand)
+{
+	uint64_t oldest = resting;
+	struct iso_board **link = &stand->own.retired;
+
+	for (uint32_t i = 0; i < ISO_WORKERS_MAX; i++) {
+		uint64_t seen = atomic_load(&stand->shared.readers[i].seen);
+
+		if (seen < oldest)
+			oldest = seen;
+	}
+	while (*link != NULL) {
+		struct iso_board *board = *link;
+
+		if (board->version < oldest) {
+			*link = board->next;
+			free(board);
+		} else {
+			link = &board->next;
+		}
+	}
+}
+
+void iso_board_publish(struct iso_board_stand *stand, struct iso_board *board)
+{
+	struct iso_board *old;
+
+	board->version = atomic_load(&stand->shared.version) + 1;
+	old = atomic_exchange(&stand->shared.current, board);
+	atomic_store(&stand->shared.version, board->version);
+	old->next = stand->own.retired;
+	stand->own.retired = old;
+	reclaim(stand);
+}
+
+const struct iso_board *iso_board_enter(struct iso_board_stand *stand, uint32_t reader)
+{
+	assert(reader < ISO_WORKERS_MAX);
+	/* The version may be older than the board loaded next; that only keeps boards longer. */
+	atomic_store(&stand->shared.readers[reader].seen, atomic_load(&stand->shared.version));
+	return atomic_load(&stand->shared.current);
+}
+
+void iso_board_leave(struct iso_board_stand *stand, uint32_t reader)
+{
+	atomic_store(&stand->shared.readers[reader].seen, resting);
+}

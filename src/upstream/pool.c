@@ -1,0 +1,331 @@
+/*
+ * A region's pool on one loop. Attempts wait here and never in a connection that is still shaking hands, so that
+ * what was not sent has provably not been executed. Thread: its loop.
+ */
+#include "pool_priv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "uconn_priv.h"
+
+enum {
+	H1_CONNECTIONS_MAX = 1024, /* per worker and region */
+	H2_CONNECTIONS_MAX = 16,
+	H2_QUEUE_PER_CONN = 100,   /* attempts that may wait for one handshake before another one is started */
+	ENDPOINT_REST_US = 1000 * 1000,
+	REWARM_US = 1000 * 1000,
+};
+
+static void on_patience(struct iso_timer *timer);
+static void on_rewarm(struct iso_timer *timer);
+
+int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool)
+{
+	struct iso_pool *pool = calloc(1, sizeof(*pool));
+
+	if (pool == NULL)
+		return ISO_ENOMEM;
+	pool->upstream = upstream;
+	pool->slot = slot;
+	pool->cell = &upstream->evidence->cells[slot];
+	iso_list_init(&pool->conns);
+	iso_list_init(&pool->queue);
+	iso_list_init(&pool->waiting);
+	iso_timer_init(&pool->patience, on_patience);
+	iso_timer_init(&pool->rewarm, on_rewarm);
+	*ret_pool = pool;
+	return ISO_OK;
+}
+
+void iso_pool_free(struct iso_pool *pool)
+{
+	if (pool == NULL)
+		return;
+	pool->retired = true;
+	while (!iso_list_empty(&pool->queue)) {
+		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+
+		iso_attempt_end(a, ISO_OUTCOME_CANCELLED, ISO_EXECUTED_NO);
+	}
+	while (!iso_list_empty(&pool->conns))
+		iso_uconn_close(ISO_CONTAINER(pool->conns.next, struct iso_uconn, link), ISO_OUTCOME_CANCELLED);
+	iso_timer_clear(&pool->upstream->loop->wheel, &pool->patience);
+	iso_timer_clear(&pool->upstream->loop->wheel, &pool->rewarm);
+	iso_pool_publish(pool);
+	free(pool);
+}
+
+void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service, const struct iso_cfg_region *region)
+{
+	pool->service = service;
+	pool->region = region;
+	pool->retired = false;
+	if (region->protocol != ISO_PROTOCOL_AUTO)
+		pool->learned = region->protocol;
+	else if (!region->tls)
+		pool->learned = ISO_PROTOCOL_HTTP11;
+}
+
+void iso_pool_retire(struct iso_pool *pool)
+{
+	struct iso_list *next;
+
+	pool->retired = true;
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
+		next = l->next;
+		iso_uconn_drain(ISO_CONTAINER(l, struct iso_uconn, link));
+	}
+}
+
+static const struct iso_board_region *board_region(const struct iso_pool *pool)
+{
+	return &pool->upstream->board->regions[pool->slot];
+}
+
+/* Indexes that have changed their meaning make what we remember by index void. */
+static void check_epoch(struct iso_pool *pool)
+{
+	uint32_t epoch = board_region(pool)->endpoints_epoch;
+
+	if (epoch == pool->endpoints_epoch)
+		return;
+	pool->endpoints_epoch = epoch;
+	memset(pool->failed_us, 0, sizeof(pool->failed_us));
+}
+
+/* The endpoint for a new connection: usable, not failed just now, lowest estimate; -1: there is none. */
+static int choose_endpoint(struct iso_pool *pool, uint16_t avoid)
+{
+	const struct iso_board_region *region = board_region(pool);
+	uint64_t now_us = pool->upstream->loop->now_us;
+	int best = -1, best_rank = 0;
+	uint32_t best_us = 0;
+
+	check_epoch(pool);
+	for (uint32_t i = 0; i < region->endpoint_count; i++) {
+		bool rested = pool->failed_us[i] == 0 || pool->failed_us[i] + ENDPOINT_REST_US < now_us;
+		int rank = (region->endpoints[i].usable ? 4 : 0) + ((avoid >> i & 1) == 0 ? 2 : 0) + (rested ? 1 : 0);
+		uint32_t us = region->endpoints[i].estimate_us;
+
+		if (best < 0 || rank > best_rank || (rank == best_rank && us < best_us)) {
+			best = (int)i;
+			best_rank = rank;
+			best_us = us;
+		}
+	}
+	return best;
+}
+
+static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_attempt *a)
+{
+	const struct iso_board_region *region = board_region(pool);
+	uint64_t now_us = pool->upstream->loop->now_us;
+	struct iso_uconn *second = NULL;
+
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
+		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
+
+		if (!iso_uconn_usable(c, a->spec.idempotent, now_us))
+			continue;
+		if (a->spec.endpoint >= 0 && c->endpoint != a->spec.endpoint)
+			continue;
+		if ((a->spec.avoid_endpoints >> c->endpoint & 1) == 0 && region->endpoints[c->endpoint].usable)
+			return c;
+		second = c;
+	}
+	return second;
+}
+
+/* How many more connections the queue calls for. */
+static bool wants_conn(const struct iso_pool *pool)
+{
+	if (pool->queued == 0 || pool->retired)
+		return false;
+	if (pool->learned == ISO_PROTOCOL_HTTP11)
+		return pool->connecting < pool->queued && pool->conn_count < H1_CONNECTIONS_MAX;
+	return pool->queued > pool->connecting * H2_QUEUE_PER_CONN && pool->conn_count < H2_CONNECTIONS_MAX;
+}
+
+static enum iso_outcome connect_outcome(int err)
+{
+	return err == ISO_ETLS || err == ISO_ECERT ? ISO_OUTCOME_TLS :
+	       err == ISO_ENOMEM || err == ISO_ELIMIT ? ISO_OUTCOME_OVERLOAD : ISO_OUTCOME_CONNECT;
+}
+
+/*
+ * Ends what waits in vain: over HTTP/1.1 one attempt for the lost connection, else all of them when nothing is
+ * left that could serve them. Deferred: this may run inside an attempt's start.
+ */
+static void fail_queue(struct iso_pool *pool, int err)
+{
+	bool one = pool->learned == ISO_PROTOCOL_HTTP11;
+
+	if (!one && (pool->connecting > 0 || pool->conn_count > pool->connecting))
+		return;
+	while (!iso_list_empty(&pool->queue)) {
+		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+
+		iso_pool_dequeue(pool, a);
+		iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
+		if (one)
+			break;
+	}
+}
+
+static int open_conn(struct iso_pool *pool, uint16_t avoid, int wanted)
+{
+	int endpoint = wanted >= 0 ? wanted : choose_endpoint(pool, avoid);
+	int err;
+
+	if (endpoint < 0)
+		return ISO_EDNS;
+	err = iso_uconn_new(pool, (uint8_t)endpoint);
+	if (err != ISO_OK)
+		pool->failed_us[endpoint] = pool->upstream->loop->now_us;
+	return err;
+}
+
+static void open_missing(struct iso_pool *pool)
+{
+	while (wants_conn(pool)) {
+		struct iso_attempt *first = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+		int err = open_conn(pool, first->spec.avoid_endpoints, first->spec.endpoint);
+
+		if (err != ISO_OK) {
+			fail_queue(pool, err);
+			return;
+		}
+	}
+}
+
+static void arm_patience(struct iso_pool *pool)
+{
+	struct iso_wheel *wheel = &pool->upstream->loop->wheel;
+	const struct iso_attempt *a;
+
+	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = l->next) {
+		a = ISO_CONTAINER(l, struct iso_attempt, link);
+		if (a->suspected)
+			continue;
+		iso_timer_set(wheel, &pool->patience,
+			      a->started_us + iso_upstream_patience_us(pool->upstream, pool->slot));
+		return;
+	}
+}
+
+/* Who waits for a connection for too long may be rescued too; that says nothing about the region yet. */
+static void on_patience(struct iso_timer *timer)
+{
+	struct iso_pool *pool = ISO_CONTAINER(timer, struct iso_pool, patience);
+	uint64_t now_us = pool->upstream->loop->now_us;
+	uint64_t patience_us = iso_upstream_patience_us(pool->upstream, pool->slot);
+
+	for (uint32_t left = pool->queued; left > 0 && !iso_list_empty(&pool->queue); left--) {
+		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+
+		if (a->suspected || a->started_us + patience_us > now_us)
+			break;
+		/* Turns to the back of the queue: the callback may take any attempt out of it. */
+		iso_list_remove(&a->link);
+		iso_list_push_back(&pool->queue, &a->link);
+		a->suspected = true;
+		if (a->spec.ops->suspect != NULL)
+			a->spec.ops->suspect(a);
+	}
+	arm_patience(pool);
+}
+
+void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a)
+{
+	struct iso_uconn *c = iso_list_empty(&pool->queue) ? usable_conn(pool, a) : NULL;
+
+	pool->in_flight++;
+	if (c != NULL) {
+		iso_uconn_assign(c, a);
+		return;
+	}
+	iso_list_push_back(&pool->queue, &a->link);
+	pool->queued++;
+	iso_pool_publish(pool);
+	open_missing(pool);
+	if (!iso_timer_is_set(&pool->patience))
+		arm_patience(pool);
+}
+
+void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a)
+{
+	assert(pool->queued > 0);
+	iso_list_remove(&a->link);
+	pool->queued--;
+}
+
+void iso_pool_dispatch(struct iso_pool *pool)
+{
+	while (!iso_list_empty(&pool->queue)) {
+		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+		struct iso_uconn *c = usable_conn(pool, a);
+
+		if (c == NULL)
+			break;
+		iso_pool_dequeue(pool, a);
+		iso_uconn_assign(c, a);
+	}
+	open_missing(pool);
+}
+
+void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, int err)
+{
+	pool->failed_us[endpoint] = pool->upstream->loop->now_us;
+	fail_queue(pool, err);
+	if (!pool->retired)
+		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm, pool->upstream->loop->now_us + REWARM_US);
+	open_missing(pool);
+}
+
+void iso_pool_warm(struct iso_pool *pool)
+{
+	if (pool->retired || pool->conn_count > 0 || board_region(pool)->endpoint_count == 0)
+		return;
+	pool->warm = true;
+	if (open_conn(pool, 0, -1) != ISO_OK)
+		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm, pool->upstream->loop->now_us + REWARM_US);
+}
+
+static void on_rewarm(struct iso_timer *timer)
+{
+	iso_pool_warm(ISO_CONTAINER(timer, struct iso_pool, rewarm));
+}
+
+/* Single writer: plain stores, no lock prefix. */
+#define CELL_SET(cell, member, value) atomic_store_explicit(&(cell)->member, value, memory_order_relaxed)
+
+void iso_pool_publish(struct iso_pool *pool)
+{
+	uint64_t oldest_us = 0;
+
+	if (!iso_list_empty(&pool->waiting))
+		oldest_us = ISO_CONTAINER(pool->waiting.next, struct iso_attempt, wait_link)->sent_us;
+	CELL_SET(pool->cell, oldest_us, oldest_us);
+	CELL_SET(pool->cell, waiting, pool->waiting_count);
+	CELL_SET(pool->cell, in_flight, pool->in_flight);
+	CELL_SET(pool->cell, connections, pool->conn_count);
+}
+
+void iso_pool_progress(struct iso_pool *pool)
+{
+	pool->progress_us = pool->upstream->loop->now_us;
+	CELL_SET(pool->cell, progress_us, pool->progress_us);
+}
+
+bool iso_pool_silent(const struct iso_pool *pool, uint64_t now_us)
+{
+	uint64_t since_us;
+
+	if (iso_list_empty(&pool->waiting))
+		return false;
+	since_us = ISO_CONTAINER(pool->waiting.next, struct iso_attempt, wait_link)->sent_us;
+	if (pool->progress_us > since_us)
+		since_us = pool->progress_us;
+	return now_us > since_us + iso_upstream_patience_us(pool->upstream, pool->slot);
+}

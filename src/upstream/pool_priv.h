@@ -1,0 +1,53 @@
+/*
+ * The connections of one loop to one region, and the attempts that wait for one. Thread: its loop.
+ */
+#ifndef ISO_UPSTREAM_POOL_PRIV_H
+#define ISO_UPSTREAM_POOL_PRIV_H
+
+#include "iso/upstream/upstream.h"
+
+struct iso_attempt;
+struct iso_uconn;
+
+struct iso_pool {
+	struct iso_upstream *upstream;
+	const struct iso_cfg_service *service; /* of the bound snapshot */
+	const struct iso_cfg_region *region;
+	struct iso_cell *cell;                 /* our evidence */
+	struct iso_list conns;                 /* newest use first */
+	struct iso_list queue;                 /* attempts that wait for a connection, oldest first */
+	struct iso_list waiting;               /* attempts sent that wait for their head, oldest first */
+	struct iso_timer patience;             /* for the head of the queue */
+	struct iso_timer rewarm;               /* when to open a connection in reserve again */
+	uint64_t failed_us[ISO_ENDPOINTS_MAX]; /* when connecting to it failed last; 0: fine */
+	uint64_t suspect_us;                   /* since when the region is suspect here; 0: it is not */
+	uint64_t progress_us;                  /* when a byte last came */
+	uint32_t endpoints_epoch;
+	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
+	uint32_t slot;
+	enum iso_protocol learned;             /* what ALPN said last; AUTO: not known */
+	bool warm, retired;
+};
+
+ISO_MUST_USE int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool);
+/* Cancels what waits; closes every connection. NULL is fine. */
+void iso_pool_free(struct iso_pool *pool);
+void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service, const struct iso_cfg_region *region);
+/* The region is gone from the configuration: no new attempts; what runs ends in peace. */
+void iso_pool_retire(struct iso_pool *pool);
+/* Gives the attempt a connection now or queues it. */
+void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a);
+void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a);
+/* A connection has room, or was lost: serves the queue and opens what is missing. */
+void iso_pool_dispatch(struct iso_pool *pool);
+/* Connecting failed with an iso_err. */
+void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, int err);
+/* Opens the connection in reserve if there is none. */
+void iso_pool_warm(struct iso_pool *pool);
+/* Writes the counters and the oldest wait to the evidence cell. */
+void iso_pool_publish(struct iso_pool *pool);
+void iso_pool_progress(struct iso_pool *pool);
+/* Whether the region is silent as seen from here, now. */
+bool iso_pool_silent(const struct iso_pool *pool, uint64_t now_us);
+
+#endif

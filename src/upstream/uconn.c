@@ -1,0 +1,316 @@
+/*
+ * One connection's life: connecting, open, draining, closed. Thread: its loop.
+ */
+#include "uconn_priv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+	IDLE_MAX_US = 50 * 1000 * 1000, /* API Gateway's fronts close after about 60 s: be first */
+	PING_EVERY_US = 10 * 1000 * 1000,
+	PING_PATIENCE_US = 10 * 1000 * 1000,
+	LIVE_US = 5 * 1000 * 1000,      /* a non-idempotent request wants a sign of life this fresh */
+	TICK_US = 1000 * 1000,
+	H2_STREAMS_DEFAULT = 100,       /* until the peer's SETTINGS say otherwise (RFC 9113 section 6.5.2) */
+};
+
+static struct iso_uconn *conn_of(struct iso_transport *t)
+{
+	return ISO_CONTAINER(t, struct iso_uconn, t);
+}
+
+static struct iso_loop *loop_of(const struct iso_uconn *c)
+{
+	return c->t.loop;
+}
+
+static void on_ready(struct iso_transport *t)
+{
+	struct iso_uconn *c = conn_of(t);
+	struct iso_pool *pool = c->pool;
+	enum iso_protocol protocol = pool->region->protocol;
+
+	if (t->alpn == ISO_ALPN_H2 || (protocol == ISO_PROTOCOL_H2 && pool->region->tls == false))
+		c->ops = &iso_h2_client_ops;
+	else
+		c->ops = &iso_h1_client_ops;
+	if (protocol == ISO_PROTOCOL_H2 && c->ops == &iso_h1_client_ops) {
+		iso_uconn_close(c, ISO_OUTCOME_TLS); /* it was told to be h2 and the region does not speak it */
+		iso_pool_connect_failed(pool, c->endpoint, ISO_ETLS);
+		return;
+	}
+	pool->connecting--;
+	c->state = ISO_UCONN_OPEN;
+	c->connect_us = (uint32_t)(t->connected_us - t->started_us);
+	c->tls_us = (uint32_t)(t->ready_us - t->connected_us);
+	c->streams_max = c->ops == &iso_h2_client_ops ? H2_STREAMS_DEFAULT : 1;
+	c->idle_since_us = loop_of(c)->now_us;
+	if (protocol == ISO_PROTOCOL_AUTO && pool->region->tls)
+		pool->learned = c->ops == &iso_h2_client_ops ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
+	pool->failed_us[c->endpoint] = 0;
+	iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + TICK_US);
+	if (c->ops->init(c) != ISO_OK) {
+		iso_uconn_close(c, ISO_OUTCOME_OVERLOAD);
+		return;
+	}
+	iso_pool_publish(pool);
+	iso_pool_dispatch(pool);
+}
+
+static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
+{
+	struct iso_uconn *c = conn_of(t);
+
+	iso_pool_progress(c->pool);
+	c->shunned = false;
+	c->ping_sent_us = 0;
+	return c->ops->input(c, chunk, bytes, n);
+}
+
+static void on_fill(struct iso_transport *t)
+{
+	struct iso_uconn *c = conn_of(t);
+
+	if (c->ops != NULL)
+		c->ops->fill(c);
+}
+
+static void on_closed(struct iso_transport *t, int err)
+{
+	struct iso_uconn *c = conn_of(t);
+	struct iso_pool *pool = c->pool;
+
+	if (c->state == ISO_UCONN_CONNECTING) {
+		uint8_t endpoint = c->endpoint;
+
+		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
+		iso_pool_connect_failed(pool, endpoint, err);
+		return;
+	}
+	if (err == ISO_EEOF)
+		c->ops->eof(c);
+	if (c->state != ISO_UCONN_CLOSED)
+		iso_uconn_close(c, ISO_OUTCOME_RESET);
+}
+
+static const struct iso_transport_ops transport_ops = {
+	.ready = on_ready,
+	.input = on_input,
+	.fill = on_fill,
+	.closed = on_closed,
+};
+
+static bool last_of_pool(const struct iso_uconn *c)
+{
+	return c->pool->conn_count == 1 && !c->pool->retired;
+}
+
+static void on_timer(struct iso_timer *timer)
+{
+	struct iso_uconn *c = ISO_CONTAINER(timer, struct iso_uconn, timer);
+	struct iso_pool *pool = c->pool;
+	uint64_t now_us = loop_of(c)->now_us;
+
+	if (c->state == ISO_UCONN_CONNECTING) {
+		uint8_t endpoint = c->endpoint;
+
+		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
+		iso_pool_connect_failed(pool, endpoint, ISO_ETIMEOUT);
+		return;
+	}
+	if (c->ping_sent_us != 0 && now_us > c->ping_sent_us + PING_PATIENCE_US) {
+		iso_uconn_close(c, ISO_OUTCOME_RESET);
+		return;
+	}
+	/* The last one of a pool is kept warm by pings; an HTTP/1.1 one is replaced before the peer ends it. */
+	if (c->streams == 0 && now_us > c->idle_since_us + IDLE_MAX_US &&
+	    (!last_of_pool(c) || c->ops == &iso_h1_client_ops)) {
+		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
+		iso_pool_warm(pool);
+		return;
+	}
+	if (now_us > c->t.last_rx_us + PING_EVERY_US && c->ping_sent_us == 0)
+		c->ops->ping(c);
+	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + TICK_US);
+}
+
+/* The oldest attempt of this connection that waits for its head. */
+static struct iso_attempt *oldest_waiting(struct iso_uconn *c)
+{
+	for (struct iso_list *l = c->attempts.next; l != &c->attempts; l = l->next) {
+		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
+
+		if (a->waiting)
+			return a;
+	}
+	return NULL;
+}
+
+/* Tells every attempt that waits here. The callbacks may cancel attempts, also other ones of this connection. */
+static void tell_suspects(struct iso_uconn *c)
+{
+	for (;;) {
+		struct iso_attempt *a = NULL;
+
+		for (struct iso_list *l = c->attempts.next; l != &c->attempts && a == NULL; l = l->next) {
+			a = ISO_CONTAINER(l, struct iso_attempt, link);
+			if (!a->waiting || a->suspected)
+				a = NULL;
+		}
+		if (a == NULL || c->state == ISO_UCONN_CLOSED)
+			return;
+		a->suspected = true;
+		if (a->spec.ops->suspect != NULL)
+			a->spec.ops->suspect(a);
+	}
+}
+
+static void on_silence(struct iso_timer *timer)
+{
+	struct iso_uconn *c = ISO_CONTAINER(timer, struct iso_uconn, silence);
+	struct iso_pool *pool = c->pool;
+	uint64_t now_us = loop_of(c)->now_us;
+	uint64_t patience_us = iso_upstream_patience_us(pool->upstream, pool->slot);
+	const struct iso_attempt *oldest = oldest_waiting(c);
+	uint64_t since_us;
+
+	if (oldest == NULL)
+		return;
+	since_us = oldest->sent_us > c->t.last_rx_us ? oldest->sent_us : c->t.last_rx_us;
+	if (since_us + patience_us >= now_us) {
+		iso_timer_set(&loop_of(c)->wheel, timer, since_us + patience_us + 1);
+		return;
+	}
+	if (!c->shunned) {
+		c->shunned = true;
+		c->ops->ping(c);
+	}
+	if (pool->suspect_us == 0 && iso_pool_silent(pool, now_us)) {
+		pool->suspect_us = now_us;
+		if (pool->upstream->urgent != NULL)
+			pool->upstream->urgent(pool->upstream);
+	}
+	iso_timer_set(&loop_of(c)->wheel, timer, now_us + patience_us);
+	tell_suspects(c);
+}
+
+static void run_free(struct iso_task *task)
+{
+	struct iso_uconn *c = ISO_CONTAINER(task, struct iso_uconn, free_task);
+
+	if (c->ops != NULL)
+		c->ops->done(c);
+	free(c);
+}
+
+int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint)
+{
+	struct iso_loop *loop = pool->upstream->loop;
+	const struct iso_board_endpoint *to = &pool->upstream->board->regions[pool->slot].endpoints[endpoint];
+	struct iso_uconn *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (c == NULL)
+		return ISO_ENOMEM;
+	c->pool = pool;
+	c->endpoint = endpoint;
+	c->state = ISO_UCONN_CONNECTING;
+	iso_list_init(&c->attempts);
+	iso_timer_init(&c->timer, on_timer);
+	iso_timer_init(&c->silence, on_silence);
+	iso_task_init(&c->free_task, run_free);
+	err = iso_transport_connect(&c->t, loop, &transport_ops, &to->addr, pool->region->tls_client,
+				    pool->region->sni.ptr);
+	if (err != ISO_OK) {
+		free(c);
+		return err;
+	}
+	iso_list_push_back(&pool->conns, &c->link);
+	pool->conn_count++;
+	pool->connecting++;
+	iso_timer_set(&loop->wheel, &c->timer, loop->now_us + pool->service->connect_timeout_us);
+	return ISO_OK;
+}
+
+void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
+{
+	struct iso_pool *pool = c->pool;
+
+	if (c->state == ISO_UCONN_CLOSED)
+		return;
+	if (c->state == ISO_UCONN_CONNECTING)
+		pool->connecting--;
+	c->state = ISO_UCONN_CLOSED;
+	iso_list_remove(&c->link);
+	pool->conn_count--;
+	iso_timer_clear(&loop_of(c)->wheel, &c->timer);
+	iso_timer_clear(&loop_of(c)->wheel, &c->silence);
+	while (!iso_list_empty(&c->attempts)) {
+		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
+		enum iso_executed executed = iso_attempt_executed(a);
+
+		c->ops->cancel(c, a);
+		iso_attempt_end(a, outcome, executed);
+	}
+	iso_transport_done(&c->t);
+	iso_loop_post(loop_of(c), &c->free_task);
+	iso_pool_publish(pool);
+	if (pool->conn_count == 0 && !pool->retired && !iso_timer_is_set(&pool->rewarm))
+		iso_timer_set(&loop_of(c)->wheel, &pool->rewarm, loop_of(c)->now_us + TICK_US);
+	if (pool->queued > 0 && outcome != ISO_OUTCOME_CONNECT)
+		iso_pool_dispatch(pool);
+}
+
+void iso_uconn_drain(struct iso_uconn *c)
+{
+	if (c->state != ISO_UCONN_OPEN)
+		return;
+	c->state = ISO_UCONN_DRAINING;
+	if (c->streams == 0)
+		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
+}
+
+bool iso_uconn_usable(const struct iso_uconn *c, bool idempotent, uint64_t now_us)
+{
+	return c->state == ISO_UCONN_OPEN && !c->shunned && c->streams < c->streams_max && !c->t.eof &&
+	       (idempotent || now_us <= c->t.last_rx_us + LIVE_US);
+}
+
+void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a)
+{
+	a->conn = c;
+	a->endpoint = c->endpoint;
+	a->over_h2 = c->ops == &iso_h2_client_ops;
+	if (!c->reported) {
+		c->reported = true;
+		a->connect_us = c->connect_us;
+		a->tls_us = c->tls_us;
+	}
+	c->streams++;
+	c->used++;
+	iso_list_push_back(&c->attempts, &a->link);
+	/* Newest use first: what is surplus grows cold at the end and is culled. */
+	if (c->pool->conns.next != &c->link) {
+		iso_list_remove(&c->link);
+		iso_list_push_front(&c->pool->conns, &c->link);
+	}
+	c->ops->start(c, a);
+}
+
+void iso_uconn_stream_ended(struct iso_uconn *c)
+{
+	assert(c->streams > 0);
+	c->streams--;
+	if (c->state == ISO_UCONN_CLOSED)
+		return;
+	if (c->streams == 0) {
+		c->idle_since_us = loop_of(c)->now_us;
+		if (c->state == ISO_UCONN_DRAINING) {
+			iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
+			return;
+		}
+	}
+	if (c->pool->queued > 0)
+		iso_pool_dispatch(c->pool);
+}

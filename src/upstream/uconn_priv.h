@@ -1,0 +1,79 @@
+/*
+ * One connection to a region and the seam to its codec. Thread: its loop.
+ *
+ * A connection is closed at once (attempts ended, transport gone) but freed only from the run queue, so that a
+ * codec that is on the stack never loses its session under its feet: codecs check `state` after each callback.
+ */
+#ifndef ISO_UPSTREAM_UCONN_PRIV_H
+#define ISO_UPSTREAM_UCONN_PRIV_H
+
+#include "iso/upstream/attempt.h"
+#include "pool_priv.h"
+
+enum iso_uconn_state { ISO_UCONN_CONNECTING, ISO_UCONN_OPEN, ISO_UCONN_DRAINING, ISO_UCONN_CLOSED };
+
+/* What a codec does for its connection: h1_client, h2_client. */
+struct iso_client_ops {
+	/* The connection is ready. ISO_OK or ISO_ENOMEM. */
+	int (*init)(struct iso_uconn *c);
+	/* Takes the attempt on: it is in c->attempts already. Failure comes by its end, from the run queue. */
+	void (*start)(struct iso_uconn *c, struct iso_attempt *a);
+	/* The attempt's body has grown, ended or got trailers. */
+	void (*body)(struct iso_uconn *c, struct iso_attempt *a);
+	void (*consumed)(struct iso_uconn *c, struct iso_attempt *a, size_t n);
+	/* Lets go of the attempt, which is over for its owner. */
+	void (*cancel)(struct iso_uconn *c, struct iso_attempt *a);
+	size_t (*input)(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n);
+	void (*fill)(struct iso_uconn *c);
+	/* The peer ended its direction. */
+	void (*eof)(struct iso_uconn *c);
+	/* Asks for a sign of life; may do nothing. */
+	void (*ping)(struct iso_uconn *c);
+	void (*done)(struct iso_uconn *c);
+};
+
+extern const struct iso_client_ops iso_h1_client_ops;
+extern const struct iso_client_ops iso_h2_client_ops;
+
+struct iso_uconn {
+	struct iso_transport t;
+	struct iso_pool *pool;
+	const struct iso_client_ops *ops; /* NULL while connecting */
+	void *codec;                      /* the codec's own state */
+	struct iso_list link;             /* in the pool's list, newest use first */
+	struct iso_list attempts;         /* in the order of sending */
+	struct iso_timer timer;           /* connecting: connect_timeout; open: idle culling and pings */
+	struct iso_timer silence;         /* suspicion, while something waits */
+	struct iso_task free_task;
+	uint64_t idle_since_us, ping_sent_us, used;
+	uint32_t connect_us, tls_us;
+	uint32_t streams, streams_max;    /* open now; most at a time */
+	uint8_t endpoint;
+	uint8_t state;                    /* enum iso_uconn_state */
+	bool shunned;                     /* silent while something waits: no new attempts */
+	bool reported;                    /* its connect time has been given to an attempt */
+};
+
+/* Starts a connection to one of the region's endpoints. ISO_OK, or why not (nothing started). */
+ISO_MUST_USE int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint);
+/* Ends its attempts with `outcome`, takes it out of the pool, closes, and frees it later. */
+void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome);
+/* No new attempts; closes when the last one has ended. */
+void iso_uconn_drain(struct iso_uconn *c);
+/* Whether it may take one more attempt, which may be required to use a live connection. */
+bool iso_uconn_usable(const struct iso_uconn *c, bool idempotent, uint64_t now_us);
+/* Hands it the attempt. */
+void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a);
+/* A stream has ended: the connection may be idle, may close when draining, has room. Once per assigned attempt. */
+void iso_uconn_stream_ended(struct iso_uconn *c);
+
+/* For codecs: what happens to an attempt. */
+void iso_attempt_on_sent(struct iso_attempt *a);  /* its first byte is about to be made: sets the mark */
+void iso_attempt_on_head(struct iso_attempt *a, bool end);
+void iso_attempt_on_data(struct iso_attempt *a, struct iso_buf *data, bool end);
+/* The one way out: unlinks it everywhere, then ops->end. */
+void iso_attempt_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_executed executed);
+/* The same from the run queue, for failures inside a start. */
+void iso_attempt_end_later(struct iso_attempt *a, enum iso_outcome outcome, enum iso_executed executed);
+
+#endif

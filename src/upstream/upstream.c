@@ -1,0 +1,115 @@
+/*
+ * One loop's pools, the board of its turn, and suspicion as this loop sees it. Thread: its loop.
+ */
+#include "iso/upstream/upstream.h"
+
+#include "pool_priv.h"
+
+enum {
+	PATIENCE_MIN_US = 80 * 1000,
+	PATIENCE_FACTOR = 4,
+	PATIENCE_UNKNOWN_US = 1000 * 1000, /* no answer yet to compare with */
+};
+
+int iso_upstream_init(struct iso_upstream *upstream, struct iso_loop *loop, struct iso_board_stand *stand,
+		      struct iso_evidence *evidence, uint32_t reader)
+{
+	memset(upstream, 0, sizeof(*upstream));
+	upstream->loop = loop;
+	upstream->stand = stand;
+	upstream->evidence = evidence;
+	upstream->reader = reader;
+	upstream->board = iso_board_enter(stand, reader);
+	return ISO_OK;
+}
+
+void iso_upstream_done(struct iso_upstream *upstream)
+{
+	if (upstream == NULL || upstream->loop == NULL)
+		return;
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
+		iso_pool_free(upstream->pools[i]);
+		upstream->pools[i] = NULL;
+	}
+	iso_board_leave(upstream->stand, upstream->reader);
+	upstream->loop = NULL;
+}
+
+void iso_upstream_turn_begin(struct iso_upstream *upstream)
+{
+	upstream->board = iso_board_enter(upstream->stand, upstream->reader);
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
+		struct iso_pool *pool = upstream->pools[i];
+
+		if (pool == NULL)
+			continue;
+		if (pool->suspect_us != 0 && upstream->board->regions[i].normal_us > pool->suspect_us)
+			pool->suspect_us = 0;
+		if (!pool->warm && upstream->board->regions[i].endpoint_count > 0)
+			iso_pool_warm(pool);
+	}
+}
+
+void iso_upstream_turn_end(struct iso_upstream *upstream)
+{
+	iso_board_leave(upstream->stand, upstream->reader);
+}
+
+static int bind_region(struct iso_upstream *upstream, const struct iso_cfg_service *service, uint32_t index,
+		       bool named[ISO_REGION_SLOTS])
+{
+	const struct iso_cfg_region *region = &service->regions[index];
+	struct iso_pool **pool = &upstream->pools[region->slot];
+
+	if (*pool == NULL) {
+		int err = iso_pool_new(upstream, region->slot, pool);
+
+		if (err != ISO_OK)
+			return err;
+	}
+	iso_pool_bind(*pool, service, region);
+	named[region->slot] = true;
+	return ISO_OK;
+}
+
+int iso_upstream_bind(struct iso_upstream *upstream, const struct iso_snapshot *snapshot)
+{
+	bool named[ISO_REGION_SLOTS] = { false };
+
+	for (uint32_t s = 0; s < snapshot->service_count; s++) {
+		const struct iso_cfg_service *service = &snapshot->services[s];
+
+		for (uint32_t r = 0; r < service->region_count; r++) {
+			int err = bind_region(upstream, service, r, named);
+
+			if (err != ISO_OK)
+				return err;
+		}
+	}
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		if (upstream->pools[i] != NULL && !named[i])
+			iso_pool_retire(upstream->pools[i]);
+	return ISO_OK;
+}
+
+uint64_t iso_upstream_patience_us(const struct iso_upstream *upstream, uint32_t slot)
+{
+	uint64_t usual_us = upstream->board->regions[slot].usual_us;
+
+	if (usual_us == 0)
+		return PATIENCE_UNKNOWN_US;
+	usual_us *= PATIENCE_FACTOR;
+	return usual_us > PATIENCE_MIN_US ? usual_us : PATIENCE_MIN_US;
+}
+
+bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot)
+{
+	const struct iso_pool *pool = upstream->pools[slot];
+
+	return upstream->board->regions[slot].suspect || (pool != NULL && pool->suspect_us != 0);
+}
+
+uint32_t iso_upstream_in_flight(const struct iso_upstream *upstream, uint32_t slot)
+{
+	return upstream->pools[slot] != NULL ? upstream->pools[slot]->in_flight : 0;
+}
