@@ -30,7 +30,7 @@ enum {
 		   ISO_LOG_ATTEMPTS_MAX * MAX_ATTEMPT + ISO_LOG_REASONS_MAX * (MAX_WORD + 4) + FIXED_RECORD,
 };
 
-_Static_assert(MAX_LINE <= ISO_LOG_LINE_MAX, "a line of the largest values must fit");
+_Static_assert((int)MAX_LINE <= (int)ISO_LOG_LINE_MAX, "a line of the largest values must fit");
 
 /* Once `full`, nothing is added any more and the line is void. */
 struct pen {

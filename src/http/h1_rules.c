@@ -1,0 +1,204 @@
+/*
+ * The rules: see h1_rules_priv.h. Pure.
+ */
+#include "h1_rules_priv.h"
+
+#include "iso/http/uri.h"
+
+bool iso_h1_find_end(const char *text, size_t from, size_t len, size_t *ret_end)
+{
+	size_t at = from > 3 ? from - 3 : 0;
+
+	while (at + 4 <= len) {
+		const char *cr = memchr(text + at, '\r', len - at - 3);
+
+		if (cr == NULL)
+			return false;
+		at = (size_t)(cr - text);
+		if (memcmp(cr, "\r\n\r\n", 4) == 0) {
+			*ret_end = at + 4;
+			return true;
+		}
+		at++;
+	}
+	return false;
+}
+
+static bool is_tchar(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+/* One field line without its CRLF. */
+static const char *judge_line(const char *line, size_t len)
+{
+	size_t name = 0;
+
+	if (line[0] == ' ' || line[0] == '\t')
+		return "a folded header line";
+	while (name < len && is_tchar(line[name]))
+		name++;
+	if (name == 0 || name == len || line[name] != ':')
+		return "a header name is not a token followed by a colon";
+	for (size_t i = name + 1; i < len; i++)
+		if (((unsigned char)line[i] < 0x20 && line[i] != '\t') || line[i] == 0x7f)
+			return "a control character in a header value";
+	return NULL;
+}
+
+const char *iso_h1_judge_bytes(const char *text, size_t len, bool response)
+{
+	size_t at = 0;
+	bool first = true;
+
+	while (at < len) {
+		const char *lf = memchr(text + at, '\n', len - at);
+		size_t line = lf != NULL ? (size_t)(lf - text) - at : 0;
+
+		if (lf == NULL || line == 0 || text[at + line - 1] != '\r')
+			return "a line does not end with CR LF";
+		line--;
+		if (memchr(text + at, '\r', line) != NULL)
+			return "a CR that ends no line";
+		if (first) {
+			for (size_t i = 0; i < line; i++)
+				if ((unsigned char)text[at + i] < (response ? ' ' : '!') && text[at + i] != ' ')
+					return "a control character in the start line";
+			if (line == 0)
+				return "an empty start line";
+		} else if (line > 0) {
+			const char *why = judge_line(text + at, line);
+
+			if (why != NULL)
+				return why;
+		}
+		first = false;
+		at += line + 2;
+	}
+	return NULL;
+}
+
+/* Content-Length and Transfer-Encoding (RFC 9112 sections 6.1 to 6.3). */
+static const char *judge_framing(struct iso_head *head, bool *ret_chunked)
+{
+	const struct iso_field *length = NULL, *coding = NULL;
+
+	for (uint32_t i = 0; i < head->fields.n; i++) {
+		const struct iso_field *f = &head->fields.v[i];
+
+		if (f->id == ISO_FIELD_CONTENT_LENGTH) {
+			if (length != NULL)
+				return "more than one Content-Length";
+			length = f;
+		} else if (f->id == ISO_FIELD_TRANSFER_ENCODING) {
+			if (coding != NULL)
+				return "more than one Transfer-Encoding";
+			coding = f;
+		} else if (iso_slice_eq(f->name, ISO_SLICE("content_length")) ||
+			   iso_slice_eq(f->name, ISO_SLICE("transfer_encoding"))) {
+			return "a header that some parsers read as a framing header";
+		}
+	}
+	if (length != NULL && coding != NULL)
+		return "both Content-Length and Transfer-Encoding";
+	if (coding != NULL) {
+		if (head->version != ISO_HTTP_11)
+			return "Transfer-Encoding in HTTP/1.0";
+		if (!iso_slice_eq_nocase(coding->value, ISO_SLICE("chunked")))
+			return "a Transfer-Encoding other than chunked";
+		*ret_chunked = true;
+	}
+	if (length != NULL) {
+		uint64_t n;
+
+		if (iso_slice_u64(length->value, &n) != ISO_OK || n > INT64_MAX)
+			return "Content-Length is not a number";
+		head->content_length = (int64_t)n;
+	}
+	return NULL;
+}
+
+static const char *judge_host(struct iso_head *head)
+{
+	const struct iso_field *host = NULL;
+
+	for (uint32_t i = 0; i < head->fields.n; i++) {
+		if (head->fields.v[i].id != ISO_FIELD_HOST)
+			continue;
+		if (host != NULL)
+			return "more than one Host";
+		host = &head->fields.v[i];
+	}
+	if (host == NULL)
+		return head->version == ISO_HTTP_11 ? "no Host" : NULL; /* RFC 9112 section 3.2 */
+	if (host->value.len > 0 && !iso_uri_authority_ok(host->value))
+		return "Host is malformed";
+	head->authority = host->value;
+	iso_fields_remove(&head->fields, ISO_FIELD_HOST);
+	return NULL;
+}
+
+/* Absolute-form (RFC 9112 section 3.2.2) to origin-form; its authority must be the Host's. */
+static const char *judge_target(struct iso_head *head, struct iso_arena *arena)
+{
+	struct iso_slice target = head->path, rest;
+	size_t slash;
+
+	for (size_t i = 0; i < target.len; i++)
+		if ((unsigned char)target.ptr[i] <= ' ' || (unsigned char)target.ptr[i] >= 0x7f ||
+		    target.ptr[i] == '#')
+			return "the request target has a character that it must not have";
+	if (iso_slice_eq(target, ISO_SLICE("*")))
+		return head->method_id == ISO_METHOD_OPTIONS ? NULL : "the target * goes with OPTIONS only";
+	if (target.len > 0 && target.ptr[0] == '/')
+		return NULL;
+	if (iso_slice_starts(target, ISO_SLICE("http://")))
+		rest = iso_slice(target.ptr + 7, target.len - 7);
+	else if (iso_slice_starts(target, ISO_SLICE("https://")))
+		rest = iso_slice(target.ptr + 8, target.len - 8);
+	else
+		return "the request target is neither a path nor an absolute URL";
+	slash = iso_slice_find(rest, '/');
+	if (!iso_slice_eq_nocase(iso_slice(rest.ptr, slash), head->authority))
+		return "the request target's host is not the Host header's";
+	head->path = slash < rest.len ? iso_slice(rest.ptr + slash, rest.len - slash) :
+					iso_arena_dup(arena, ISO_SLICE("/"));
+	return head->path.ptr != NULL ? NULL : "out of memory";
+}
+
+const char *iso_h1_judge_request(struct iso_head *head, struct iso_arena *arena, bool *ret_chunked, uint16_t *ret_status)
+{
+	const char *why;
+
+	head->method_id = iso_method_id(head->method);
+	if (head->method_id == ISO_METHOD_CONNECT) {
+		*ret_status = 501;
+		return "CONNECT is not offered";
+	}
+	why = judge_framing(head, ret_chunked);
+	if (why == NULL)
+		why = judge_host(head);
+	if (why == NULL)
+		why = judge_target(head, arena);
+	return why;
+}
+
+const char *iso_h1_judge_response(struct iso_head *head, bool *ret_chunked)
+{
+	if (head->status == 101)
+		return "an upgrade that nobody asked for";
+	return judge_framing(head, ret_chunked);
+}
+
+void iso_h1_filter_trailers(struct iso_fields *trailers)
+{
+	static const enum iso_field_id refused[] = {
+		ISO_FIELD_CONTENT_LENGTH, ISO_FIELD_TRANSFER_ENCODING, ISO_FIELD_HOST,	 ISO_FIELD_TE,
+		ISO_FIELD_TRAILER,	  ISO_FIELD_CONNECTION,	       ISO_FIELD_COOKIE, ISO_FIELD_SET_COOKIE,
+		ISO_FIELD_AUTHORIZATION,  ISO_FIELD_CONTENT_TYPE,      ISO_FIELD_UPGRADE, ISO_FIELD_KEEP_ALIVE,
+	};
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		iso_fields_remove(trailers, refused[i]);
+}
