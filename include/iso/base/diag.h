@@ -1,0 +1,36 @@
+/*
+ * A bounded list of what is wrong with a configuration: each entry has its place, what is wrong and how to mend it.
+ */
+#ifndef ISO_BASE_DIAG_H
+#define ISO_BASE_DIAG_H
+
+#include <stdio.h>
+
+#include "iso/base/err.h"
+#include "iso/base/slice.h"
+
+enum iso_diag_level { ISO_DIAG_ERROR, ISO_DIAG_NOTE };
+
+struct iso_diag_entry {
+	enum iso_diag_level level;
+	unsigned int line, column; /* from 1; 0: the whole file */
+	char *pointer;             /* JSON pointer (RFC 6901); "" is the whole document */
+	char *message, *mend;
+};
+
+struct iso_diag {
+	char *file;
+	struct iso_diag_entry *entries;
+	size_t count, errors, max, dropped; /* dropped: beyond max, or without memory */
+};
+
+/* file is copied. max: most entries kept. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_diag_init(struct iso_diag *diag, const char *file, size_t max);
+void iso_diag_done(struct iso_diag *diag); /* NULL is fine */
+/* The printf-style text is "message|mend": what stands behind the first '|' is how to mend it. */
+void iso_diag_add(struct iso_diag *diag, enum iso_diag_level level, unsigned int line, unsigned int column,
+		  const char *pointer, const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* "FILE:LINE:COLUMN: error at POINTER: MESSAGE; MEND", a line each, by place. */
+void iso_diag_print(struct iso_diag *diag, FILE *out);
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * See hop.h.
+ */
+#include "iso/http/hop.h"
+
+
+#define PSEUDONYM "isochrone"
+
+enum { REQUEST_ID_MAX = 128 };
+
+/* One pass over the list for all fields that concern a single connection only. */
+static uint32_t drop_fixed(struct iso_fields *fields)
+{
+	uint32_t kept = 0, n = fields->n;
+
+	for (uint32_t i = 0; i < n; i++) {
+		switch (fields->v[i].id) {
+		case ISO_FIELD_CONNECTION:
+		case ISO_FIELD_KEEP_ALIVE:
+		case ISO_FIELD_PROXY_CONNECTION:
+		case ISO_FIELD_PROXY_AUTHENTICATE:
+		case ISO_FIELD_PROXY_AUTHORIZATION:
+		case ISO_FIELD_TE:
+		case ISO_FIELD_TRANSFER_ENCODING:
+		case ISO_FIELD_UPGRADE:
+		case ISO_FIELD_HTTP2_SETTINGS:
+			break;
+		default:
+			fields->v[kept++] = fields->v[i];
+		}
+	}
+	fields->n = kept;
+	return n - kept;
+}
+
+/* Names that a Connection header may not make disappear: an attacker would strip what the region relies on. */
+static bool is_protected(enum iso_field_id id)
+{
+	return id == ISO_FIELD_CONTENT_LENGTH || id == ISO_FIELD_HOST || id == ISO_FIELD_AUTHORIZATION ||
+	       id == ISO_FIELD_COOKIE || id == ISO_FIELD_X_FORWARDED_FOR || id == ISO_FIELD_IDEMPOTENCY_KEY;
+}
+
+/* What Connection names goes too. Most messages have no Connection field: then this is one look. */
+static int drop_named(struct iso_fields *fields)
+{
+	for (uint32_t i = 0; i < fields->n; i++) {
+		struct iso_slice rest, part;
+
+		if (fields->v[i].id != ISO_FIELD_CONNECTION)
+			continue;
+		rest = fields->v[i].value;
+		while (iso_slice_next(&rest, ',', &part)) {
+			char lower[64];
+
+			if (part.len == 0 || part.len >= sizeof(lower) ||
+			    iso_slice_eq_nocase(part, ISO_SLICE("connection")))
+				continue;
+			for (size_t k = 0; k < part.len; k++)
+				lower[k] = iso_ascii_lower(part.ptr[k]);
+			if (is_protected(iso_field_id(iso_slice(lower, part.len))))
+				return ISO_EBAD;
+			if (iso_fields_remove_name(fields, iso_slice(lower, part.len)) > 0)
+				i = 0; /* the list moved */
+		}
+	}
+	return ISO_OK;
+}
+
+static int drop_hop(struct iso_fields *fields)
+{
+	int err = drop_named(fields);
+
+	drop_fixed(fields);
+	return err;
+}
+
+/* Sets a list field to "old, more" or to `more`. */
+static int append(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id, struct iso_slice more)
+{
+	struct iso_field *f = iso_fields_get(fields, id);
+	char *both;
+
+	if (f == NULL)
+		return iso_fields_add(fields, arena, iso_field_name(id), more);
+	both = iso_arena_alloc(arena, f->value.len + 2 + more.len + 1);
+	if (both == NULL)
+		return ISO_ENOMEM;
+	memcpy(both, f->value.ptr, f->value.len);
+	memcpy(both + f->value.len, ", ", 2);
+	memcpy(both + f->value.len + 2, more.ptr, more.len);
+	f->value = iso_slice(both, f->value.len + 2 + more.len);
+	return ISO_OK;
+}
+
+static int set(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id, struct iso_slice value)
+{
+	struct iso_field *f = iso_fields_get(fields, id);
+
+	if (f == NULL)
+		return iso_fields_add(fields, arena, iso_field_name(id), value);
+	f->value = value;
+	return ISO_OK;
+}
+
+static bool id_ok(struct iso_slice id)
+{
+	if (id.len == 0 || id.len > REQUEST_ID_MAX)
+		return false;
+	for (size_t i = 0; i < id.len; i++) {
+		char c = id.ptr[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      strchr("._~+/=-", c) != NULL) || c == '\0')
+			return false;
+	}
+	return true;
+}
+
+/* A client's well-formed id is kept; else one is made. */
+static int request_id(struct iso_fields *fields, struct iso_arena *arena, const uint64_t random[2],
+		      struct iso_slice *ret_id)
+{
+	static const char digits[] = "0123456789abcdef";
+	struct iso_field *f = iso_fields_get(fields, ISO_FIELD_X_REQUEST_ID);
+	char *text;
+
+	if (f != NULL && id_ok(f->value)) {
+		*ret_id = f->value;
+		return ISO_OK;
+	}
+	text = iso_arena_alloc(arena, 33);
+	if (text == NULL)
+		return ISO_ENOMEM;
+	for (int i = 0; i < 32; i++)
+		text[i] = digits[random[i / 16] >> (i % 16 * 4) & 15];
+	text[32] = '\0';
+	*ret_id = iso_slice(text, 32);
+	return set(fields, arena, ISO_FIELD_X_REQUEST_ID, *ret_id);
+}
+
+/* RFC 8586 section 2: our own token in CDN-Loop means that the request goes round in a circle. */
+static bool has_looped(const struct iso_fields *fields)
+{
+	for (uint32_t i = 0; i < fields->n; i++) {
+		struct iso_slice rest, part;
+
+		if (fields->v[i].id != ISO_FIELD_CDN_LOOP)
+			continue;
+		rest = fields->v[i].value;
+		while (iso_slice_next(&rest, ',', &part)) {
+			part.len = iso_slice_find(part, ';');
+			if (iso_slice_eq(iso_slice_trim(part), ISO_SLICE(PSEUDONYM)))
+				return true;
+		}
+	}
+	return false;
+}
+
+static struct iso_slice via(const struct iso_head *head)
+{
+	return head->version == ISO_HTTP_2  ? ISO_SLICE("2 " PSEUDONYM) :
+	       head->version == ISO_HTTP_11 ? ISO_SLICE("1.1 " PSEUDONYM) :
+					      ISO_SLICE("1.0 " PSEUDONYM);
+}
+
+int iso_hop_request(struct iso_head *head, struct iso_arena *arena, const struct iso_hop_facts *facts,
+		    struct iso_slice *ret_id)
+{
+	struct iso_fields *fields = &head->fields;
+	const struct iso_field *te = iso_fields_get(fields, ISO_FIELD_TE);
+	bool trailers = te != NULL && iso_slice_eq_nocase(te->value, ISO_SLICE("trailers"));
+	int err;
+
+	if (has_looped(fields))
+		return ISO_EEXISTS;
+	err = drop_hop(fields);
+	if (err == ISO_OK && trailers) /* gRPC insists on it; over HTTP/1.1 the writer leaves it out again */
+		err = iso_fields_add(fields, arena, ISO_SLICE("te"), ISO_SLICE("trailers"));
+	if (err == ISO_OK)
+		err = append(fields, arena, ISO_FIELD_VIA, via(head));
+	if (err == ISO_OK)
+		err = append(fields, arena, ISO_FIELD_CDN_LOOP, ISO_SLICE(PSEUDONYM));
+	if (err == ISO_OK)
+		err = append(fields, arena, ISO_FIELD_X_FORWARDED_FOR, facts->client_ip);
+	if (err == ISO_OK)
+		err = set(fields, arena, ISO_FIELD_X_FORWARDED_PROTO, facts->scheme);
+	if (err == ISO_OK && head->authority.len > 0)
+		err = set(fields, arena, ISO_FIELD_X_FORWARDED_HOST, head->authority);
+	if (err == ISO_OK)
+		err = request_id(fields, arena, facts->random, ret_id);
+	return err;
+}
+
+int iso_hop_response(struct iso_head *head, struct iso_arena *arena)
+{
+	/* A region's slip in Connection is no reason to lose its answer. */
+	(void)drop_hop(&head->fields);
+	return append(&head->fields, arena, ISO_FIELD_VIA, via(head));
+}
+
+int iso_hop_join_cookies(struct iso_fields *fields, struct iso_arena *arena)
+{
+	struct iso_field *first = NULL;
+	size_t total = 0, at = 0;
+	uint32_t count = 0;
+	char *all;
+
+	for (uint32_t i = 0; i < fields->n; i++) {
+		if (fields->v[i].id != ISO_FIELD_COOKIE)
+			continue;
+		if (first == NULL)
+			first = &fields->v[i];
+		total += fields->v[i].value.len + 2;
+		count++;
+	}
+	if (count < 2)
+		return ISO_OK;
+	all = iso_arena_alloc(arena, total);
+	if (all == NULL)
+		return ISO_ENOMEM;
+	for (uint32_t i = 0; i < fields->n; i++) {
+		if (fields->v[i].id != ISO_FIELD_COOKIE)
+			continue;
+		if (at > 0) {
+			memcpy(all + at, "; ", 2);
+			at += 2;
+		}
+		memcpy(all + at, fields->v[i].value.ptr, fields->v[i].value.len);
+		at += fields->v[i].value.len;
+	}
+	iso_fields_remove(fields, ISO_FIELD_COOKIE);
+	return iso_fields_add(fields, arena, iso_field_name(ISO_FIELD_COOKIE), iso_slice(all, at));
+}

@@ -1,0 +1,149 @@
+/*
+ * Client contexts: verification always on, sessions kept for resumption. The context is immutable but for its table
+ * of sessions, which a mutex guards (taken once per handshake).
+ */
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "tls_problem_priv.h"
+
+enum { SESSIONS = 64 }; /* names with a session to resume; more names share by luck */
+
+struct session {
+	char sni[256];
+	SSL_SESSION *session;
+};
+
+struct iso_tls_client {
+	_Atomic unsigned int refs;
+	SSL_CTX *ctx;
+	pthread_mutex_t lock; /* guards sessions */
+	struct session sessions[SESSIONS];
+};
+
+static struct session *session_slot(struct iso_tls_client *client, const char *sni)
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *c = sni; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	return &client->sessions[hash % SESSIONS];
+}
+
+/* OpenSSL has a session for us (TLS 1.3: after each ticket). Returns 1 when it was kept. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct iso_tls_client *client = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	struct session *slot;
+
+	if (sni == NULL || strlen(sni) >= sizeof(slot->sni))
+		return 0;
+	pthread_mutex_lock(&client->lock);
+	slot = session_slot(client, sni);
+	SSL_SESSION_free(slot->session);
+	slot->session = session;
+	memcpy(slot->sni, sni, strlen(sni) + 1);
+	pthread_mutex_unlock(&client->lock);
+	return 1;
+}
+
+int iso_tls_client_new(const char *ca_path, bool h2, bool http11, struct iso_tls_problem *ret_problem,
+		       struct iso_tls_client **ret_client)
+{
+	static const unsigned char both[] = "\x02h2\x08http/1.1";
+	struct iso_tls_client *client = calloc(1, sizeof(*client));
+	int err = ISO_ENOMEM;
+
+	if (client == NULL)
+		return ISO_ENOMEM;
+	atomic_init(&client->refs, 1);
+	pthread_mutex_init(&client->lock, NULL);
+	client->ctx = SSL_CTX_new(TLS_client_method());
+	if (client->ctx == NULL)
+		goto out;
+	SSL_CTX_set_app_data(client->ctx, client);
+	SSL_CTX_set_min_proto_version(client->ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(client->ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_mode(client->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_ciphersuites(client->ctx,
+				 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+	SSL_CTX_set_cipher_list(client->ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
+	SSL_CTX_set_verify(client->ctx, SSL_VERIFY_PEER, NULL);
+	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(client->ctx), X509_V_FLAG_PARTIAL_CHAIN);
+	SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(client->ctx, keep_session);
+	if (h2 || http11)
+		SSL_CTX_set_alpn_protos(client->ctx, h2 ? both : both + 3, (h2 ? 3u : 0u) + (http11 ? 9u : 0u));
+	ERR_clear_error();
+	if (ca_path != NULL && SSL_CTX_load_verify_file(client->ctx, ca_path) != 1) {
+		err = iso_tls_problem(ret_problem, 0, false, "cannot read PEM certificates from", ca_path);
+		goto out;
+	}
+	if (ca_path == NULL && SSL_CTX_set_default_verify_paths(client->ctx) != 1) {
+		err = iso_tls_problem(ret_problem, 0, false, "cannot read the system's", "CA certificates");
+		goto out;
+	}
+	*ret_client = client;
+	return ISO_OK;
+out:
+	iso_tls_client_unref(client);
+	return err;
+}
+
+struct iso_tls_client *iso_tls_client_ref(struct iso_tls_client *client)
+{
+	atomic_fetch_add(&client->refs, 1);
+	return client;
+}
+
+void iso_tls_client_unref(struct iso_tls_client *client)
+{
+	if (client == NULL || atomic_fetch_sub(&client->refs, 1) != 1)
+		return;
+	for (int i = 0; i < SESSIONS; i++)
+		SSL_SESSION_free(client->sessions[i].session);
+	SSL_CTX_free(client->ctx);
+	pthread_mutex_destroy(&client->lock);
+	free(client);
+}
+
+static void resume(struct iso_tls_client *client, SSL *ssl, const char *sni)
+{
+	struct session *slot;
+
+	pthread_mutex_lock(&client->lock);
+	slot = session_slot(client, sni);
+	if (slot->session != NULL && strcmp(slot->sni, sni) == 0)
+		SSL_set_session(ssl, slot->session);
+	pthread_mutex_unlock(&client->lock);
+}
+
+struct ssl_st *iso_tls_client_ssl(struct iso_tls_client *client, const char *sni)
+{
+	unsigned char ip[16];
+	SSL *ssl = SSL_new(client->ctx);
+	int ok = 1;
+
+	if (ssl == NULL || sni == NULL)
+		return ssl;
+	if (inet_pton(AF_INET, sni, ip) == 1 || inet_pton(AF_INET6, sni, ip) == 1) {
+		/* RFC 6066 section 3: no SNI for a literal; the address itself is verified. */
+		ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), sni);
+	} else {
+		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		ok = SSL_set1_host(ssl, sni) == 1 && SSL_set_tlsext_host_name(ssl, sni) == 1;
+		if (ok)
+			resume(client, ssl, sni);
+	}
+	if (!ok) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	return ssl;
+}

@@ -1,0 +1,19 @@
+/*
+ * What the strategies share: each fills the weights of the regions in `among`, which is never empty, and leaves
+ * the others at 0. Each keeps its sum below 2^53, so that a walk cannot overflow. A sum of 0 means: no preference.
+ */
+#ifndef ISO_POLICY_BALANCE_PRIV_H
+#define ISO_POLICY_BALANCE_PRIV_H
+
+#include "iso/policy/balance.h"
+
+void iso_balance_latency(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
+void iso_balance_failover(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
+void iso_balance_weighted(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
+
+static inline bool iso_mask_has(uint16_t mask, uint32_t index)
+{
+	return (mask >> index & 1) != 0;
+}
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * The rules of retry safety, one after the other. Pure, any thread.
+ * Invariant: a request that is neither idempotent nor keyed is tried again only when it has provably not run.
+ */
+#include "iso/policy/safety.h"
+
+#include <assert.h>
+
+enum {
+	STATUS_MISDIRECTED = 421,    /* RFC 9110 section 15.5.20 */
+	STATUS_GATEWAY_TIMEOUT = 504,
+	DEADLINE_HALF_MILLI = 500,
+};
+
+static const char *const reason_texts[ISO_RETRY_REASON_COUNT] = {
+#define X(id, text) [ISO_RETRY_REASON_##id] = text,
+	ISO_RETRY_REASON_TABLE(X)
+#undef X
+};
+
+const char *iso_retry_reason_text(enum iso_retry_reason reason)
+{
+	return (unsigned int)reason < ISO_RETRY_REASON_COUNT ? reason_texts[reason] : "?";
+}
+
+bool iso_safety_may_double(bool safe_method, bool route_idempotent)
+{
+	return safe_method || route_idempotent;
+}
+
+static enum iso_retry_reason reason_of(const struct iso_safety_facts *f)
+{
+	switch (f->ending) {
+	case ISO_ENDING_RESPONSE:
+		return f->fault == ISO_FAULT_THROTTLE ? ISO_RETRY_REASON_THROTTLE : ISO_RETRY_REASON_STATUS;
+	case ISO_ENDING_CONNECT:
+		return ISO_RETRY_REASON_CONNECT;
+	case ISO_ENDING_TLS:
+		return ISO_RETRY_REASON_TLS;
+	case ISO_ENDING_REFUSED_STREAM:
+		return ISO_RETRY_REASON_REFUSED_STREAM;
+	case ISO_ENDING_GOAWAY:
+		return ISO_RETRY_REASON_GOAWAY;
+	case ISO_ENDING_TIMEOUT:
+		return ISO_RETRY_REASON_TIMEOUT;
+	case ISO_ENDING_OVERLOAD:
+		return ISO_RETRY_REASON_OVERLOAD;
+	default:
+		return ISO_RETRY_REASON_RESET;
+	}
+}
+
+/* Whether the answer calls for another try at all, by whoever. NULL: it does; else why not. */
+static const char *answer_stands(const struct iso_safety_facts *f)
+{
+	switch (f->fault) {
+	case ISO_FAULT_NONE:
+		return "the answer is good";
+	case ISO_FAULT_CLIENT:
+		/* A refusal of this client (credentials, quota) is the same everywhere and must not be shopped around. */
+		if (!f->listed || f->status == 401 || f->status == 403 || f->status == 429)
+			return "the client's fault";
+		return NULL;
+	case ISO_FAULT_APPLICATION:
+		return f->listed ? NULL : "the application's own answer";
+	case ISO_FAULT_REGION:
+	case ISO_FAULT_THROTTLE:
+		return NULL;
+	}
+	assert(!"a fault that is none");
+	return "unknown";
+}
+
+static void say(struct iso_verdict *verdict, enum iso_retry retry, const char *words)
+{
+	verdict->retry = retry;
+	verdict->words = words;
+}
+
+/* It may have run, or has. */
+static void judge_executed(const struct iso_safety_facts *f, struct iso_verdict *verdict)
+{
+	if (f->executed == ISO_EXECUTED_YES && !f->listed) {
+		say(verdict, ISO_RETRY_NO, "it was executed and its status is not listed");
+		return;
+	}
+	/* A gateway that gave up late has told of a slow function: another try would only double its load. */
+	if (f->ending == ISO_ENDING_RESPONSE && f->status == STATUS_GATEWAY_TIMEOUT &&
+	    f->deadline_used_milli >= DEADLINE_HALF_MILLI) {
+		say(verdict, ISO_RETRY_NO, "timed out late: half of the deadline is used");
+		return;
+	}
+	if (f->idempotent) {
+		say(verdict, ISO_RETRY_ANYWHERE, "it may run twice: idempotent");
+		return;
+	}
+	if (f->executed == ISO_EXECUTED_MAYBE && f->key == ISO_KEY_GLOBAL)
+		say(verdict, ISO_RETRY_ANYWHERE, "its Idempotency-Key is honoured everywhere");
+	else if (f->executed == ISO_EXECUTED_MAYBE && f->key == ISO_KEY_REGION)
+		say(verdict, ISO_RETRY_SAME_REGION, "its Idempotency-Key is honoured in this region");
+	else
+		say(verdict, ISO_RETRY_NO, "it may have run and is not idempotent");
+}
+
+void iso_safety_judge(const struct iso_safety_facts *f, struct iso_verdict *ret_verdict)
+{
+	bool response = f->ending == ISO_ENDING_RESPONSE;
+	const char *stands;
+
+	ret_verdict->reason = reason_of(f);
+	if (f->committed) {
+		say(ret_verdict, ISO_RETRY_NO, "the response has begun to go downstream");
+		return;
+	}
+	if (f->ending == ISO_ENDING_CANCELLED) {
+		say(ret_verdict, ISO_RETRY_NO, "cancelled");
+		return;
+	}
+	if (!f->replayable) {
+		say(ret_verdict, ISO_RETRY_NO, "the request body is not kept");
+		return;
+	}
+	/* Misdirected: refused before anything ran, whatever the method. */
+	if (response && f->status == STATUS_MISDIRECTED) {
+		say(ret_verdict, ISO_RETRY_ANYWHERE, "misdirected: another connection may serve it");
+		return;
+	}
+	stands = response ? answer_stands(f) : NULL;
+	if (stands != NULL) {
+		say(ret_verdict, ISO_RETRY_NO, stands);
+		return;
+	}
+	if (f->executed == ISO_EXECUTED_NO)
+		say(ret_verdict, ISO_RETRY_ANYWHERE, "not executed");
+	else
+		judge_executed(f, ret_verdict);
+}
