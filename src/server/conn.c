@@ -7,14 +7,13 @@
 #include <unistd.h>
 
 #include "conn_priv.h"
+#include "iso/net/resolver.h"
 
 enum {
 	LINGER_US = 1000 * 1000, /* how long a client may take to read our last bytes before the socket closes */
-	PREFACE_LEN = 24,
 };
 
-/* RFC 9113 section 3.4 */
-static const char preface[PREFACE_LEN + 1] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+static const char preface[] = "PRI"; /* the beginning of RFC 9113 section 3.4's */
 
 struct server_listener {
 	struct iso_listener l;
@@ -68,17 +67,33 @@ static void on_ready(struct iso_transport *t)
 	}
 }
 
-/* In clear, h2 begins with a preface that no HTTP/1.1 request can begin with. */
+/*
+ * In clear, h2 begins with a preface that no HTTP/1.1 request can begin with: "PRI" is a method that nobody may use
+ * otherwise (RFC 9113 section 11.5). Bytes are held until three of them tell.
+ */
 static size_t sniff(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
-	size_t look = n < 4 ? n : 4; /* "PRI " is a method that nobody may use otherwise (RFC 9113 section 11.5) */
+	size_t used = 0;
+	bool like_h2;
 
-	if (memcmp(bytes, preface, look) == 0 && n < 4) {
-		/* Too short to tell: not taken now, comes again with more. */
-		iso_transport_resume(&c->t);
-		return 0;
+	while (c->sniffed < sizeof(c->first) && used < n)
+		c->first[c->sniffed++] = bytes[used++];
+	like_h2 = memcmp(c->first, preface, c->sniffed) == 0;
+	if (like_h2 && c->sniffed < sizeof(c->first))
+		return n;
+	open_codec(c, like_h2 ? &iso_h2_server_ops : &iso_h1_server_ops);
+	if (used < c->sniffed && !c->closed) {
+		/* Some came in an earlier read: the codec gets them first, from a chunk of their own. */
+		struct iso_buf early;
+
+		iso_buf_init(&early);
+		if (iso_buf_append_copy(&early, &c->server->loop->chunks, c->first, c->sniffed - used) != ISO_OK) {
+			iso_sconn_close(c);
+			return n;
+		}
+		c->ops->input(c, iso_buf_front(&early)->chunk, iso_buf_front(&early)->ptr, c->sniffed - used);
+		iso_buf_done(&early);
 	}
-	open_codec(c, memcmp(bytes, preface, look) == 0 ? &iso_h2_server_ops : &iso_h1_server_ops);
 	return c->closed ? n : c->ops->input(c, chunk, bytes, n);
 }
 

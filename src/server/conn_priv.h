@@ -40,6 +40,7 @@ struct iso_sconn {
 	uint64_t idle_since_us;          /* 0: a request is running */
 	uint32_t streams;
 	uint8_t phase;
+	uint8_t first[3], sniffed;       /* bytes held while the protocol is guessed */
 	bool tls, h2, http11, draining, closed;
 };
 
