@@ -20,16 +20,21 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char usage[] =
-	"usage: h2rate --connect IP:PORT [options]\n"
-	"  --sni NAME        TLS name, verified (default localhost)     --authority NAME  default the SNI\n"
-	"  --ca FILE         trusted CAs (default: no verification)     --cleartext       h2c by prior knowledge\n"
-	"  --connections N   default 4                                  --seconds S       default 12\n"
-	"  --get-rate R      requests a second, default 300             --post-rate R     default 30\n"
-	"  --get-path P      default /                                  --post-path P     default the GET path\n"
-	"  --id-prefix P     of x-request-id, default r                 --timeout S       of a request, default 10\n"
-	"  --out FILE        a JSON line for each request               --hold            keep the connections\n"
-	"                                                               until standard input ends\n";
+static const char usage[] = "usage: h2rate --connect IP:PORT [options]\n"
+			    "  --sni NAME        TLS name, verified, default localhost\n"
+			    "  --authority NAME  default the SNI\n"
+			    "  --ca FILE         trusted CAs; without it nothing is verified\n"
+			    "  --cleartext       h2c by prior knowledge\n"
+			    "  --connections N   default 4\n"
+			    "  --seconds S       default 12\n"
+			    "  --get-rate R      requests a second, default 300\n"
+			    "  --post-rate R     default 30\n"
+			    "  --get-path P      default /\n"
+			    "  --post-path P     default the GET path\n"
+			    "  --id-prefix P     of x-request-id, default r\n"
+			    "  --timeout S       of a request, default 10\n"
+			    "  --out FILE        a JSON line for each request\n"
+			    "  --hold            keep the connections until standard input ends\n";
 
 uint64_t now_us(const struct client *client)
 {
@@ -242,7 +247,9 @@ static void hold(struct client *client)
 	struct epoll_event events[64];
 	char byte;
 
-	epoll_ctl(client->epoll, EPOLL_CTL_ADD, 0, &ev);
+	epoll_ctl(client->epoll, EPOLL_CTL_DEL, client->timer, NULL);
+	if (epoll_ctl(client->epoll, EPOLL_CTL_ADD, 0, &ev))
+		return; /* a file has ended already */
 	for (;;) {
 		int n = epoll_wait(client->epoll, events, 64, 1000);
 

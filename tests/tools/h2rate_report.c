@@ -63,8 +63,8 @@ static void print_tally(const char *name, struct tally *t)
 {
 	if (t->answered > 1)
 		qsort(t->ms, t->answered, sizeof(*t->ms), by_value);
-	printf("\"%s\":{\"count\":%u,\"answered\":%u,\"failed\":%u,\"errors_5xx\":%u,\"retried\":%u,\"over_150ms\":%u,"
-	       "\"mean_ms\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f},",
+	printf("\"%s\":{\"count\":%u,\"answered\":%u,\"failed\":%u,\"errors_5xx\":%u,\"retried\":%u,"
+	       "\"over_150ms\":%u,\"mean_ms\":%.3f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f},",
 	       name, t->count, t->answered, t->failed, t->errors_5xx, t->retried, t->over_150ms,
 	       t->answered ? t->sum / t->answered : 0.0, percentile(t, 0.5), percentile(t, 0.99),
 	       percentile(t, 1.0));

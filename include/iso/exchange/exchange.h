@@ -1,0 +1,45 @@
+/*
+ * The exchange: one client request and its response, over up to three attempts. A worker has one host; the host is
+ * the handler that the worker's server hands requests to. Thread: the worker's loop.
+ */
+#ifndef ISO_EXCHANGE_EXCHANGE_H
+#define ISO_EXCHANGE_EXCHANGE_H
+
+#include "iso/config/snapshot.h"
+#include "iso/http/sink.h"
+#include "iso/policy/budget.h"
+#include "iso/telemetry/access_log.h"
+#include "iso/telemetry/metrics.h"
+#include "iso/upstream/upstream.h"
+
+enum { ISO_HOST_SERVICES = 64 }; /* services of one snapshot that a host can serve */
+
+/* One snapshot as a worker holds it: one reference, and how many exchanges still use it here. */
+struct iso_generation {
+	struct iso_snapshot *snapshot;
+	uint32_t exchanges;
+	bool current;
+};
+
+struct iso_exchange_host {
+	struct iso_handler handler;
+	struct iso_loop *loop;
+	struct iso_upstream *upstream;
+	struct iso_generation *generation; /* the current one */
+	struct iso_metrics *metrics;
+	struct iso_log_ring *log;          /* NULL: no access log */
+	struct iso_budget budgets[ISO_HOST_SERVICES];
+	uint64_t wall_offset_us;           /* wall clock minus loop clock */
+	uint32_t in_flight;
+};
+
+/* Borrows all but the snapshot, of which it takes a reference. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *upstream,
+					struct iso_snapshot *snapshot, struct iso_metrics *metrics,
+					struct iso_log_ring *log);
+/* Every exchange has ended. */
+void iso_exchange_host_done(struct iso_exchange_host *host);
+/* New exchanges use this snapshot from now on; running ones keep theirs. ISO_OK or ISO_ENOMEM (nothing changes). */
+ISO_MUST_USE int iso_exchange_host_adopt(struct iso_exchange_host *host, struct iso_snapshot *snapshot);
+
+#endif

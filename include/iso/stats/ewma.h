@@ -1,0 +1,43 @@
+/*
+ * A decaying estimate of a time in microseconds: calm in noise (about 100 samples or 10 s), quick at a change.
+ * Pure: time is an argument. State in integers (1/256 us), so that it can be computed again elsewhere.
+ */
+#ifndef ISO_STATS_EWMA_H
+#define ISO_STATS_EWMA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { ISO_EWMA_RECENT = 5 };
+
+struct iso_ewma {
+	uint64_t value_q8;  /* the estimate, 1/256 us; 0 with count 0: none */
+	uint64_t fresh_us;  /* time of the last good sample; 0: never */
+	uint64_t change_us; /* when the change detector last reset the estimate; 0: never */
+	uint64_t last_us;   /* time of the last update */
+	uint32_t count;     /* good samples, saturating */
+	uint32_t recent[ISO_EWMA_RECENT]; /* the last good samples, newest at recent_at - 1 */
+	uint32_t recent_count, recent_at;
+};
+
+void iso_ewma_init(struct iso_ewma *e);
+/* A good sample. Returns true when the change detector reset the estimate. */
+bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us);
+/* A failure: raises the estimate to penalty_us if that is more; never lowers it, never freshens it. */
+void iso_ewma_fail(struct iso_ewma *e, uint32_t penalty_us);
+/* Forgets the past: the estimate is value_us now. Not a sample: freshness stays. */
+void iso_ewma_set(struct iso_ewma *e, uint32_t value_us);
+/* Moves the estimate towards target_us as exp(-dt/tau). */
+void iso_ewma_decay(struct iso_ewma *e, uint32_t target_us, uint64_t dt_us, uint64_t tau_us);
+
+static inline bool iso_ewma_known(const struct iso_ewma *e)
+{
+	return e->value_q8 != 0;
+}
+
+static inline uint32_t iso_ewma_us(const struct iso_ewma *e)
+{
+	return (uint32_t)(e->value_q8 >> 8);
+}
+
+#endif

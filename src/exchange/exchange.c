@@ -1,0 +1,222 @@
+/*
+ * The exchange's life: made by a request, run phase by phase, ended by the stream's reset. Thread: its loop.
+ */
+#include "exchange_priv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "iso/base/clock.h"
+
+static enum iso_step phase_park(struct iso_exchange *x)
+{
+	(void)x;
+	return ISO_STEP_PARK;
+}
+
+static const struct iso_phase_row phases[ISO_PHASE_COUNT] = {
+	[ISO_PHASE_ADMIT] = { "admit", iso_phase_admit },
+	[ISO_PHASE_MATCH] = { "match", iso_phase_match },
+	[ISO_PHASE_PREPARE] = { "prepare", iso_phase_prepare },
+	[ISO_PHASE_PICK] = { "pick", iso_phase_pick },
+	[ISO_PHASE_WAIT] = { "wait", phase_park },
+	[ISO_PHASE_FAIL] = { "fail", iso_phase_fail },
+	[ISO_PHASE_RELAY] = { "relay", phase_park },
+};
+
+static void check(const struct iso_exchange *x)
+{
+	assert(!x->over);
+	assert(x->phase < ISO_PHASE_COUNT);
+	assert(x->try_count <= ISO_TRIES_MAX);
+	assert(!x->committed || x->phase == ISO_PHASE_RELAY);
+}
+
+void iso_exchange_run(struct iso_exchange *x, enum iso_phase phase)
+{
+	x->phase = (uint8_t)phase;
+	do
+		check(x);
+	while (phases[x->phase].run(x) == ISO_STEP_MORE);
+}
+
+static struct iso_exchange *exchange_of(struct iso_sink *sink)
+{
+	return ISO_CONTAINER(sink, struct iso_exchange, request);
+}
+
+static void on_data(struct iso_sink *to, struct iso_buf *data, bool end)
+{
+	iso_flow_request_data(exchange_of(to), data, end);
+}
+
+static void on_trailers(struct iso_sink *to, const struct iso_fields *trailers)
+{
+	iso_flow_request_trailers(exchange_of(to), trailers);
+}
+
+static void on_writable(struct iso_sink *to, size_t freed)
+{
+	struct iso_exchange *x = exchange_of(to);
+
+	if (x->winner != NULL && x->winner->live) {
+		iso_attempt_consumed(&x->winner->a, freed);
+		if (x->service != NULL)
+			iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->service->idle_timeout_us);
+	}
+}
+
+static void generation_release(struct iso_generation *generation)
+{
+	if (generation->exchanges > 0 || generation->current)
+		return;
+	iso_snapshot_unref(generation->snapshot);
+	free(generation);
+}
+
+/* The stream is over, for whatever reason: FINISH, reached exactly once. */
+static void on_reset(struct iso_sink *to, enum iso_reset why)
+{
+	struct iso_exchange *x = exchange_of(to);
+	struct iso_loop *loop = x->host->loop;
+
+	iso_exchange_cancel_tries(x, NULL);
+	iso_timer_clear(&loop->wheel, &x->timer);
+	iso_task_cancel(&x->advance);
+	iso_record_exchange(x, why);
+	for (uint32_t i = 0; i < x->try_count; i++)
+		iso_buf_done(&x->tries[i]->kept);
+	iso_tape_done(&x->tape);
+	x->over = true;
+	x->host->in_flight--;
+	iso_metrics_add(x->host->metrics, ISO_METRIC_IN_FLIGHT, -1);
+	x->generation->exchanges--;
+	generation_release(x->generation);
+}
+
+static void on_head(struct iso_sink *to, const struct iso_head *head, bool end)
+{
+	/* The request's head came with iso_handler.request. */
+	(void)to;
+	(void)head;
+	(void)end;
+	assert(0);
+}
+
+static const struct iso_sink_ops request_ops = {
+	.head = on_head,
+	.data = on_data,
+	.trailers = on_trailers,
+	.writable = on_writable,
+	.reset = on_reset,
+};
+
+static void run_advance(struct iso_task *task)
+{
+	struct iso_exchange *x = ISO_CONTAINER(task, struct iso_exchange, advance);
+
+	iso_exchange_run(x, x->phase);
+}
+
+/* Time is up: before the response began for all of it, afterwards for a side that moves no more. */
+static void on_timer(struct iso_timer *timer)
+{
+	struct iso_exchange *x = ISO_CONTAINER(timer, struct iso_exchange, timer);
+
+	if (x->committed) {
+		if (!x->response_end) {
+			iso_exchange_cancel_tries(x, NULL);
+			x->error = ISO_SLICE("idle timeout");
+			x->response->ops->reset(x->response, ISO_RESET_TIMEOUT);
+		}
+		return;
+	}
+	iso_exchange_cancel_tries(x, NULL);
+	x->fail_status = 504;
+	x->error = ISO_SLICE("no region answered before the deadline");
+	iso_exchange_run(x, ISO_PHASE_FAIL);
+}
+
+static struct iso_sink *on_request(struct iso_handler *handler, const struct iso_request *request)
+{
+	struct iso_exchange_host *host = ISO_CONTAINER(handler, struct iso_exchange_host, handler);
+	struct iso_exchange *x = iso_arena_zalloc(request->arena, sizeof(*x));
+	char *client = iso_arena_alloc(request->arena, 64);
+
+	if (x == NULL || client == NULL)
+		return NULL;
+	x->request.ops = &request_ops;
+	x->response = request->response;
+	x->host = host;
+	x->generation = host->generation;
+	x->generation->exchanges++;
+	x->arena = request->arena;
+	x->head = request->head;
+	x->tls = request->tls;
+	x->received_us = request->received_us;
+	x->request_end = request->end;
+	x->original_path = request->head->path;
+	x->fail_status = 502;
+	iso_sockaddr_format(request->client, client, 64);
+	x->client = iso_slice_str(client);
+	iso_timer_init(&x->timer, on_timer);
+	iso_task_init(&x->advance, run_advance);
+	host->in_flight++;
+	iso_metrics_add(host->metrics, ISO_METRIC_IN_FLIGHT, 1);
+	/* Answers must not go out before this returns: what would answer now posts itself. */
+	x->in_request = true;
+	iso_exchange_run(x, ISO_PHASE_ADMIT);
+	x->in_request = false;
+	return &x->request;
+}
+
+static struct iso_generation *generation_new(struct iso_snapshot *snapshot)
+{
+	struct iso_generation *generation = calloc(1, sizeof(*generation));
+
+	if (generation == NULL)
+		return NULL;
+	generation->snapshot = iso_snapshot_ref(snapshot);
+	generation->current = true;
+	return generation;
+}
+
+int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *upstream,
+			   struct iso_snapshot *snapshot, struct iso_metrics *metrics, struct iso_log_ring *log)
+{
+	memset(host, 0, sizeof(*host));
+	host->handler.request = on_request;
+	host->loop = upstream->loop;
+	host->upstream = upstream;
+	host->metrics = metrics;
+	host->log = log;
+	host->wall_offset_us = iso_clock_wall_us() - iso_clock_mono_us();
+	return iso_exchange_host_adopt(host, snapshot);
+}
+
+int iso_exchange_host_adopt(struct iso_exchange_host *host, struct iso_snapshot *snapshot)
+{
+	struct iso_generation *old = host->generation;
+	struct iso_generation *generation = generation_new(snapshot);
+
+	if (generation == NULL)
+		return ISO_ENOMEM;
+	host->generation = generation;
+	if (old != NULL) {
+		old->current = false;
+		generation_release(old);
+	}
+	for (uint32_t i = 0; i < snapshot->service_count && i < ISO_HOST_SERVICES; i++)
+		iso_budget_init(&host->budgets[i], snapshot->services[i].retry.budget_milli, host->loop->now_us);
+	return ISO_OK;
+}
+
+void iso_exchange_host_done(struct iso_exchange_host *host)
+{
+	if (host == NULL || host->generation == NULL)
+		return;
+	assert(host->generation->exchanges == 0);
+	host->generation->current = false;
+	generation_release(host->generation);
+	host->generation = NULL;
+}

@@ -1,0 +1,111 @@
+/*
+ * The exchange's object, for the files of this room. Thread: its loop.
+ * It lives in the stream's arena; the stream's reset is its last call, and only then is it recorded and gone.
+ */
+#ifndef ISO_EXCHANGE_EXCHANGE_PRIV_H
+#define ISO_EXCHANGE_EXCHANGE_PRIV_H
+
+#include "iso/exchange/exchange.h"
+#include "iso/http/body_tape.h"
+#include "iso/policy/balance.h"
+#include "iso/policy/safety.h"
+#include "iso/upstream/attempt.h"
+
+enum { ISO_TRIES_MAX = 3, ISO_KEPT_MAX = 16 * 1024 };
+
+enum iso_phase {
+	ISO_PHASE_ADMIT,
+	ISO_PHASE_MATCH,
+	ISO_PHASE_PREPARE,
+	ISO_PHASE_PICK,
+	ISO_PHASE_WAIT,   /* attempts are running */
+	ISO_PHASE_FAIL,   /* no attempt is left: the last upstream answer, or one of our own */
+	ISO_PHASE_RELAY,  /* a response is on its way down */
+	ISO_PHASE_COUNT,
+};
+
+enum iso_step { ISO_STEP_MORE, ISO_STEP_PARK };
+
+/* One attempt as the exchange sees it. */
+struct iso_try {
+	struct iso_attempt a;
+	struct iso_exchange *x;
+	struct iso_head head;          /* the request as this region gets it */
+	struct iso_timer patience;     /* per_try_timeout */
+	struct iso_head answer;        /* a final head that was kept in case nothing better comes */
+	struct iso_buf kept;           /* its content so far */
+	size_t sent;                   /* request body bytes its transport has taken */
+	struct iso_slice upstream_id;  /* x-amzn-RequestId */
+	const char *words;             /* what the answer means, for people */
+	uint32_t endpoint_ip;          /* unused slots stay 0 */
+	char endpoint[64];
+	uint8_t region, fault, executed, ending, reason;
+	bool live, kept_head, kept_end, sampled, recorded, suspect;
+};
+
+struct iso_exchange {
+	struct iso_sink request;       /* the server calls this */
+	struct iso_sink *response;
+	struct iso_exchange_host *host;
+	struct iso_generation *generation;
+	const struct iso_cfg_route *route;
+	const struct iso_cfg_service *service;
+	struct iso_arena *arena;
+	struct iso_head *head;
+	struct iso_try *tries[ISO_TRIES_MAX];
+	struct iso_try *winner;
+	struct iso_tape tape;
+	const struct iso_fields *trailers;
+	struct iso_timer timer;        /* the deadline; idleness once committed */
+	struct iso_task advance;       /* goes on from the run queue */
+	struct iso_slice id, client, original_path, error;
+	struct iso_pick last_pick;
+	uint64_t received_us, deadline_us, bytes;
+	size_t acknowledged;           /* request body bytes given back to the client's window */
+	size_t received_body;
+	uint16_t tried, status;
+	uint16_t fail_status;          /* what to answer when nothing else can be */
+	uint8_t try_count, phase;
+	bool tls, request_end, committed, response_end, in_request, idempotent, safe, over;
+};
+
+struct iso_phase_row {
+	const char *name;
+	enum iso_step (*run)(struct iso_exchange *x);
+};
+
+/* exchange.c: runs phases until one parks. */
+void iso_exchange_run(struct iso_exchange *x, enum iso_phase phase);
+
+/* phases_request.c */
+enum iso_step iso_phase_admit(struct iso_exchange *x);
+enum iso_step iso_phase_match(struct iso_exchange *x);
+enum iso_step iso_phase_prepare(struct iso_exchange *x);
+
+/* attempts.c: choosing, starting, judging and ending attempts. */
+enum iso_step iso_phase_pick(struct iso_exchange *x);
+bool iso_exchange_start_try(struct iso_exchange *x, uint32_t region, int reason);
+void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but);
+bool iso_exchange_live(const struct iso_exchange *x);
+extern const struct iso_attempt_ops iso_try_ops;
+
+/* phases_response.c */
+enum iso_step iso_phase_fail(struct iso_exchange *x);
+/* The try's answer (a live head, or a kept one) becomes the client's. */
+void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct iso_head *head, bool end);
+void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool end);
+
+/* flow.c: request bytes to the attempts, credit back to the client. */
+void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end);
+void iso_flow_request_trailers(struct iso_exchange *x, const struct iso_fields *trailers);
+void iso_flow_sent(struct iso_try *t, size_t n);
+
+/* local_reply.c: an answer of our own, application/problem+json (RFC 9457). detail is static or in the arena. */
+void iso_local_reply(struct iso_exchange *x, uint16_t status, const char *detail);
+
+/* record.c */
+void iso_record_try_head(struct iso_try *t);
+void iso_record_try_end(struct iso_try *t, enum iso_outcome outcome, enum iso_executed executed);
+void iso_record_exchange(struct iso_exchange *x, enum iso_reset why);
+
+#endif

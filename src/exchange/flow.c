@@ -1,0 +1,70 @@
+/*
+ * Request bytes on their way to the attempts: recorded for replay while that is possible, shared by those that run.
+ * Credit goes back to the client as fast as the fastest attempt sends, so that a slow region stops the client.
+ * Thread: the exchange's loop.
+ */
+#include "exchange_priv.h"
+
+static bool feed(struct iso_try *t, struct iso_buf *data, bool end, bool last)
+{
+	struct iso_buf copy;
+	int err;
+
+	if (last)
+		return iso_attempt_body(&t->a, data, end) == ISO_OK;
+	iso_buf_init(&copy);
+	err = iso_buf_share(&copy, data);
+	if (err == ISO_OK)
+		err = iso_attempt_body(&t->a, &copy, end);
+	iso_buf_done(&copy);
+	return err == ISO_OK;
+}
+
+static void give_credit(struct iso_exchange *x, size_t n)
+{
+	x->acknowledged += n;
+	x->response->ops->writable(x->response, n);
+}
+
+void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end)
+{
+	size_t n = data->bytes;
+	struct iso_try *live[ISO_TRIES_MAX];
+	uint32_t count = 0;
+
+	x->received_body += n;
+	x->request_end = x->request_end || end;
+	for (uint32_t i = 0; i < x->try_count; i++)
+		if (x->tries[i]->live)
+			live[count++] = x->tries[i];
+	if (!x->committed && x->service != NULL)
+		iso_tape_record(&x->tape, data);
+	for (uint32_t i = 0; i < count; i++) {
+		if (!feed(live[i], data, end, i + 1 == count)) {
+			x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
+			break;
+		}
+	}
+	iso_buf_done(data);
+	/* Answered already, or no attempt runs: nobody will read them, the client need not wait. */
+	if (count == 0)
+		give_credit(x, n);
+}
+
+void iso_flow_request_trailers(struct iso_exchange *x, const struct iso_fields *trailers)
+{
+	x->request_end = true;
+	x->trailers = trailers;
+	for (uint32_t i = 0; i < x->try_count; i++)
+		if (x->tries[i]->live)
+			iso_attempt_trailers(&x->tries[i]->a, trailers);
+}
+
+void iso_flow_sent(struct iso_try *t, size_t n)
+{
+	struct iso_exchange *x = t->x;
+
+	t->sent += n;
+	if (t->sent > x->acknowledged)
+		give_credit(x, t->sent - x->acknowledged);
+}

@@ -1,0 +1,100 @@
+/*
+ * Answers of our own: problem details (RFC 9457), and Proxy-Status (RFC 9209) to say who failed.
+ * Thread: the exchange's loop.
+ */
+#include "exchange_priv.h"
+#include "iso/base/text.h"
+
+enum { BODY_MAX = 1024 };
+
+static const char *proxy_error(uint16_t status)
+{
+	switch (status) {
+	case 404:
+		return "destination_not_found";
+	case 502:
+		return "connection_terminated";
+	case 503:
+		return "destination_unavailable";
+	case 504:
+		return "connection_timeout";
+	case 508:
+		return "proxy_loop_detected";
+	default:
+		return "http_request_error";
+	}
+}
+
+static int make(struct iso_exchange *x, uint16_t status, const char *detail, struct iso_head *ret_head,
+		struct iso_slice *ret_body)
+{
+	struct iso_text body, line;
+	char *memory = iso_arena_alloc(x->arena, BODY_MAX);
+	char *length = iso_arena_alloc(x->arena, 24), *via = iso_arena_alloc(x->arena, 128);
+	struct iso_slice reason = iso_status_reason(status);
+	int err;
+
+	if (memory == NULL || length == NULL || via == NULL)
+		return ISO_ENOMEM;
+	iso_text_init_fixed(&body, memory, BODY_MAX);
+	iso_text_str(&body, "{\"type\":\"about:blank\",\"title\":");
+	iso_text_json(&body, reason.len > 0 ? reason : ISO_SLICE("Error"));
+	iso_text_fmt(&body, ",\"status\":%u,\"detail\":", status);
+	iso_text_json(&body, iso_slice_str(detail));
+	if (x->id.len > 0) {
+		iso_text_str(&body, ",\"request_id\":");
+		iso_text_json(&body, x->id);
+	}
+	iso_text_str(&body, "}\n");
+	iso_text_init_fixed(&line, length, 24);
+	iso_text_u64(&line, body.len);
+	*ret_head = (struct iso_head){ .version = ISO_HTTP_11, .status = status, .content_length = (int64_t)body.len };
+	err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("content-type"), ISO_SLICE("application/problem+json"));
+	if (err == ISO_OK)
+		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("content-length"), iso_text_slice(&line));
+	if (err == ISO_OK && x->id.len > 0)
+		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("x-request-id"), x->id);
+	iso_text_init_fixed(&line, via, 128);
+	iso_text_fmt(&line, "isochrone; error=%s", proxy_error(status));
+	if (err == ISO_OK)
+		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("proxy-status"), iso_text_slice(&line));
+	*ret_body = iso_text_slice(&body);
+	return err != ISO_OK ? err : iso_text_ok(&body);
+}
+
+static void send_reply(struct iso_exchange *x)
+{
+	struct iso_head head;
+	struct iso_slice text;
+	struct iso_buf body;
+
+	iso_buf_init(&body);
+	if (make(x, x->fail_status, x->error.ptr, &head, &text) != ISO_OK ||
+	    iso_buf_append_copy(&body, &x->host->loop->chunks, text.ptr, text.len) != ISO_OK) {
+		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
+		return;
+	}
+	x->committed = x->response_end = true;
+	x->phase = ISO_PHASE_RELAY;
+	x->status = x->fail_status;
+	iso_timer_clear(&x->host->loop->wheel, &x->timer);
+	if (x->head->method_id == ISO_METHOD_HEAD) {
+		x->response->ops->head(x->response, &head, true);
+	} else {
+		x->bytes += text.len;
+		x->response->ops->head(x->response, &head, false);
+		x->response->ops->data(x->response, &body, true);
+	}
+	iso_buf_done(&body);
+}
+
+void iso_local_reply(struct iso_exchange *x, uint16_t status, const char *detail)
+{
+	x->fail_status = status;
+	x->error = iso_slice_str(detail);
+	x->phase = ISO_PHASE_FAIL;
+	if (x->in_request)
+		iso_loop_post(x->host->loop, &x->advance);
+	else
+		send_reply(x);
+}

@@ -1,0 +1,92 @@
+/*
+ * From an answer to the client: committing to a try, relaying, failing when none is left. Thread: the exchange's loop.
+ */
+#include "exchange_priv.h"
+#include "iso/http/hop.h"
+#include "iso/http/uri.h"
+
+/* "https://api.example.com", as the client sees this proxy. */
+static struct iso_slice client_origin(struct iso_exchange *x)
+{
+	struct iso_slice scheme = x->tls ? ISO_SLICE("https://") : ISO_SLICE("http://");
+	char *text = iso_arena_alloc(x->arena, scheme.len + x->head->authority.len + 1);
+
+	if (text == NULL)
+		return iso_slice(NULL, 0);
+	memcpy(text, scheme.ptr, scheme.len);
+	memcpy(text + scheme.len, x->head->authority.ptr, x->head->authority.len);
+	return iso_slice(text, scheme.len + x->head->authority.len);
+}
+
+/* The region's own names do not reach the client. */
+static int edit_response(struct iso_exchange *x, const struct iso_cfg_region *region, struct iso_head *head)
+{
+	int err = iso_hop_response(head, x->arena);
+
+	for (uint32_t i = 0; i < head->fields.n && err == ISO_OK; i++) {
+		struct iso_field *f = &head->fields.v[i];
+
+		if (f->id == ISO_FIELD_LOCATION)
+			f->value = iso_uri_relocate(x->arena, f->value, region->authority, region->base_path,
+						    client_origin(x));
+		else if (f->id == ISO_FIELD_SET_COOKIE)
+			f->value = iso_uri_recookie(x->arena, f->value, region->base_path);
+		if (f->value.ptr == NULL)
+			err = ISO_ENOMEM;
+	}
+	return err;
+}
+
+void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct iso_head *answer, bool end)
+{
+	struct iso_head head = *answer;
+
+	x->winner = t;
+	iso_exchange_cancel_tries(x, t);
+	iso_tape_lose(&x->tape);
+	x->committed = true;
+	x->phase = ISO_PHASE_RELAY;
+	x->status = head.status;
+	x->response_end = end;
+	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->service->idle_timeout_us);
+	if (edit_response(x, &x->service->regions[t->region], &head) != ISO_OK) {
+		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
+		return;
+	}
+	x->response->ops->head(x->response, &head, end);
+}
+
+void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool end)
+{
+	x->bytes += data->bytes;
+	x->response_end = x->response_end || end;
+	if (data->bytes > 0)
+		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->service->idle_timeout_us);
+	x->response->ops->data(x->response, data, end);
+}
+
+/* The last answer of a region that was put aside in the hope of a better one. */
+static struct iso_try *kept_answer(struct iso_exchange *x)
+{
+	for (uint32_t i = x->try_count; i > 0; i--)
+		if (x->tries[i - 1]->kept_head)
+			return x->tries[i - 1];
+	return NULL;
+}
+
+enum iso_step iso_phase_fail(struct iso_exchange *x)
+{
+	struct iso_try *t = kept_answer(x);
+
+	if (t != NULL && !x->in_request && x->service != NULL && (t->live || t->kept_end)) {
+		bool whole = t->kept_end && t->kept.bytes == 0;
+
+		iso_exchange_commit(x, t, &t->answer, whole);
+		if (!whole && t->kept.bytes > 0)
+			iso_exchange_relay_data(x, &t->kept, t->kept_end);
+		return ISO_STEP_PARK;
+	}
+	iso_local_reply(x, x->fail_status,
+			x->error.ptr != NULL ? x->error.ptr : "no region could answer the request");
+	return ISO_STEP_PARK;
+}

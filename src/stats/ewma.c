@@ -1,0 +1,107 @@
+/*
+ * See ewma.h. Pure.
+ */
+#include "iso/stats/ewma.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+	WARM_UP = 100,            /* until then every sample weighs the same */
+	TAU_US = 10 * 1000 * 1000,
+	UP_RUN = 4,               /* so many samples all far above mean that something has changed */
+	UP_MARGIN_US = 10 * 1000,
+};
+
+void iso_ewma_init(struct iso_ewma *e)
+{
+	memset(e, 0, sizeof(*e));
+}
+
+static uint32_t recent(const struct iso_ewma *e, uint32_t back)
+{
+	return e->recent[(e->recent_at + ISO_EWMA_RECENT - 1 - back) % ISO_EWMA_RECENT];
+}
+
+/* The mean of the last samples when all of them lie on one side, far from the estimate; 0: no change. */
+static uint32_t changed_to(const struct iso_ewma *e)
+{
+	uint32_t estimate = iso_ewma_us(e);
+	uint32_t least = UINT32_MAX, most = 0;
+	uint64_t sum = 0;
+
+	if (e->recent_count < UP_RUN)
+		return 0;
+	for (uint32_t i = 0; i < UP_RUN; i++) {
+		least = recent(e, i) < least ? recent(e, i) : least;
+		sum += recent(e, i);
+	}
+	if ((uint64_t)least > 2ull * estimate + UP_MARGIN_US)
+		return (uint32_t)(sum / UP_RUN);
+	if (e->recent_count < ISO_EWMA_RECENT)
+		return 0;
+	sum = 0;
+	for (uint32_t i = 0; i < ISO_EWMA_RECENT; i++) {
+		most = recent(e, i) > most ? recent(e, i) : most;
+		sum += recent(e, i);
+	}
+	return most < estimate / 2 ? (uint32_t)(sum / ISO_EWMA_RECENT) : 0;
+}
+
+bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
+{
+	uint64_t dt_us = e->last_us != 0 && now_us > e->last_us ? now_us - e->last_us : 0;
+	double weight, value;
+	uint32_t jump;
+
+	e->recent[e->recent_at] = sample_us;
+	e->recent_at = (e->recent_at + 1) % ISO_EWMA_RECENT;
+	if (e->recent_count < ISO_EWMA_RECENT)
+		e->recent_count++;
+	if (e->count < UINT32_MAX)
+		e->count++;
+	e->last_us = e->fresh_us = now_us;
+	if (!iso_ewma_known(e)) {
+		e->value_q8 = ((uint64_t)sample_us << 8) + 1;
+		return false;
+	}
+	jump = changed_to(e);
+	if (jump != 0) {
+		e->value_q8 = (uint64_t)jump << 8;
+		e->change_us = now_us;
+		return true;
+	}
+	weight = 1.0 / (e->count < WARM_UP ? e->count : WARM_UP);
+	if (e->count >= WARM_UP) {
+		double by_time = -expm1(-(double)dt_us / TAU_US);
+
+		weight = by_time > weight ? by_time : weight;
+	}
+	value = (double)e->value_q8 + ((double)sample_us * 256 - (double)e->value_q8) * weight;
+	e->value_q8 = value < 1 ? 1 : (uint64_t)value;
+	return false;
+}
+
+void iso_ewma_fail(struct iso_ewma *e, uint32_t penalty_us)
+{
+	uint64_t q8 = (uint64_t)penalty_us << 8;
+
+	if (q8 > e->value_q8)
+		e->value_q8 = q8;
+	e->recent_count = 0; /* a run of good samples that a failure breaks is no run */
+}
+
+void iso_ewma_set(struct iso_ewma *e, uint32_t value_us)
+{
+	e->value_q8 = ((uint64_t)value_us << 8) + 1;
+	e->recent_count = 0;
+}
+
+void iso_ewma_decay(struct iso_ewma *e, uint32_t target_us, uint64_t dt_us, uint64_t tau_us)
+{
+	double keep = exp(-(double)dt_us / (double)tau_us);
+	double value = (double)target_us * 256 + ((double)e->value_q8 - (double)target_us * 256) * keep;
+
+	if (iso_ewma_known(e))
+		e->value_q8 = value < 1 ? 1 : (uint64_t)value;
+}

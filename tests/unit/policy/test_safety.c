@@ -1,0 +1,254 @@
+/*
+ * Retry safety: the table of PRODUCT.md section 6, and the rule that a POST never runs twice, over all inputs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "iso/policy/safety.h"
+
+static struct iso_verdict judge(struct iso_safety_facts f)
+{
+	struct iso_verdict v = { (enum iso_retry)99, (enum iso_retry_reason)99, NULL };
+
+	iso_safety_judge(&f, &v);
+	assert_non_null(v.words);
+	assert_in_range(v.retry, ISO_RETRY_NO, ISO_RETRY_ANYWHERE);
+	assert_in_range(v.reason, 0, ISO_RETRY_REASON_COUNT - 1);
+	return v;
+}
+
+#define FACTS(...) ((struct iso_safety_facts){ .replayable = true, __VA_ARGS__ })
+
+static void test_not_executed_goes_anywhere(void **state)
+{
+	static const enum iso_ending endings[] = { ISO_ENDING_CONNECT, ISO_ENDING_TLS,     ISO_ENDING_REFUSED_STREAM,
+						   ISO_ENDING_GOAWAY,  ISO_ENDING_RESET,   ISO_ENDING_TIMEOUT,
+						   ISO_ENDING_OVERLOAD };
+	static const enum iso_retry_reason reasons[] = {
+		ISO_RETRY_REASON_CONNECT, ISO_RETRY_REASON_TLS,     ISO_RETRY_REASON_REFUSED_STREAM,
+		ISO_RETRY_REASON_GOAWAY,  ISO_RETRY_REASON_RESET,   ISO_RETRY_REASON_TIMEOUT,
+		ISO_RETRY_REASON_OVERLOAD,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+		struct iso_verdict v = judge(FACTS(.ending = endings[i], .executed = ISO_EXECUTED_NO));
+
+		assert_int_equal(v.retry, ISO_RETRY_ANYWHERE);
+		assert_int_equal(v.reason, reasons[i]);
+	}
+}
+
+static void test_maybe_executed_post_is_final(void **state)
+{
+	(void)state;
+	for (int e = ISO_ENDING_CONNECT; e <= ISO_ENDING_OVERLOAD; e++)
+		assert_int_equal(
+			judge(FACTS(.ending = (enum iso_ending)e, .executed = ISO_EXECUTED_MAYBE)).retry,
+			ISO_RETRY_NO);
+	assert_int_equal(judge(FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE,
+				     .fault = ISO_FAULT_REGION, .status = 503, .listed = true))
+				 .retry,
+			 ISO_RETRY_NO);
+}
+
+static void test_maybe_executed_idempotent(void **state)
+{
+	struct iso_verdict v = judge(
+		FACTS(.ending = ISO_ENDING_RESET, .executed = ISO_EXECUTED_MAYBE, .idempotent = true));
+
+	(void)state;
+	assert_int_equal(v.retry, ISO_RETRY_ANYWHERE);
+	assert_int_equal(v.reason, ISO_RETRY_REASON_RESET);
+	assert_int_equal(
+		judge(FACTS(.executed = ISO_EXECUTED_YES, .ending = ISO_ENDING_RESET, .idempotent = true)).retry,
+		ISO_RETRY_NO);
+}
+
+static void test_keys(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_TIMEOUT, .executed = ISO_EXECUTED_MAYBE);
+
+	(void)state;
+	f.key = ISO_KEY_REGION;
+	assert_int_equal(judge(f).retry, ISO_RETRY_SAME_REGION);
+	f.key = ISO_KEY_GLOBAL;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+	f.executed = ISO_EXECUTED_NO;
+	f.key = ISO_KEY_REGION;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE); /* it has not run: no key needed */
+	f.executed = ISO_EXECUTED_YES;
+	f.key = ISO_KEY_GLOBAL;
+	f.ending = ISO_ENDING_RESPONSE;
+	f.status = 503;
+	f.fault = ISO_FAULT_APPLICATION;
+	f.listed = true;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO); /* a key helps a "maybe" only */
+}
+
+static void test_executed_needs_a_listed_status(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_YES, .status = 500,
+					  .fault = ISO_FAULT_APPLICATION, .idempotent = true);
+
+	(void)state;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	f.fault = ISO_FAULT_REGION;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	f.listed = true;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+	assert_int_equal(judge(f).reason, ISO_RETRY_REASON_STATUS);
+	f.idempotent = false;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+}
+
+static void test_504_only_in_the_first_half(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 504,
+					  .fault = ISO_FAULT_REGION, .idempotent = true, .listed = true);
+
+	(void)state;
+	f.deadline_used_milli = 499;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+	f.deadline_used_milli = 500;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	f.status = 503;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+	f.status = 504;
+	f.idempotent = false;
+	f.key = ISO_KEY_GLOBAL;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+}
+
+static void test_throttle(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_NO, .status = 429,
+					  .fault = ISO_FAULT_THROTTLE);
+
+	(void)state;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+	assert_int_equal(judge(f).reason, ISO_RETRY_REASON_THROTTLE);
+	f.executed = ISO_EXECUTED_MAYBE; /* by status alone: not certain */
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	f.idempotent = true;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+	f.fault = ISO_FAULT_CLIENT; /* the client's quota */
+	f.listed = true;
+	f.executed = ISO_EXECUTED_NO;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+}
+
+static void test_client_faults_are_not_shopped_around(void **state)
+{
+	static const uint16_t statuses[] = { 400, 401, 403, 404, 413, 415 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+		struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_NO,
+						  .fault = ISO_FAULT_CLIENT, .idempotent = true);
+
+		f.status = statuses[i];
+		assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	}
+}
+
+static void test_a_good_answer_is_final(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_YES, .status = 200,
+					  .idempotent = true, .listed = true);
+
+	(void)state;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+}
+
+static void test_misdirected(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 421,
+					  .fault = ISO_FAULT_CLIENT);
+
+	(void)state;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+	f.committed = true;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+}
+
+static void test_committed_cancelled_or_body_gone(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_CONNECT, .executed = ISO_EXECUTED_NO, .idempotent = true);
+
+	(void)state;
+	f.committed = true;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	f.committed = false;
+	f.replayable = false;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	f.replayable = true;
+	f.ending = ISO_ENDING_CANCELLED;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+}
+
+/* All combinations: what may have run is tried again only when it is idempotent or keyed (421 apart). */
+static void test_a_post_never_runs_twice(void **state)
+{
+	static const uint16_t statuses[] = { 200, 400, 403, 404, 408, 409, 425, 429, 500, 501, 502, 503, 504, 520 };
+	uint32_t retried = 0;
+
+	(void)state;
+	for (uint32_t c = 0; c < 9 * 3 * 5 * 2 * 14 * 2; c++) {
+		uint32_t x = c;
+		struct iso_safety_facts f = FACTS(.key = ISO_KEY_NONE);
+
+		f.ending = (enum iso_ending)(x % 9), x /= 9;
+		f.executed = (enum iso_executed)(x % 3), x /= 3;
+		f.fault = (enum iso_fault)(x % 5), x /= 5;
+		f.listed = x % 2, x /= 2;
+		f.status = statuses[x % 14], x /= 14;
+		f.deadline_used_milli = x * 600;
+		if (judge(f).retry == ISO_RETRY_NO)
+			continue;
+		retried++;
+		assert_int_equal(f.executed, ISO_EXECUTED_NO);
+	}
+	assert_true(retried > 100);
+}
+
+static void test_doubling_is_for_safe_methods(void **state)
+{
+	(void)state;
+	assert_true(iso_safety_may_double(true, false));
+	assert_true(iso_safety_may_double(false, true));
+	assert_false(iso_safety_may_double(false, false));
+}
+
+static void test_reason_texts(void **state)
+{
+	(void)state;
+	assert_string_equal(iso_retry_reason_text(ISO_RETRY_REASON_REFUSED_STREAM), "refused_stream");
+	assert_string_equal(iso_retry_reason_text(ISO_RETRY_REASON_RESCUE), "rescue");
+	assert_string_equal(iso_retry_reason_text(ISO_RETRY_REASON_COUNT), "?");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_not_executed_goes_anywhere),
+		cmocka_unit_test(test_maybe_executed_post_is_final),
+		cmocka_unit_test(test_maybe_executed_idempotent),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_executed_needs_a_listed_status),
+		cmocka_unit_test(test_504_only_in_the_first_half),
+		cmocka_unit_test(test_throttle),
+		cmocka_unit_test(test_client_faults_are_not_shopped_around),
+		cmocka_unit_test(test_a_good_answer_is_final),
+		cmocka_unit_test(test_misdirected),
+		cmocka_unit_test(test_committed_cancelled_or_body_gone),
+		cmocka_unit_test(test_a_post_never_runs_twice),
+		cmocka_unit_test(test_doubling_is_for_safe_methods),
+		cmocka_unit_test(test_reason_texts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
