@@ -119,6 +119,9 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 	if (key->type == ISO_SCHEMA_ARRAY) {
 		low = "minItems";
 		high = "maxItems";
+	} else if (key->type == ISO_SCHEMA_STRING) {
+		low = "minLength";
+		high = "maxLength";
 	} else if (key->type == ISO_SCHEMA_MAP) {
 		low = "minProperties";
 		high = "maxProperties";
@@ -250,7 +253,7 @@ static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 		(void)fprintf(out, "%s`%.*s`", separator, ISO_SLICE_FMT(part));
 		separator = ", ";
 	}
-	if (has_range(key)) {
+	if (has_range(key) && key->type != ISO_SCHEMA_STRING) {
 		(void)fputs(", ", out);
 		print_range(out, key);
 		if (key->type == ISO_SCHEMA_ARRAY)

@@ -26,7 +26,7 @@ X("listeners", ARRAY, 1, 1, 64, NULL, NULL, NULL, \
   "Where clients are accepted.") \
 X("listeners[]", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One address and port.") \
-X("listeners[].address", STRING, 1, 0, 0, NULL, NULL, NULL, \
+X("listeners[].address", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "IP address and port, such as `0.0.0.0:443` or `[::]:443`; port 0 takes a free one.") \
 X("listeners[].protocols", ARRAY, 0, 1, 2, "[\"h2\", \"http/1.1\"]", NULL, NULL, \
   "What is spoken: by ALPN under TLS; in cleartext h2 by prior knowledge.") \
@@ -38,25 +38,25 @@ X("listeners[].tls.certificates", ARRAY, 1, 1, 64, NULL, NULL, NULL, \
   "Certificates, chosen by SNI; an unknown or absent SNI gets the first.") \
 X("listeners[].tls.certificates[]", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "A certificate chain and its key.") \
-X("listeners[].tls.certificates[].cert", STRING, 1, 0, 0, NULL, NULL, NULL, \
+X("listeners[].tls.certificates[].cert", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "PEM file, the leaf first. A relative name starts at the configuration file's directory.") \
-X("listeners[].tls.certificates[].key", STRING, 1, 0, 0, NULL, NULL, NULL, \
+X("listeners[].tls.certificates[].key", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "PEM file of the private key. A relative name starts at the configuration file's directory.") \
 X("listeners[].tls.min_version", ENUM, 0, 0, 0, "\"1.2\"", "1.2|1.3", NULL, \
   "The oldest TLS version accepted.") \
 X("admin", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "The admin listener: status, metrics, dashboard. Absent: none.") \
-X("admin.address", STRING, 1, 0, 0, NULL, NULL, NULL, \
+X("admin.address", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "IP address and port. It asks for no password: keep it on a loopback address.") \
 X("dns", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Name resolution of the regions' hosts.") \
 X("dns.servers", ARRAY, 0, 1, 8, NULL, NULL, NULL, \
   "Name servers instead of the system's.") \
-X("dns.servers[]", STRING, 0, 0, 0, NULL, NULL, NULL, \
+X("dns.servers[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "IP address, with a port where it is not 53: `192.0.2.53`, `127.0.0.1:5353`, `[2001:db8::53]:53`.") \
 X("access_log", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One JSON line for each exchange. Absent: off.") \
-X("access_log.path", STRING, 1, 0, 0, NULL, NULL, NULL, \
+X("access_log.path", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "File, or `-` for standard output. A relative name starts at the configuration file's directory.") \
 X("access_log.query", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Log the path with its query, which may hold secrets.") \
@@ -88,12 +88,14 @@ X("services.*.regions", MAP, 1, 1, 16, NULL, NAME_PATTERN, NULL, \
   "Where the API is deployed, by the region's name; two or more (one is allowed and noted).") \
 X("services.*.regions.*", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One regional deployment.") \
-X("services.*.regions.*.url", STRING, 1, 0, 0, NULL, "https?://.+", NULL, \
+X("services.*.regions.*.url", STRING, 1, 1, 4096, NULL, "https?://.+", NULL, \
   "`https://` or `http://`, host, port where it is not the scheme's, and the stage or base path.") \
-X("services.*.regions.*.host", STRING, 0, 0, 0, NULL, NULL, NULL, \
-  "What goes upstream as `:authority` or Host. Default: the URL's host, with its port where that is not the scheme's.") \
-X("services.*.regions.*.sni", STRING, 0, 0, 0, NULL, NULL, NULL, \
-  "TLS server name, also the name that is verified. Default: `host` without its port. An IP address is verified and not sent.") \
+X("services.*.regions.*.host", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "What goes upstream as `:authority` or Host. Default: the URL's host, with its port where that is " \
+  "not the scheme's.") \
+X("services.*.regions.*.sni", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "TLS server name, also the name that is verified. Default: `host` without its port. An IP address is " \
+  "verified and not sent.") \
 X("services.*.regions.*.protocol", ENUM, 0, 0, 0, "\"auto\"", "auto|h2|http/1.1", NULL, \
   "`auto` is ALPN's choice under TLS and http/1.1 in cleartext.") \
 X("services.*.regions.*.weight", INTEGER, 0, 0, 10000, "100", NULL, NULL, \
@@ -101,26 +103,29 @@ X("services.*.regions.*.weight", INTEGER, 0, 0, 10000, "100", NULL, NULL, \
 X("services.*.regions.*.priority", INTEGER, 0, 0, 1000, NULL, NULL, NULL, \
   "For the policy `failover`: the lowest is used first. Default: the position in the file, from 0.") \
 X("services.*.regions.*.max_in_flight", INTEGER, 0, 0, 1000000, "0", NULL, NULL, \
-  "Requests that the region may have running, over all workers; what exceeds it goes to another region. 0: no limit.") \
+  "Requests that the region may have running, over all workers; what exceeds it goes to another " \
+  "region. 0: no limit.") \
 X("services.*.regions.*.headers", MAP, 0, 0, 32, NULL, NULL, NULL, \
   "Header fields set on each request to this region, probes included.") \
-X("services.*.regions.*.headers.*", STRING, 0, 0, 0, NULL, NULL, NULL, \
+X("services.*.regions.*.headers.*", STRING, 0, 0, 8192, NULL, NULL, NULL, \
   "The value; `${NAME}` keeps a secret out of the file.") \
 X("services.*.regions.*.tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "TLS towards this region.") \
-X("services.*.regions.*.tls.ca", STRING, 0, 0, 0, NULL, NULL, NULL, \
-  "PEM file of trusted CAs. Default: the service's `tls.ca`, else the system's. A relative name starts at the configuration file's directory.") \
+X("services.*.regions.*.tls.ca", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "PEM file of trusted CAs. Default: the service's `tls.ca`, else the system's. A relative name starts " \
+  "at the configuration file's directory.") \
 X("services.*.tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "TLS towards all regions of the service.") \
-X("services.*.tls.ca", STRING, 0, 0, 0, NULL, NULL, NULL, \
-  "PEM file of trusted CAs. Default: the system's. A relative name starts at the configuration file's directory.") \
+X("services.*.tls.ca", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "PEM file of trusted CAs. Default: the system's. A relative name starts at the configuration file's " \
+  "directory.") \
 X("services.*.health", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Probes of the regions.") \
-X("services.*.health.path", STRING, 0, 0, 0, "\"/health\"", NULL, NULL, \
+X("services.*.health.path", STRING, 0, 1, 4096, "\"/health\"", NULL, NULL, \
   "Path of the health endpoint; the region's base path goes before it.") \
 X("services.*.health.headers", MAP, 0, 0, 32, NULL, NULL, NULL, \
   "Header fields of a probe.") \
-X("services.*.health.headers.*", STRING, 0, 0, 0, NULL, NULL, NULL, \
+X("services.*.health.headers.*", STRING, 0, 0, 8192, NULL, NULL, NULL, \
   "The value.") \
 X("services.*.health.interval", DURATION, 0, 50 * MS, 24 * HOUR, "\"10s\"", NULL, NULL, \
   "Time between two probes of a region.") \
@@ -137,7 +142,8 @@ X("services.*.health.statuses[]", INTEGER, 0, 200, 599, NULL, NULL, NULL, \
 X("services.*.balance", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "How a region is chosen.") \
 X("services.*.balance.policy", ENUM, 0, 0, 0, "\"latency\"", "latency|failover|weighted", "geo|sticky", \
-  "`latency`: by predicted response time. `failover`: the lowest priority that is healthy. `weighted`: by weight.") \
+  "`latency`: by predicted response time. `failover`: the lowest priority that is healthy. `weighted`: " \
+  "by weight.") \
 X("services.*.retry", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What is tried again; only requests that can safely be tried again ever are.") \
 X("services.*.retry.attempts", INTEGER, 0, 1, 3, "3", NULL, NULL, \
@@ -165,34 +171,37 @@ X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \
   "Where the API itself recognises a repeated key: such a request may be tried again there.") \
 X("routes", ARRAY, 0, 1, 10000, NULL, NULL, NULL, \
-  "Which service takes a request; the most specific match wins, not the first. Absent: the only service takes everything.") \
+  "Which service takes a request; the most specific match wins, not the first. Absent: the only " \
+  "service takes everything.") \
 X("routes[]", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One rule.") \
-X("routes[].name", STRING, 0, 0, 0, NULL, NAME_PATTERN, NULL, \
+X("routes[].name", STRING, 0, 1, 4096, NULL, NAME_PATTERN, NULL, \
   "Name in logs. Default: `routes/N`, N being the position from 0.") \
 X("routes[].match", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What the rule takes; what is not given matches everything.") \
-X("routes[].match.host", STRING, 0, 0, 0, NULL, NULL, NULL, \
-  "`api.example.com`, or `*.example.com` with one or more labels for the star; without a port, which is ignored.") \
-X("routes[].match.path", STRING, 0, 0, 0, NULL, NULL, NULL, \
+X("routes[].match.host", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "`api.example.com`, or `*.example.com` with one or more labels for the star; without a port, which " \
+  "is ignored.") \
+X("routes[].match.path", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "`/orders`, or `/orders/*`, which takes `/orders` and all below it.") \
 X("routes[].match.methods", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
   "Methods; all when absent.") \
-X("routes[].match.methods[]", STRING, 0, 0, 0, NULL, "[!#$%&'*+.^_`|~0-9A-Z-]+", NULL, \
+X("routes[].match.methods[]", STRING, 0, 1, 4096, NULL, "[!#$%&'*+.^_`|~0-9A-Z-]+", NULL, \
   "One method, in upper case.") \
-X("routes[].service", STRING, 1, 0, 0, NULL, NULL, NULL, \
+X("routes[].service", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "The service that takes the request.") \
-X("routes[].alias", STRING, 0, 0, 0, NULL, NAME_PATTERN, NULL, \
+X("routes[].alias", STRING, 0, 1, 4096, NULL, NAME_PATTERN, NULL, \
   "Name of a version alias; kept and logged.") \
 X("routes[].requires", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
-  "Dependencies, by the names in the health endpoint's answer, without which a region cannot take these requests.") \
-X("routes[].requires[]", STRING, 0, 0, 0, NULL, NULL, NULL, \
+  "Dependencies, by the names in the health endpoint's answer, without which a region cannot take " \
+  "these requests.") \
+X("routes[].requires[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "One dependency.") \
 X("routes[].idempotent", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Running such a request twice does no harm, whatever its method: it may be tried again.") \
 X("routes[].regions", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
   "The only regions that these requests may go to (data residency). Default: all of the service.") \
-X("routes[].regions[]", STRING, 0, 0, 0, NULL, NULL, NULL, \
+X("routes[].regions[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "One region of the service.") \
 X("routes[].policy", ENUM, 0, 0, 0, NULL, "latency|failover|weighted", "geo|sticky", \
   "Overrides the service's `balance.policy`.")

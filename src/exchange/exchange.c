@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "iso/base/clock.h"
+#include "iso/net/resolver.h"
 
 static enum iso_step phase_park(struct iso_exchange *x)
 {

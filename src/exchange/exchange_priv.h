@@ -8,10 +8,10 @@
 #include "iso/exchange/exchange.h"
 #include "iso/http/body_tape.h"
 #include "iso/policy/balance.h"
-#include "iso/policy/safety.h"
+#include "iso/policy/retry.h"
 #include "iso/upstream/attempt.h"
 
-enum { ISO_TRIES_MAX = 3, ISO_KEPT_MAX = 16 * 1024 };
+enum { ISO_TRIES_MAX = ISO_ATTEMPTS_MAX, ISO_KEPT_MAX = 16 * 1024 };
 
 enum iso_phase {
 	ISO_PHASE_ADMIT,
@@ -37,10 +37,10 @@ struct iso_try {
 	size_t sent;                   /* request body bytes its transport has taken */
 	struct iso_slice upstream_id;  /* x-amzn-RequestId */
 	const char *words;             /* what the answer means, for people */
-	uint32_t endpoint_ip;          /* unused slots stay 0 */
-	char endpoint[64];
-	uint8_t region, fault, executed, ending, reason;
-	bool live, kept_head, kept_end, sampled, recorded, suspect;
+	struct iso_slice endpoint;     /* text of the address; for the access log only */
+	uint64_t retry_after_us;       /* what the region asked for; 0: nothing */
+	uint8_t region, fault, executed, outcome, reason;
+	bool live, kept_head, kept_end, sampled, suspect;
 };
 
 struct iso_exchange {
@@ -59,11 +59,14 @@ struct iso_exchange {
 	struct iso_timer timer;        /* the deadline; idleness once committed */
 	struct iso_task advance;       /* goes on from the run queue */
 	struct iso_slice id, client, original_path, error;
+	struct iso_retry_plan plan;
 	struct iso_pick last_pick;
+	uint16_t step_allowed, step_tried; /* for the next pick */
+	int next_reason;               /* enum iso_retry_reason of the next try; -1: it is the first */
 	uint64_t received_us, deadline_us, bytes;
 	size_t acknowledged;           /* request body bytes given back to the client's window */
 	size_t received_body;
-	uint16_t tried, status;
+	uint16_t status;
 	uint16_t fail_status;          /* what to answer when nothing else can be */
 	uint8_t try_count, phase;
 	bool tls, request_end, committed, response_end, in_request, idempotent, safe, over;
@@ -84,10 +87,8 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x);
 
 /* attempts.c: choosing, starting, judging and ending attempts. */
 enum iso_step iso_phase_pick(struct iso_exchange *x);
-bool iso_exchange_start_try(struct iso_exchange *x, uint32_t region, int reason);
 void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but);
 bool iso_exchange_live(const struct iso_exchange *x);
-extern const struct iso_attempt_ops iso_try_ops;
 
 /* phases_response.c */
 enum iso_step iso_phase_fail(struct iso_exchange *x);

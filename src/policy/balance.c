@@ -5,18 +5,21 @@
 #include "iso/policy/balance.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "balance_priv.h"
 #include "iso/policy/share.h"
 
 static const char *const policy_names[] = {
-	[ISO_POLICY_LATENCY] = "latency", [ISO_POLICY_FAILOVER] = "failover", [ISO_POLICY_WEIGHTED] = "weighted",
-	[ISO_POLICY_GEO] = "geo",         [ISO_POLICY_STICKY] = "sticky",
+	[ISO_POLICY_LATENCY] = "latency",   [ISO_POLICY_FAILOVER] = "failover",
+	[ISO_POLICY_WEIGHTED] = "weighted", [ISO_POLICY_GEO] = "geo",
+	[ISO_POLICY_STICKY] = "sticky",
 };
 
 const char *iso_policy_name(enum iso_policy policy)
 {
-	return (unsigned int)policy < sizeof(policy_names) / sizeof(policy_names[0]) ? policy_names[policy] : NULL;
+	return (unsigned int)policy < sizeof(policy_names) / sizeof(policy_names[0]) ? policy_names[policy]
+										     : NULL;
 }
 
 static uint16_t mask_and(uint16_t a, uint32_t b)
@@ -78,7 +81,8 @@ static uint64_t weigh(enum iso_policy policy, const struct iso_view *view, uint1
 	case ISO_POLICY_WEIGHTED:
 		iso_balance_weighted(view, among, weights);
 		break;
-	default: /* geo and sticky narrow the set by what they know of the client; within it, latency decides */
+	default: /* geo and sticky narrow the set by what they know of the client; within it, latency decides
+		  */
 		iso_balance_latency(view, among, weights);
 		break;
 	}
@@ -99,7 +103,8 @@ static uint64_t scale(uint32_t draw, uint64_t total)
 	return draw * (total >> 32) + (draw * (total & UINT32_MAX) >> 32);
 }
 
-void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint32_t draw, struct iso_pick *ret_pick)
+void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint32_t draw,
+		      struct iso_pick *ret_pick)
 {
 	uint64_t weights[ISO_VIEW_MAX];
 	uint64_t left;
@@ -122,7 +127,8 @@ void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint3
 	ret_pick->index = index;
 }
 
-void iso_balance_shares(enum iso_policy policy, const struct iso_view *view, uint32_t ret_shares[ISO_VIEW_MAX])
+void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
+			uint32_t ret_shares[ISO_VIEW_MAX])
 {
 	uint64_t weights[ISO_VIEW_MAX] = { 0 };
 	enum iso_pick_level level;

@@ -1,12 +1,12 @@
 /*
- * `failover`: the lowest priority number takes all it may, that is its ramp; what is left goes to the next one, so
- * that a primary comes back gradually. Regions of equal priority share by latency. Pure.
+ * `failover`: the lowest priority number takes all it may, that is its ramp; what is left goes to the next
+ * one, so that a primary comes back gradually. Regions of equal priority share by latency. Pure.
  */
 #include "balance_priv.h"
 
 struct group {
 	uint16_t members;
-	uint32_t ramp;   /* of the member that is furthest up */
+	uint32_t ramp;	 /* of the member that is furthest up */
 	uint64_t weight; /* sum */
 };
 

@@ -1,6 +1,7 @@
 /*
- * What the strategies share: each fills the weights of the regions in `among`, which is never empty, and leaves
- * the others at 0. Each keeps its sum below 2^53, so that a walk cannot overflow. A sum of 0 means: no preference.
+ * What the strategies share: each fills the weights of the regions in `among`, which is never empty, and
+ * leaves the others at 0. Each keeps its sum below 2^53, so that a walk cannot overflow. A sum of 0 means: no
+ * preference.
  */
 #ifndef ISO_POLICY_BALANCE_PRIV_H
 #define ISO_POLICY_BALANCE_PRIV_H

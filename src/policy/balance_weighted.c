@@ -1,6 +1,6 @@
 /*
- * `weighted`: the configured weights, less while a region ramps up. Regions of weight 0 get traffic only when no
- * other is left in the set: the sum is then 0 and all are equal. Pure.
+ * `weighted`: the configured weights, less while a region ramps up. Regions of weight 0 get traffic only when
+ * no other is left in the set: the sum is then 0 and all are equal. Pure.
  */
 #include "balance_priv.h"
 

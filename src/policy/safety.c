@@ -5,9 +5,10 @@
 #include "iso/policy/safety.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 enum {
-	STATUS_MISDIRECTED = 421,    /* RFC 9110 section 15.5.20 */
+	STATUS_MISDIRECTED = 421, /* RFC 9110 section 15.5.20 */
 	STATUS_GATEWAY_TIMEOUT = 504,
 	DEADLINE_HALF_MILLI = 500,
 };
@@ -57,7 +58,8 @@ static const char *answer_stands(const struct iso_safety_facts *f)
 	case ISO_FAULT_NONE:
 		return "the answer is good";
 	case ISO_FAULT_CLIENT:
-		/* A refusal of this client (credentials, quota) is the same everywhere and must not be shopped around. */
+		/* A refusal of this client (credentials, quota) is the same everywhere and must not be
+		 * shopped around. */
 		if (!f->listed || f->status == 401 || f->status == 403 || f->status == 429)
 			return "the client's fault";
 		return NULL;

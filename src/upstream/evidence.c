@@ -42,6 +42,17 @@ void iso_evidence_push(struct iso_evidence *evidence, const struct iso_sample *s
 	atomic_store_explicit(&evidence->ring.head, head + 1, memory_order_release);
 }
 
+void iso_evidence_note(struct iso_evidence *evidence, uint32_t slot, bool failed, bool good)
+{
+	_Atomic uint32_t *failures = &evidence->cells[slot].failures;
+
+	if (failed)
+		atomic_store_explicit(failures, atomic_load_explicit(failures, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
+	else if (good && atomic_load_explicit(failures, memory_order_relaxed) != 0)
+		atomic_store_explicit(failures, 0, memory_order_relaxed);
+}
+
 bool iso_evidence_pop(struct iso_evidence *evidence, struct iso_sample *ret_sample)
 {
 	uint32_t tail = atomic_load_explicit(&evidence->ring.tail, memory_order_relaxed);

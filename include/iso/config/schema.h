@@ -28,7 +28,7 @@ struct iso_schema_key {
 	const char *path;       /* "services.*.health.interval"; the root is "" */
 	enum iso_schema_type type;
 	bool required;
-	double min, max;        /* of the value, or of the number of members or items; both 0: no limits */
+	double min, max;        /* of the value, the bytes, members or items; both 0: no limits */
 	const char *fallback;   /* the default, as JSON; NULL: none */
 	const char *values;     /* ENUM: "a|b"; STRING and MAP: a pattern for the JSON Schema, or NULL */
 	const char *unavailable; /* ENUM: values that this version does not have, "a|b", or NULL */

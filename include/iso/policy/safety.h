@@ -1,6 +1,6 @@
 /*
- * May this attempt be tried again? The rule that keeps a POST from running twice (PRODUCT.md section 6; RFC 9110
- * section 9.2.2, RFC 9113 section 8.7). Pure.
+ * May this attempt be tried again? The rule that keeps a POST from running twice (PRODUCT.md section 6; RFC
+ * 9110 section 9.2.2, RFC 9113 section 8.7). Pure.
  */
 #ifndef ISO_POLICY_SAFETY_H
 #define ISO_POLICY_SAFETY_H
@@ -12,20 +12,20 @@
 
 /* How an attempt came to its end; the caller maps its transport's outcomes. */
 enum iso_ending {
-	ISO_ENDING_RESPONSE,       /* a final head came: status, fault and executed speak of it */
+	ISO_ENDING_RESPONSE, /* a final head came: status, fault and executed speak of it */
 	ISO_ENDING_CONNECT,
 	ISO_ENDING_TLS,
 	ISO_ENDING_REFUSED_STREAM,
 	ISO_ENDING_GOAWAY,
-	ISO_ENDING_RESET,          /* the connection or the stream broke off, or the response was malformed */
-	ISO_ENDING_TIMEOUT,        /* per_try_timeout */
-	ISO_ENDING_OVERLOAD,       /* our own limit for this region */
-	ISO_ENDING_CANCELLED,      /* nobody wants it any more */
+	ISO_ENDING_RESET,     /* the connection or the stream broke off, or the response was malformed */
+	ISO_ENDING_TIMEOUT,   /* per_try_timeout */
+	ISO_ENDING_OVERLOAD,  /* our own limit for this region */
+	ISO_ENDING_CANCELLED, /* nobody wants it any more */
 };
 
 /* What the API itself does with the Idempotency-Key of this request. */
 enum iso_key_scope {
-	ISO_KEY_NONE,   /* no key came, or the API does not honour it */
+	ISO_KEY_NONE, /* no key came, or the API does not honour it */
 	ISO_KEY_REGION,
 	ISO_KEY_GLOBAL,
 };
@@ -33,13 +33,13 @@ enum iso_key_scope {
 struct iso_safety_facts {
 	enum iso_ending ending;
 	enum iso_executed executed;
-	enum iso_fault fault;         /* of a response */
+	enum iso_fault fault; /* of a response */
 	enum iso_key_scope key;
-	uint16_t status;              /* of a response */
-	bool listed;                  /* the status is one of retry.statuses */
-	bool idempotent;              /* by its method (RFC 9110 section 9.2.2), or the route says so */
-	bool committed;               /* a byte of the final response has gone downstream */
-	bool replayable;              /* the whole request body so far is still there, or there is none */
+	uint16_t status;	      /* of a response */
+	bool listed;		      /* the status is one of retry.statuses */
+	bool idempotent;	      /* by its method (RFC 9110 section 9.2.2), or the route says so */
+	bool committed;		      /* a byte of the final response has gone downstream */
+	bool replayable;	      /* the whole request body so far is still there, or there is none */
 	uint32_t deadline_used_milli; /* thousandths of the exchange's deadline */
 };
 
@@ -62,20 +62,20 @@ enum iso_retry_reason {
 #define X(id, text) ISO_RETRY_REASON_##id,
 	ISO_RETRY_REASON_TABLE(X)
 #undef X
-	ISO_RETRY_REASON_COUNT
+		ISO_RETRY_REASON_COUNT
 };
 
 struct iso_verdict {
 	enum iso_retry retry;
 	enum iso_retry_reason reason; /* what a retry is, or would be, for */
-	const char *words;            /* why or why not; static */
+	const char *words;	      /* why or why not; static */
 };
 
 /* Always fills *ret_verdict. */
 void iso_safety_judge(const struct iso_safety_facts *facts, struct iso_verdict *ret_verdict);
 /*
- * A second attempt while the first may still run (rescue, hedge): only what may run at any later time, too. A hung
- * PUT may run after a newer one and undo it, so being idempotent by method is not enough.
+ * A second attempt while the first may still run (rescue, hedge): only what may run at any later time, too. A
+ * hung PUT may run after a newer one and undo it, so being idempotent by method is not enough.
  */
 bool iso_safety_may_double(bool safe_method, bool route_idempotent);
 const char *iso_retry_reason_text(enum iso_retry_reason reason);

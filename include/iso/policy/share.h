@@ -1,6 +1,6 @@
 /*
- * The shares that a pick's weights amount to, for metrics, the admin API and ramps: computed by the very walk that
- * picks.
+ * The shares that a pick's weights amount to, for metrics, the admin API and ramps: computed by the very walk
+ * that picks.
  */
 #ifndef ISO_POLICY_SHARE_H
 #define ISO_POLICY_SHARE_H
@@ -8,9 +8,10 @@
 #include "iso/policy/view.h"
 
 /*
- * The probability, in 2^-16, that a pick over `view` takes each region; the sum is ISO_WEIGHT_ONE up to rounding, or 0 when
- * no region is allowed.
+ * The probability, in 2^-16, that a pick over `view` takes each region; the sum is ISO_WEIGHT_ONE up to
+ * rounding, or 0 when no region is allowed.
  */
-void iso_balance_shares(enum iso_policy policy, const struct iso_view *view, uint32_t ret_shares[ISO_VIEW_MAX]);
+void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
+			uint32_t ret_shares[ISO_VIEW_MAX]);
 
 #endif

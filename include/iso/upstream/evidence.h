@@ -72,6 +72,8 @@ ISO_MUST_USE int iso_evidence_init(struct iso_evidence *evidence);
 void iso_evidence_done(struct iso_evidence *evidence);
 /* Worker. A full ring drops the sample and counts it (failures are in the cells too and are never lost). */
 void iso_evidence_push(struct iso_evidence *evidence, const struct iso_sample *sample);
+/* Worker: keeps count of consecutive failures that are the region's fault; a good answer ends the run. */
+void iso_evidence_note(struct iso_evidence *evidence, uint32_t slot, bool failed, bool good);
 /* Control: the next sample; false when there is none. */
 bool iso_evidence_pop(struct iso_evidence *evidence, struct iso_sample *ret_sample);
 

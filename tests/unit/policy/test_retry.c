@@ -118,9 +118,12 @@ static void test_backoff_only_where_used_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_another_region_first), cmocka_unit_test(test_same_region_only),
-		cmocka_unit_test(test_no_is_no),             cmocka_unit_test(test_limits_are_clamped),
-		cmocka_unit_test(test_endpoints_to_avoid),   cmocka_unit_test(test_backoff_only_where_used_again),
+		cmocka_unit_test(test_another_region_first),
+		cmocka_unit_test(test_same_region_only),
+		cmocka_unit_test(test_no_is_no),
+		cmocka_unit_test(test_limits_are_clamped),
+		cmocka_unit_test(test_endpoints_to_avoid),
+		cmocka_unit_test(test_backoff_only_where_used_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /*
- * Retry safety: the table of PRODUCT.md section 6, and the rule that a POST never runs twice, over all inputs.
+ * Retry safety: the table of PRODUCT.md section 6, and the rule that a POST never runs twice, over all
+ * inputs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,12 +25,13 @@ static struct iso_verdict judge(struct iso_safety_facts f)
 
 static void test_not_executed_goes_anywhere(void **state)
 {
-	static const enum iso_ending endings[] = { ISO_ENDING_CONNECT, ISO_ENDING_TLS,     ISO_ENDING_REFUSED_STREAM,
-						   ISO_ENDING_GOAWAY,  ISO_ENDING_RESET,   ISO_ENDING_TIMEOUT,
+	static const enum iso_ending endings[] = { ISO_ENDING_CONNECT,	      ISO_ENDING_TLS,
+						   ISO_ENDING_REFUSED_STREAM, ISO_ENDING_GOAWAY,
+						   ISO_ENDING_RESET,	      ISO_ENDING_TIMEOUT,
 						   ISO_ENDING_OVERLOAD };
 	static const enum iso_retry_reason reasons[] = {
-		ISO_RETRY_REASON_CONNECT, ISO_RETRY_REASON_TLS,     ISO_RETRY_REASON_REFUSED_STREAM,
-		ISO_RETRY_REASON_GOAWAY,  ISO_RETRY_REASON_RESET,   ISO_RETRY_REASON_TIMEOUT,
+		ISO_RETRY_REASON_CONNECT,  ISO_RETRY_REASON_TLS,   ISO_RETRY_REASON_REFUSED_STREAM,
+		ISO_RETRY_REASON_GOAWAY,   ISO_RETRY_REASON_RESET, ISO_RETRY_REASON_TIMEOUT,
 		ISO_RETRY_REASON_OVERLOAD,
 	};
 
@@ -57,14 +59,15 @@ static void test_maybe_executed_post_is_final(void **state)
 
 static void test_maybe_executed_idempotent(void **state)
 {
-	struct iso_verdict v = judge(
-		FACTS(.ending = ISO_ENDING_RESET, .executed = ISO_EXECUTED_MAYBE, .idempotent = true));
+	struct iso_verdict v =
+		judge(FACTS(.ending = ISO_ENDING_RESET, .executed = ISO_EXECUTED_MAYBE, .idempotent = true));
 
 	(void)state;
 	assert_int_equal(v.retry, ISO_RETRY_ANYWHERE);
 	assert_int_equal(v.reason, ISO_RETRY_REASON_RESET);
 	assert_int_equal(
-		judge(FACTS(.executed = ISO_EXECUTED_YES, .ending = ISO_ENDING_RESET, .idempotent = true)).retry,
+		judge(FACTS(.executed = ISO_EXECUTED_YES, .ending = ISO_ENDING_RESET, .idempotent = true))
+			.retry,
 		ISO_RETRY_NO);
 }
 
@@ -91,8 +94,8 @@ static void test_keys(void **state)
 
 static void test_executed_needs_a_listed_status(void **state)
 {
-	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_YES, .status = 500,
-					  .fault = ISO_FAULT_APPLICATION, .idempotent = true);
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_YES,
+					  .status = 500, .fault = ISO_FAULT_APPLICATION, .idempotent = true);
 
 	(void)state;
 	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
@@ -107,8 +110,9 @@ static void test_executed_needs_a_listed_status(void **state)
 
 static void test_504_only_in_the_first_half(void **state)
 {
-	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 504,
-					  .fault = ISO_FAULT_REGION, .idempotent = true, .listed = true);
+	struct iso_safety_facts f =
+		FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 504,
+		      .fault = ISO_FAULT_REGION, .idempotent = true, .listed = true);
 
 	(void)state;
 	f.deadline_used_milli = 499;
@@ -125,8 +129,8 @@ static void test_504_only_in_the_first_half(void **state)
 
 static void test_throttle(void **state)
 {
-	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_NO, .status = 429,
-					  .fault = ISO_FAULT_THROTTLE);
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_NO,
+					  .status = 429, .fault = ISO_FAULT_THROTTLE);
 
 	(void)state;
 	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
@@ -157,8 +161,8 @@ static void test_client_faults_are_not_shopped_around(void **state)
 
 static void test_a_good_answer_is_final(void **state)
 {
-	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_YES, .status = 200,
-					  .idempotent = true, .listed = true);
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_YES,
+					  .status = 200, .idempotent = true, .listed = true);
 
 	(void)state;
 	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
@@ -166,8 +170,8 @@ static void test_a_good_answer_is_final(void **state)
 
 static void test_misdirected(void **state)
 {
-	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 421,
-					  .fault = ISO_FAULT_CLIENT);
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE,
+					  .status = 421, .fault = ISO_FAULT_CLIENT);
 
 	(void)state;
 	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
@@ -177,7 +181,8 @@ static void test_misdirected(void **state)
 
 static void test_committed_cancelled_or_body_gone(void **state)
 {
-	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_CONNECT, .executed = ISO_EXECUTED_NO, .idempotent = true);
+	struct iso_safety_facts f =
+		FACTS(.ending = ISO_ENDING_CONNECT, .executed = ISO_EXECUTED_NO, .idempotent = true);
 
 	(void)state;
 	f.committed = true;
@@ -193,7 +198,8 @@ static void test_committed_cancelled_or_body_gone(void **state)
 /* All combinations: what may have run is tried again only when it is idempotent or keyed (421 apart). */
 static void test_a_post_never_runs_twice(void **state)
 {
-	static const uint16_t statuses[] = { 200, 400, 403, 404, 408, 409, 425, 429, 500, 501, 502, 503, 504, 520 };
+	static const uint16_t statuses[] = { 200, 400, 403, 404, 408, 409, 425,
+					     429, 500, 501, 502, 503, 504, 520 };
 	uint32_t retried = 0;
 
 	(void)state;

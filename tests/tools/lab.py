@@ -1,0 +1,336 @@
+"""What the bench and the integration tests share: processes, ports, certificates, waiting for a condition.
+
+Every process gets a log file in the lab's directory and is ended by its own pid. Ports are taken below the range
+that the kernel gives to outgoing connections, so that a port is still free when its owner is started again.
+"""
+import http.client
+import json
+import os
+import pathlib
+import random
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HOST = "127.0.0.1"
+NAME = "api.example.test"
+
+
+class LabError(Exception):
+    """Something in the set-up failed; not a verdict about the proxy."""
+
+
+def raise_file_limit():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def wait_until(condition, seconds, what="the condition", every=0.01):
+    """Polls until the condition is true and returns its value; LabError says what did not come in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise LabError(f"waited {seconds} s in vain for {what}")
+        time.sleep(every)
+
+
+# ---- Ports ----
+
+_given = set()
+
+
+def free_port():
+    """A port that nobody listens on now and that this process has not given away before."""
+    for _ in range(1000):
+        port = random.randrange(10240, 32000)
+        if port in _given:
+            continue
+        with socket.socket() as sock:
+            # As servers do: a port whose last connections are in TIME_WAIT counts as free.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((HOST, port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise LabError("no free port")
+
+
+def accepts(port):
+    with socket.socket() as sock:
+        sock.settimeout(1)
+        return sock.connect_ex((HOST, port)) == 0
+
+
+# ---- Certificates ----
+
+class Certs:
+    """ca.pem and, for each name, NAME.pem, NAME.key and NAME.both.pem (HAProxy's layout) in one directory."""
+
+    def __init__(self, directory, names=(NAME,)):
+        self.dir = pathlib.Path(directory)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        script = ROOT / "scripts" / "make-certs"
+        if script.exists():
+            run([str(script), str(self.dir), *names])
+        else:
+            self._by_openssl(names)
+        for name in names:
+            both = self.cert(name).read_text() + self.key(name).read_text()
+            self.both(name).write_text(both)
+
+    @property
+    def ca(self):
+        return self.dir / "ca.pem"
+
+    def cert(self, name=NAME):
+        return self.dir / f"{name}.pem"
+
+    def key(self, name=NAME):
+        return self.dir / f"{name}.key"
+
+    def both(self, name=NAME):
+        return self.dir / f"{name}.both.pem"
+
+    def _by_openssl(self, names):
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        run(["openssl", "req", "-x509", *curve, "-days", "2", "-subj", "/CN=test CA", "-keyout",
+             str(self.dir / "ca.key"), "-out", str(self.ca)])
+        for name in names:
+            kind = "IP" if name.replace(".", "").isdigit() else "DNS"
+            request = self.dir / f"{name}.csr"
+            extension = self.dir / f"{name}.ext"
+            extension.write_text(f"subjectAltName={kind}:{name}\n")
+            run(["openssl", "req", *curve, "-subj", "/CN=test", "-keyout", str(self.key(name)), "-out",
+                 str(request)])
+            run(["openssl", "x509", "-req", "-in", str(request), "-CA", str(self.ca), "-CAkey",
+                 str(self.dir / "ca.key"), "-CAcreateserial", "-days", "2", "-extfile", str(extension), "-out",
+                 str(self.cert(name))])
+
+
+# ---- Processes ----
+
+def run(args, **more):
+    """A short command that must succeed; returns what it wrote to standard output."""
+    done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, **more)
+    if done.returncode != 0:
+        raise LabError(f"{' '.join(map(str, args))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Process:
+    def __init__(self, args, log, env=None, cwd=None):
+        self.args = [str(a) for a in args]
+        self.log = pathlib.Path(log)
+        self._out = open(self.log, "ab")
+        self.popen = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out,
+                                      env=env, cwd=cwd)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def alive(self):
+        return self.popen.poll() is None
+
+    def output(self):
+        return self.log.read_text(errors="replace")
+
+    def wait_output(self, start, seconds=15):
+        """The first line of the log that begins with the given text."""
+        def line():
+            for text in self.output().splitlines():
+                if text.startswith(start):
+                    return text
+            if not self.alive():
+                raise LabError(f"{self.args[0]} ended early ({self.popen.returncode}):\n{self.output()}")
+            return None
+        return wait_until(line, seconds, f"a line '{start}' of {self.args[0]}\n{self.output()[-3000:]}")
+
+    def wait_port(self, port, seconds=15):
+        def ready():
+            if not self.alive():
+                raise LabError(f"{self.args[0]} ended early ({self.popen.returncode}):\n{self.output()}")
+            return accepts(port)
+        wait_until(ready, seconds, f"port {port} of {self.args[0]}")
+
+    def send(self, number):
+        self.popen.send_signal(number)
+
+    def tree(self):
+        """This process and its descendants, as pids."""
+        parents = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                fields = read_stat(int(entry))
+                if fields:
+                    parents.setdefault(int(fields[1]), []).append(int(entry))
+        found, todo = [], [self.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            todo += parents.get(pid, [])
+        return found
+
+    def cpu_seconds(self):
+        """User and system time of the process tree, threads included."""
+        ticks = 0
+        for pid in self.tree():
+            fields = read_stat(pid)
+            if fields:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def rss_kib(self):
+        total = 0
+        for pid in self.tree():
+            try:
+                text = pathlib.Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS:"))
+        return total
+
+    def kill(self):
+        if self.alive():
+            self.popen.kill()
+        self.popen.wait()
+
+    def stop(self, number=signal.SIGTERM, seconds=10):
+        """Ends it and returns the exit code; what does not end in time is killed and has no code (None)."""
+        code = None
+        if self.alive():
+            self.send(number)
+            self.send(signal.SIGCONT)
+        try:
+            code = self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._out.close()
+        return code
+
+
+def read_stat(pid):
+    """The fields of /proc/PID/stat after the command's name; None when it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return text[text.rindex(")") + 2:].split()
+
+
+class Lab:
+    """A directory and the processes started in it, ended in reverse order."""
+
+    def __init__(self, directory, names=(NAME,)):
+        raise_file_limit()
+        self.dir = pathlib.Path(directory)
+        self.names = names
+        self.processes = []
+        self._certs = None
+        self._count = 0
+
+    @property
+    def certs(self):
+        if not self._certs:
+            self._certs = Certs(self.dir / "certs", self.names)
+        return self._certs
+
+    def path(self, name):
+        self._count += 1
+        stem, dot, suffix = name.partition(".")
+        return self.dir / f"{stem}-{self._count}{dot}{suffix}"
+
+    def write(self, name, text):
+        path = self.path(name)
+        path.write_text(text)
+        return path
+
+    def start(self, name, args, **more):
+        process = Process(args, self.path(f"{name}.log"), **more)
+        self.processes.append(process)
+        return process
+
+    def end(self, process):
+        self.processes.remove(process)
+        return process.stop()
+
+    def close(self):
+        while self.processes:
+            self.processes.pop().stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+# ---- Finding what was built ----
+
+def find_h2rate(directory=None):
+    """H2RATE, else a built one, else it is compiled into the directory."""
+    if os.environ.get("H2RATE"):
+        return os.environ["H2RATE"]
+    for path in sorted(ROOT.glob("build/*/tests/tools/h2rate")):
+        return str(path)
+    target = pathlib.Path(directory or "/tmp") / "h2rate"
+    sources = sorted(str(p) for p in (ROOT / "tests" / "tools").glob("h2rate*.c"))
+    run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(target), *sources, "-lnghttp2", "-lssl", "-lcrypto"])
+    return str(target)
+
+
+def find_binary():
+    """ISO_BINARY, else the release build's."""
+    path = os.environ.get("ISO_BINARY") or str(ROOT / "build" / "release" / "proxy" / "isochrone")
+    if not os.access(path, os.X_OK):
+        raise LabError(f"no binary at {path}: build it (cmake --preset release; cmake --build --preset release)")
+    return path
+
+
+# ---- Small HTTP for control and admin addresses ----
+
+def http_json(method, port, path, body=None, seconds=5, host=HOST):
+    """(status, headers, parsed body or text) of one HTTP/1.1 exchange on a new connection."""
+    conn = http.client.HTTPConnection(host, port, timeout=seconds)
+    try:
+        data = None if body is None else json.dumps(body)
+        conn.request(method, path, data, {"content-type": "application/json"} if data else {})
+        answer = conn.getresponse()
+        text = answer.read().decode()
+        is_json = "json" in (answer.getheader("content-type") or "")
+        return answer.status, dict((k.lower(), v) for k, v in answer.getheaders()), \
+            json.loads(text) if is_json and text else text
+    finally:
+        conn.close()
+
+
+def isochrone_config(lab, regions, *, protocol="auto", port=None, service=None, **top):
+    """A configuration for regions {name: url}; `service` and further keys are laid over it."""
+    port = port or free_port()
+    svc = {
+        "regions": {n: {"url": u, "host": NAME, "protocol": protocol} if isinstance(u, str) else u
+                    for n, u in regions.items()},
+        "tls": {"ca": str(lab.certs.ca)},
+    }
+    svc.update(service or {})
+    config = {
+        "listeners": [{"address": f"{HOST}:{port}", "protocols": ["h2", "http/1.1"],
+                       "tls": {"certificates": [{"cert": str(lab.certs.cert()), "key": str(lab.certs.key())}]}}],
+        "services": {"orders": svc},
+    }
+    config.update(top)
+    return config, port
+
+
+def die(message):
+    print(message, file=sys.stderr)
+    sys.exit(1)
