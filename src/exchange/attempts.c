@@ -258,7 +258,7 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	iso_retry_next(&x->plan, verdict, t->region, x->route->region_mask, &step);
 	if (!step.go || x->try_count >= ISO_TRIES_MAX)
 		return false;
-	if (sent && !iso_budget_take(budget_of(x), x->host->loop->now_us))
+	if (!iso_budget_spend(budget_of(x), sent, x->host->loop->now_us))
 		return false;
 	x->step_allowed = step.allowed;
 	x->step_tried = step.tried;
@@ -463,7 +463,7 @@ static void on_suspect(struct iso_attempt *a)
 	x->step_tried = x->plan.tried;
 	build_view(x, &view);
 	iso_balance_pick(x->route->policy, &view, (uint32_t)(iso_rng_next(&x->host->loop->rng) >> 32), &pick);
-	if (pick.level > ISO_PICK_FULL || !iso_budget_take(budget_of(x), x->host->loop->now_us))
+	if (pick.level > ISO_PICK_FULL || !iso_budget_spend(budget_of(x), true, x->host->loop->now_us))
 		return;
 	x->last_pick = pick;
 	x->next_reason = ISO_RETRY_REASON_RESCUE;

@@ -208,7 +208,8 @@ int iso_exchange_host_adopt(struct iso_exchange_host *host, struct iso_snapshot 
 		generation_release(old);
 	}
 	for (uint32_t i = 0; i < snapshot->service_count && i < ISO_HOST_SERVICES; i++)
-		iso_budget_init(&host->budgets[i], snapshot->services[i].retry.budget_milli, host->loop->now_us);
+		iso_budget_init(&host->budgets[i], snapshot->services[i].retry.budget_milli, snapshot->workers,
+				host->loop->now_us);
 	return ISO_OK;
 }
 

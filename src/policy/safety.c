@@ -86,6 +86,11 @@ static void judge_executed(const struct iso_safety_facts *f, struct iso_verdict 
 		say(verdict, ISO_RETRY_NO, "it was executed and its status is not listed");
 		return;
 	}
+	/* Nobody asked for other statuses to be tried again; a throttle is no answer to the request at all. */
+	if (f->ending == ISO_ENDING_RESPONSE && !f->listed && f->fault != ISO_FAULT_THROTTLE) {
+		say(verdict, ISO_RETRY_NO, "it may have run and its status is not listed");
+		return;
+	}
 	/* A gateway that gave up late has told of a slow function: another try would only double its load. */
 	if (f->ending == ISO_ENDING_RESPONSE && f->status == STATUS_GATEWAY_TIMEOUT &&
 	    f->deadline_used_milli >= DEADLINE_HALF_MILLI) {

@@ -3,13 +3,8 @@
  */
 #include "iso/upstream/upstream.h"
 
+#include "iso/policy/suspicion.h"
 #include "pool_priv.h"
-
-enum {
-	PATIENCE_MIN_US = 80 * 1000,
-	PATIENCE_FACTOR = 4,
-	PATIENCE_UNKNOWN_US = 1000 * 1000, /* no answer yet to compare with */
-};
 
 int iso_upstream_init(struct iso_upstream *upstream, struct iso_loop *loop, struct iso_board_stand *stand,
 		      struct iso_evidence *evidence, uint32_t reader)
@@ -27,6 +22,7 @@ void iso_upstream_done(struct iso_upstream *upstream)
 {
 	if (upstream == NULL || upstream->loop == NULL)
 		return;
+	upstream->board = iso_board_enter(upstream->stand, upstream->reader); /* outside of a turn */
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
 		iso_pool_free(upstream->pools[i]);
 		upstream->pools[i] = NULL;
@@ -94,12 +90,7 @@ int iso_upstream_bind(struct iso_upstream *upstream, const struct iso_snapshot *
 
 uint64_t iso_upstream_patience_us(const struct iso_upstream *upstream, uint32_t slot)
 {
-	uint64_t usual_us = upstream->board->regions[slot].usual_us;
-
-	if (usual_us == 0)
-		return PATIENCE_UNKNOWN_US;
-	usual_us *= PATIENCE_FACTOR;
-	return usual_us > PATIENCE_MIN_US ? usual_us : PATIENCE_MIN_US;
+	return iso_patience_us(upstream->board->regions[slot].usual_us);
 }
 
 bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot)

@@ -94,11 +94,11 @@ int report_write(const struct client *client)
 	print_tally("get", &get);
 	print_tally("post", &post);
 	printf("\"count\":%zu,\"failed\":%u,\"over_150ms\":%u,\"mean_ms\":%.3f,\"connections_opened\":%u,"
-	       "\"connect_failures\":%u,\"goaways\":%u,\"lag_max_ms\":%.3f}\n",
+	       "\"connect_failures\":%u,\"goaways\":%u,\"lag_max_ms\":%.3f,\"start_monotonic_s\":%.6f}\n",
 	       client->count, get.failed + post.failed, get.over_150ms + post.over_150ms,
 	       get.answered + post.answered ? (get.sum + post.sum) / (get.answered + post.answered) : 0.0,
 	       client->conns_opened, client->connect_failures, client->goaways,
-	       (double)client->lag_max_us / 1000.0);
+	       (double)client->lag_max_us / 1000.0, (double)client->start_us / 1e6);
 	fflush(stdout);
 	free(get.ms);
 	free(post.ms);

@@ -78,11 +78,7 @@ class Certs:
     def __init__(self, directory, names=(NAME,)):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
-        script = ROOT / "scripts" / "make-certs"
-        if script.exists():
-            run([str(script), str(self.dir), *names])
-        else:
-            self._by_openssl(names)
+        run([str(ROOT / "scripts" / "make-certs"), str(self.dir), *names])
         for name in names:
             both = self.cert(name).read_text() + self.key(name).read_text()
             self.both(name).write_text(both)
@@ -91,29 +87,15 @@ class Certs:
     def ca(self):
         return self.dir / "ca.pem"
 
+    # A * is `wildcard` in file names.
     def cert(self, name=NAME):
-        return self.dir / f"{name}.pem"
+        return self.dir / f"{name.replace('*', 'wildcard')}.pem"
 
     def key(self, name=NAME):
-        return self.dir / f"{name}.key"
+        return self.cert(name).with_suffix(".key")
 
     def both(self, name=NAME):
-        return self.dir / f"{name}.both.pem"
-
-    def _by_openssl(self, names):
-        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        run(["openssl", "req", "-x509", *curve, "-days", "2", "-subj", "/CN=test CA", "-keyout",
-             str(self.dir / "ca.key"), "-out", str(self.ca)])
-        for name in names:
-            kind = "IP" if name.replace(".", "").isdigit() else "DNS"
-            request = self.dir / f"{name}.csr"
-            extension = self.dir / f"{name}.ext"
-            extension.write_text(f"subjectAltName={kind}:{name}\n")
-            run(["openssl", "req", *curve, "-subj", "/CN=test", "-keyout", str(self.key(name)), "-out",
-                 str(request)])
-            run(["openssl", "x509", "-req", "-in", str(request), "-CA", str(self.ca), "-CAkey",
-                 str(self.dir / "ca.key"), "-CAcreateserial", "-days", "2", "-extfile", str(extension), "-out",
-                 str(self.cert(name))])
+        return self.cert(name).with_suffix(".both.pem")
 
 
 # ---- Processes ----

@@ -127,6 +127,19 @@ static void test_504_only_in_the_first_half(void **state)
 	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
 }
 
+/* An authorizer that failed ran nothing; a plain 500 may have, and is not on the default list. */
+static void test_unlisted_status(void **state)
+{
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 500,
+					  .fault = ISO_FAULT_REGION, .idempotent = true);
+
+	(void)state;
+	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
+	f.executed = ISO_EXECUTED_NO;
+	f.idempotent = false;
+	assert_int_equal(judge(f).retry, ISO_RETRY_ANYWHERE);
+}
+
 static void test_throttle(void **state)
 {
 	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_NO,
@@ -246,6 +259,7 @@ int main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_executed_needs_a_listed_status),
 		cmocka_unit_test(test_504_only_in_the_first_half),
+		cmocka_unit_test(test_unlisted_status),
 		cmocka_unit_test(test_throttle),
 		cmocka_unit_test(test_client_faults_are_not_shopped_around),
 		cmocka_unit_test(test_a_good_answer_is_final),

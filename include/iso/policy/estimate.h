@@ -1,0 +1,49 @@
+/*
+ * A region's predicted time to the response head. Good live answers make an average; what failures add is kept
+ * apart from it and never negative, so that a failure cannot lower the prediction now or at any later time. Probes
+ * carry a region that has no traffic. Pure; times are CLOCK_MONOTONIC microseconds.
+ */
+#ifndef ISO_POLICY_ESTIMATE_H
+#define ISO_POLICY_ESTIMATE_H
+
+#include "iso/stats/ewma.h"
+
+enum {
+	ISO_ESTIMATE_PENALTY_US = 1000 * 1000, /* what a failure counts as, at least */
+	ISO_ESTIMATE_STALE_US = 2 * 1000 * 1000,
+};
+
+struct iso_estimate {
+	struct iso_ewma live;    /* good answers only */
+	double excess_us;        /* what failures add */
+	uint32_t probes_us[2];   /* the last good probes, newest first */
+	uint32_t probe_count;    /* good probes since the last one that failed, at most 2 */
+	uint64_t probed_us;      /* time of the last good probe; 0: none */
+	double ratio;            /* of live answers to probes, learnt */
+	uint64_t decayed_us;     /* when the decay was last applied; 0: not stale */
+};
+
+void iso_estimate_init(struct iso_estimate *e);
+/* A good answer. */
+void iso_estimate_good(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us);
+/*
+ * A failure that is the region's: counts as the largest of what was observed, its age, the penalty, Retry-After (0:
+ * none) and the estimate itself. Never makes the estimate fresh.
+ */
+void iso_estimate_failure(struct iso_estimate *e, uint64_t age_us, uint64_t retry_after_us, uint64_t now_us);
+/* An error that is not the region's fault, or a try given up: slow ones count, fast ones say nothing. */
+void iso_estimate_error(struct iso_estimate *e, uint64_t age_us, uint64_t now_us);
+void iso_estimate_probe(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us);
+/* A probe failed: earlier ones do not speak for the region any more. */
+void iso_estimate_probe_failed(struct iso_estimate *e);
+/* Every 100 ms or so: moves a stale estimate towards what the probes say. */
+void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us);
+/* The region is back from an outage: the probes that brought it back speak for it, failures are forgotten. */
+void iso_estimate_return(struct iso_estimate *e);
+
+/* The prediction; 0: none yet. */
+uint32_t iso_estimate_us(const struct iso_estimate *e);
+/* The same without what failures add: the usual time of a normal answer, for suspicion; 0: none yet. */
+uint32_t iso_estimate_usual_us(const struct iso_estimate *e);
+
+#endif

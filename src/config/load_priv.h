@@ -1,0 +1,76 @@
+/*
+ * What the steps of loading share: load (parse) -> validate (types, ranges, expansion) -> build (meaning). One
+ * thread. After validate every value in the tree has its type and range, or is null: what was wrong is reported
+ * once and looks absent to the later steps, which go on so that all errors come at once.
+ */
+#ifndef ISO_CONFIG_LOAD_PRIV_H
+#define ISO_CONFIG_LOAD_PRIV_H
+
+#include <jansson.h>
+
+#include "iso/base/diag.h"
+#include "iso/config/schema.h"
+#include "iso/config/snapshot.h"
+#include "place_priv.h"
+#include "pointer_priv.h"
+
+/* A TLS context that regions share; a failed one is remembered by where it was reported. */
+struct iso_load_tls {
+	struct iso_load_tls *next;
+	struct iso_slice ca; /* "": the system's */
+	bool h2, http11;
+	struct iso_tls_client *client; /* borrowed from the first region that has it; NULL: failed */
+	const char *pointer;           /* where it failed */
+};
+
+struct iso_load {
+	struct iso_diag *diag;
+	struct iso_slice text;
+	struct iso_slice dir;  /* of the file, with its slash; "" when it has none */
+	struct iso_pointer at; /* what is being looked at */
+	struct iso_snapshot *snapshot; /* grows; its arena takes all texts */
+	struct iso_load_tls *tls;
+	bool nomem;
+};
+
+/* report.c: at load->at, with the place of its value or key. `mend` is how to mend it, "" for nothing. */
+void iso_load_error(struct iso_load *load, enum iso_place_of of, const char *mend, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void iso_load_note(struct iso_load *load, const char *mend, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* At the value of a member of what load->at names. */
+void iso_load_error_in(struct iso_load *load, const char *member, const char *mend, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* validate.c: reports every error of shape; wrong values become null, ${} is expanded. */
+void iso_load_validate(struct iso_load *load, json_t *root);
+bool iso_load_name_ok(struct iso_slice name);
+
+/* value.c: typed reading of validated values; `path` is the schema's, its last part the member's name. */
+json_t *iso_load_member(const json_t *object, const char *name); /* borrowed; NULL when absent or null */
+bool iso_load_has(const json_t *object, const char *name);
+uint64_t iso_load_u64(struct iso_load *load, const json_t *object, const char *path);
+double iso_load_number(struct iso_load *load, const json_t *object, const char *path);
+bool iso_load_bool(struct iso_load *load, const json_t *object, const char *path);
+/* Index among the row's values. */
+unsigned int iso_load_enum(struct iso_load *load, const json_t *object, const char *path);
+/* A copy in the snapshot's arena; "" when absent and without default. */
+struct iso_slice iso_load_text(struct iso_load *load, const json_t *object, const char *path);
+struct iso_slice iso_load_dup(struct iso_load *load, struct iso_slice s);
+struct iso_slice iso_load_dup_lower(struct iso_load *load, struct iso_slice s);
+/* A file's name as it is opened: relative ones start at the configuration's directory. */
+struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name);
+void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path, struct iso_statuses *statuses);
+void *iso_load_alloc(struct iso_load *load, size_t count, size_t size); /* cleared */
+
+/* build*.c: each fills its part of load->snapshot and reports what has no meaning. */
+void iso_load_build(struct iso_load *load, const json_t *root);
+void iso_load_listeners(struct iso_load *load, const json_t *root);
+void iso_load_services(struct iso_load *load, const json_t *root);
+void iso_load_routes(struct iso_load *load, const json_t *root);
+/* headers of a region or a probe */
+void iso_load_headers(struct iso_load *load, const json_t *object, struct iso_fields *fields);
+/* The region's TLS context, shared where CA and protocols are the same; NULL when it was reported. */
+struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_slice ca, enum iso_protocol protocol);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * Errors and notes with their place, into the diagnostics.
+ */
+#include "load_priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { MESSAGE_MAX = 512, MEND_MAX = 400 };
+
+static void report(struct iso_load *load, enum iso_diag_level level, enum iso_place_of of, const char *mend,
+		   const char *message)
+{
+	struct iso_place place;
+	char text[MESSAGE_MAX];
+	size_t n = strlen(message);
+
+	(void)iso_place_find(load->text, load->at.text, of, &place);
+	for (size_t i = 0; i <= n; i++) /* a bar would be taken for the beginning of the mend */
+		text[i] = message[i] == '|' ? '!' : message[i];
+	iso_diag_add(load->diag, level, place.line, place.column, load->at.text, "%s|%.*s", text, MEND_MAX, mend);
+}
+
+void iso_load_error(struct iso_load *load, enum iso_place_of of, const char *mend, const char *format, ...)
+{
+	char message[MESSAGE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	report(load, ISO_DIAG_ERROR, of, mend, message);
+}
+
+void iso_load_note(struct iso_load *load, const char *mend, const char *format, ...)
+{
+	char message[MESSAGE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	report(load, ISO_DIAG_NOTE, ISO_PLACE_VALUE, mend, message);
+}
+
+void iso_load_error_in(struct iso_load *load, const char *member, const char *mend, const char *format, ...)
+{
+	char message[MESSAGE_MAX];
+	size_t mark = iso_pointer_key(&load->at, iso_slice_str(member));
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	report(load, ISO_DIAG_ERROR, ISO_PLACE_VALUE, mend, message);
+	iso_pointer_cut(&load->at, mark);
+}

@@ -1,0 +1,177 @@
+/*
+ * One region's statistics. Pure; owned by the publisher.
+ */
+#include "region_stats_priv.h"
+
+#include "iso/policy/suspicion.h"
+
+void iso_region_stats_init(struct iso_region_stats *rs)
+{
+	memset(rs, 0, sizeof(*rs));
+	iso_estimate_init(&rs->estimate);
+	iso_window_init(&rs->window);
+	iso_outlier_init(&rs->outlier);
+	iso_health_init(&rs->health);
+}
+
+/* A normal answer lifts suspicion when it began after it. */
+static void normal(struct iso_region_stats *rs, uint64_t start_us)
+{
+	if (start_us > rs->normal_us)
+		rs->normal_us = start_us;
+	if (rs->suspect_us != 0 && start_us > rs->suspect_us)
+		rs->suspect_us = rs->silent_us = 0;
+}
+
+static void good(struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	uint32_t usual_us = iso_estimate_usual_us(&rs->estimate);
+
+	if (sample->ttfb_us <= iso_patience_us(usual_us))
+		normal(rs, sample->start_us);
+	iso_estimate_good(&rs->estimate, sample->ttfb_us, sample->end_us);
+	iso_window_good(&rs->window, sample->ttfb_us, sample->end_us);
+	iso_outlier_good(&rs->outlier, sample->end_us);
+	rs->live_good_us = sample->end_us;
+	rs->wish = NULL;
+}
+
+static uint64_t age_of(const struct iso_sample *sample)
+{
+	return sample->end_us > sample->start_us ? sample->end_us - sample->start_us : 0;
+}
+
+static void failed(struct iso_region_stats *rs, const struct iso_sample *sample, enum iso_failure kind)
+{
+	const char *words;
+
+	iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
+	iso_window_bad(&rs->window, sample->end_us);
+	words = iso_outlier_failure(&rs->outlier, kind, sample->end_us);
+	if (words != NULL)
+		rs->wish = words;
+}
+
+/*
+ * An answer that is an error. What is the client's or the application's fault proves that the region answers, but
+ * its speed proves nothing: refusals are fast.
+ */
+static void answered(struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	switch ((enum iso_fault)sample->fault) {
+	case ISO_FAULT_REGION:
+		failed(rs, sample, ISO_FAILURE_GATEWAY);
+		return;
+	case ISO_FAULT_THROTTLE:
+		iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
+		iso_window_bad(&rs->window, sample->end_us);
+		return;
+	default:
+		iso_estimate_error(&rs->estimate, sample->ttfb_us, sample->end_us);
+		iso_outlier_good(&rs->outlier, sample->end_us);
+		rs->wish = NULL;
+		return;
+	}
+}
+
+void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	if (sample->outcome < ISO_OUTCOME_COUNT)
+		rs->outcomes[sample->outcome]++;
+	switch ((enum iso_outcome)sample->outcome) {
+	case ISO_OUTCOME_OK:
+	case ISO_OUTCOME_STATUS:
+		if (sample->outcome == ISO_OUTCOME_OK && sample->fault == ISO_FAULT_NONE && sample->ttfb_us != 0)
+			good(rs, sample);
+		else
+			answered(rs, sample);
+		return;
+	case ISO_OUTCOME_CONNECT:
+		failed(rs, sample, ISO_FAILURE_CONNECT);
+		return;
+	case ISO_OUTCOME_TLS:
+		failed(rs, sample, ISO_FAILURE_TLS);
+		return;
+	case ISO_OUTCOME_RESET:
+	case ISO_OUTCOME_PROTOCOL:
+		failed(rs, sample, ISO_FAILURE_RESET);
+		return;
+	case ISO_OUTCOME_TIMEOUT:
+		failed(rs, sample, ISO_FAILURE_TIMEOUT);
+		return;
+	case ISO_OUTCOME_CANCELLED:
+		/* Given up before its head: it would have taken at least this long. */
+		if (sample->ttfb_us == 0)
+			iso_estimate_error(&rs->estimate, age_of(sample), sample->end_us);
+		return;
+	default: /* REFUSED_STREAM, GOAWAY: a node goes in peace; OVERLOAD: our own limit */
+		return;
+	}
+}
+
+/* Probes may take longer than traffic does (deep checks): they are normal by their own past, too. */
+static bool probe_is_normal(const struct iso_region_stats *rs, uint32_t ttfb_us)
+{
+	uint32_t usual_us = iso_estimate_usual_us(&rs->estimate);
+
+	return ttfb_us <= iso_patience_us(usual_us) ||
+	       (rs->estimate.probes_us[0] != 0 && ttfb_us <= iso_patience_us(rs->estimate.probes_us[0]));
+}
+
+void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_note *note, uint64_t start_us,
+			    enum iso_outcome outcome, const struct iso_cfg_health *cfg, bool uplink_down)
+{
+	rs->probe = *note;
+	if (note->status != 0)
+		iso_outlier_reached(&rs->outlier, true, note->at_us);
+	else if (outcome == ISO_OUTCOME_CONNECT)
+		iso_outlier_reached(&rs->outlier, false, note->at_us);
+	if (note->passed) {
+		rs->probes_passed++;
+		if (probe_is_normal(rs, note->ttfb_us))
+			normal(rs, start_us);
+		iso_estimate_probe(&rs->estimate, note->ttfb_us, note->at_us);
+		iso_health_pass(&rs->health, cfg->healthy_threshold);
+		if (!rs->outlier.ejected || start_us > rs->outlier.since_us)
+			iso_outlier_probe(&rs->outlier, true);
+		return;
+	}
+	rs->probes_failed++;
+	if (uplink_down && outcome == ISO_OUTCOME_CONNECT)
+		return;
+	iso_estimate_probe_failed(&rs->estimate);
+	iso_health_fail(&rs->health, cfg->unhealthy_threshold);
+	iso_outlier_probe(&rs->outlier, false);
+	/* Silence in all workers and a probe that fails: that is confirmed. */
+	if (rs->suspect_us != 0)
+		rs->wish = "silent, and its probe failed";
+}
+
+void iso_region_stats_cells(struct iso_region_stats *rs, const struct iso_cell_view *cells, uint32_t n,
+			    uint64_t now_us)
+{
+	uint32_t usual_us = iso_estimate_usual_us(&rs->estimate);
+	uint64_t patience_us = iso_patience_us(usual_us);
+	uint64_t silent_us = 0;
+	bool progress = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct iso_cell_view *c = &cells[i];
+		uint64_t us = iso_silence_us(now_us, c->oldest_us, c->progress_us, c->waiting);
+
+		if (us > patience_us && us > silent_us)
+			silent_us = us;
+		else if (c->waiting != 0 && c->progress_us + patience_us > now_us)
+			progress = true;
+	}
+	if (silent_us != 0 && !progress) {
+		if (rs->suspect_us == 0)
+			rs->suspect_us = now_us;
+		rs->silent_us = silent_us;
+	}
+}
+
+bool iso_region_stats_doubted(const struct iso_region_stats *rs)
+{
+	return rs->suspect_us != 0 || rs->outlier.ejected || rs->wish != NULL;
+}

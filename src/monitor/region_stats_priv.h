@@ -1,0 +1,82 @@
+/*
+ * What is known of one region, and the judgement over the regions of one service: samples in, time in, facts out.
+ * Pure (no loop, no clock), so that simulations drive it in virtual time. Owner: the publisher, control thread.
+ */
+#ifndef ISO_MONITOR_REGION_STATS_PRIV_H
+#define ISO_MONITOR_REGION_STATS_PRIV_H
+
+#include "iso/policy/estimate.h"
+#include "iso/policy/health.h"
+#include "iso/policy/outlier.h"
+#include "iso/stats/window.h"
+#include "iso/upstream/board.h"
+#include "iso/upstream/evidence.h"
+
+/* How a probe went. */
+struct iso_probe_note {
+	uint64_t at_us;       /* its end; 0: there was none yet */
+	uint32_t connect_us, tls_us, ttfb_us;
+	uint16_t status;      /* 0: no answer */
+	bool passed;
+	const char *words;    /* static */
+};
+
+struct iso_region_stats {
+	struct iso_estimate estimate;
+	struct iso_window window;            /* live answers */
+	struct iso_outlier outlier;
+	struct iso_health health;
+	struct iso_probe_note probe;         /* the last one */
+	const char *wish;                    /* why its live failures want it ejected; NULL: they do not */
+	const char *eject_words;             /* kept after the ejection, for people; NULL: never ejected */
+	uint64_t live_good_us;               /* the last good live answer */
+	uint64_t suspect_us;                 /* since when it is suspect; 0: it is not */
+	uint64_t silent_us;                  /* how long it has been silent, while suspect */
+	uint64_t normal_us;                  /* start of the last normal answer */
+	uint64_t ramp_us;                    /* when it came back; 0: long ago */
+	bool out;                            /* as judged last: not up, or drained */
+	uint64_t outcomes[ISO_OUTCOME_COUNT]; /* live attempts */
+	uint64_t probes_passed, probes_failed, probes_ignored;
+};
+
+/* One worker's cell, read once. */
+struct iso_cell_view {
+	uint64_t oldest_us, progress_us;
+	uint32_t waiting;
+};
+
+/* What the board says of a region, but for its endpoints. */
+struct iso_region_facts {
+	enum iso_region_state state;
+	bool up, suspect;
+	uint32_t weight, ramp, estimate_us, usual_us;
+	uint64_t normal_us;
+};
+
+struct iso_judge {
+	uint64_t now_us;
+	uint32_t healthy_threshold;
+	uint16_t drained;     /* bit i: region i, by an operator */
+	bool uplink_down;     /* nothing is ejected now */
+	const uint32_t *draws; /* one uniform number for each region, for jitter */
+};
+
+void iso_region_stats_init(struct iso_region_stats *rs);
+/* A live attempt that ended. */
+void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sample *sample);
+/*
+ * A probe that ended; start_us: when it began; outcome as the attempt's. With uplink_down a failure to connect says
+ * nothing about the region.
+ */
+void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_note *note, uint64_t start_us,
+			    enum iso_outcome outcome, const struct iso_cfg_health *cfg, bool uplink_down);
+/* How all workers wait for it now. */
+void iso_region_stats_cells(struct iso_region_stats *rs, const struct iso_cell_view *cells, uint32_t n,
+			    uint64_t now_us);
+/* In doubt: probed fast. */
+bool iso_region_stats_doubted(const struct iso_region_stats *rs);
+/* Judges the n regions of a service: ejections, returns, ramps, weights. */
+void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge,
+		       struct iso_region_facts ret_facts[]);
+
+#endif

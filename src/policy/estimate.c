@@ -1,0 +1,155 @@
+/*
+ * The prediction. Pure.
+ * Invariant: `live`, the probes and the ratio never depend on failures; excess_us >= 0 and every step is monotone in
+ * it. So of two regions with the same good evidence, the one with more failures never has the lower estimate.
+ */
+#include "iso/policy/estimate.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+	SECOND_US = 1000 * 1000,
+	DECAY_TAU_US = SECOND_US,
+	DECAY_STEP_MAX_US = SECOND_US,
+	COST_MAX_US = 30 * SECOND_US,
+	WEIGHT_TAU_US = 10 * SECOND_US, /* as in stats/ewma: 100 samples or 10 s */
+	CALM_US = 10 * SECOND_US,       /* after a change the ratio is not learnt */
+	LEARN_SAMPLES = 20,
+};
+
+static const double weight_min = 0.01;
+static const double weight_max = 0.25;
+static const double ratio_alpha = 0.05;
+static const double ratio_min = 0.125, ratio_max = 8.0;
+
+void iso_estimate_init(struct iso_estimate *e)
+{
+	memset(e, 0, sizeof(*e));
+	iso_ewma_init(&e->live);
+	e->ratio = 1.0;
+}
+
+/* What one more answer weighs, by the time since the last good one: failures must not change it. */
+static double weight_now(const struct iso_estimate *e, uint64_t now_us)
+{
+	uint64_t dt_us = e->live.fresh_us != 0 && now_us > e->live.fresh_us ? now_us - e->live.fresh_us : 0;
+	double weight = -expm1(-(double)dt_us / WEIGHT_TAU_US);
+
+	if (!iso_ewma_known(&e->live) || weight > weight_max)
+		return weight_max;
+	return weight < weight_min ? weight_min : weight;
+}
+
+void iso_estimate_good(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us)
+{
+	e->excess_us *= 1.0 - weight_now(e, now_us);
+	if (e->excess_us < 1.0)
+		e->excess_us = 0;
+	/* 0 is "unknown" everywhere. */
+	(void)iso_ewma_update(&e->live, ttfb_us != 0 ? ttfb_us : 1, now_us);
+	e->decayed_us = 0;
+}
+
+void iso_estimate_error(struct iso_estimate *e, uint64_t age_us, uint64_t now_us)
+{
+	double cost_us = age_us < COST_MAX_US ? (double)age_us : COST_MAX_US;
+	double above_us = cost_us - iso_estimate_usual_us(e) - e->excess_us;
+
+	if (above_us > 0)
+		e->excess_us += above_us * weight_now(e, now_us);
+}
+
+void iso_estimate_failure(struct iso_estimate *e, uint64_t age_us, uint64_t retry_after_us, uint64_t now_us)
+{
+	uint64_t cost_us = age_us > ISO_ESTIMATE_PENALTY_US ? age_us : ISO_ESTIMATE_PENALTY_US;
+
+	iso_estimate_error(e, cost_us > retry_after_us ? cost_us : retry_after_us, now_us);
+}
+
+static void learn_ratio(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us)
+{
+	double ratio;
+
+	if (e->live.count < LEARN_SAMPLES || now_us > e->live.fresh_us + ISO_ESTIMATE_STALE_US || ttfb_us == 0)
+		return;
+	if (e->live.change_us != 0 && now_us < e->live.change_us + CALM_US)
+		return;
+	ratio = iso_ewma_us(&e->live) / (double)ttfb_us;
+	ratio = ratio < ratio_min ? ratio_min : ratio > ratio_max ? ratio_max : ratio;
+	e->ratio += ratio_alpha * (ratio - e->ratio);
+}
+
+void iso_estimate_probe(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us)
+{
+	learn_ratio(e, ttfb_us, now_us);
+	e->probes_us[1] = e->probes_us[0];
+	e->probes_us[0] = ttfb_us != 0 ? ttfb_us : 1;
+	if (e->probe_count < 2)
+		e->probe_count++;
+	e->probed_us = now_us;
+}
+
+void iso_estimate_probe_failed(struct iso_estimate *e)
+{
+	e->probe_count = 0;
+}
+
+/* What the probes predict for live answers: the slower of the last two; 0: nothing. */
+static uint32_t by_probes_us(const struct iso_estimate *e)
+{
+	uint32_t probe_us = e->probes_us[0];
+	double us;
+
+	if (e->probe_count == 0)
+		return 0;
+	/* One slow first probe (a cold start) does not speak against a region that has no other evidence. */
+	if (e->probe_count > 1 && iso_ewma_known(&e->live) && e->probes_us[1] > probe_us)
+		probe_us = e->probes_us[1];
+	us = probe_us * e->ratio;
+	return us < 1 ? 1 : us > COST_MAX_US ? COST_MAX_US : (uint32_t)us;
+}
+
+void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us)
+{
+	uint32_t target_us = by_probes_us(e);
+	uint64_t dt_us;
+
+	if (target_us == 0 || e->probed_us <= e->live.fresh_us || now_us <= e->live.fresh_us + ISO_ESTIMATE_STALE_US) {
+		e->decayed_us = 0;
+		return;
+	}
+	dt_us = e->decayed_us != 0 && now_us > e->decayed_us ? now_us - e->decayed_us : 0;
+	if (dt_us > DECAY_STEP_MAX_US)
+		dt_us = DECAY_STEP_MAX_US;
+	e->decayed_us = now_us;
+	iso_ewma_decay(&e->live, target_us, dt_us, DECAY_TAU_US);
+	e->excess_us *= exp(-(double)dt_us / DECAY_TAU_US);
+}
+
+void iso_estimate_return(struct iso_estimate *e)
+{
+	uint32_t target_us = by_probes_us(e);
+
+	e->excess_us = 0;
+	if (target_us != 0 && iso_ewma_known(&e->live))
+		iso_ewma_set(&e->live, target_us);
+}
+
+uint32_t iso_estimate_usual_us(const struct iso_estimate *e)
+{
+	uint32_t us;
+
+	if (!iso_ewma_known(&e->live))
+		return by_probes_us(e);
+	us = iso_ewma_us(&e->live);
+	return us != 0 ? us : 1;
+}
+
+uint32_t iso_estimate_us(const struct iso_estimate *e)
+{
+	uint32_t usual_us = iso_estimate_usual_us(e);
+	double us = usual_us + e->excess_us;
+
+	return us > COST_MAX_US ? COST_MAX_US : (uint32_t)us;
+}

@@ -1,0 +1,311 @@
+/*
+ * Boot order, reload and drain: see process.h. Thread: control, but for the builder that loads a configuration.
+ */
+#include "iso/process/process.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "process_priv.h"
+
+enum {
+	CONTROL_CHUNKS = 4096,
+	START_WAIT_US = 2 * 1000 * 1000, /* for the regions' first addresses, before clients are let in */
+	START_LOOK_US = 5 * 1000,
+};
+
+static void on_urgent(struct iso_worker *worker)
+{
+	iso_publisher_run_now(((struct iso_process *)worker->env.arg)->publisher);
+}
+
+/* All workers have come to their end: so has control. */
+static void on_drained(struct iso_worker *worker)
+{
+	struct iso_process *p = worker->env.arg;
+
+	if (worker->ended)
+		return;
+	worker->ended = true;
+	p->drained++;
+	if (p->drained == p->worker_count)
+		iso_loop_stop(&p->loop);
+}
+
+static void on_drain_deadline(struct iso_timer *timer)
+{
+	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, drain_timer);
+
+	fprintf(stderr, "drain: the deadline has come, what is left is cut\n");
+	iso_loop_stop(&p->loop);
+}
+
+void iso_process_drain(struct iso_process *p)
+{
+	if (p->draining) {
+		iso_loop_stop(&p->loop); /* asked twice: at once */
+		return;
+	}
+	p->draining = true;
+	fprintf(stderr, "drain: no new connections; waiting for running exchanges\n");
+	iso_timer_set(&p->loop.wheel, &p->drain_timer, p->loop.now_us + p->snapshot->limits.drain_timeout_us);
+	for (uint32_t i = 0; i < p->worker_count; i++)
+		iso_worker_drain(&p->workers[i]);
+}
+
+static void turn_begin(void *arg)
+{
+	iso_upstream_turn_begin(&((struct iso_process *)arg)->upstream);
+}
+
+static void turn_end(void *arg)
+{
+	iso_upstream_turn_end(&((struct iso_process *)arg)->upstream);
+}
+
+/* One socket per worker and listener, all on one address. */
+static int bind_listener(struct iso_process *p, struct iso_cfg_listener *listener, const char **ret_why)
+{
+	static _Thread_local char why[200];
+
+	for (uint32_t i = 0; i < p->worker_count; i++) {
+		int fd, err = iso_listener_bind(&listener->addr, &fd);
+
+		if (err != ISO_OK) {
+			snprintf(why, sizeof(why), "cannot listen on %.*s: %s", ISO_SLICE_FMT(listener->address),
+				 err == ISO_EEXISTS ? "the address is in use" : iso_err_text(err));
+			*ret_why = why;
+			return err;
+		}
+		listener->addr.len = sizeof(listener->addr.u);
+		getsockname(fd, &listener->addr.u.sa, &listener->addr.len); /* port 0 has become a number */
+		err = iso_worker_listen(&p->workers[i], fd, listener);
+		if (err != ISO_OK)
+			return err;
+	}
+	return ISO_OK;
+}
+
+static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
+{
+	struct iso_worker_env env = {
+		.stand = &p->stand,
+		.control = &p->loop.mailbox,
+		.urgent = on_urgent,
+		.drained = on_drained,
+		.arg = p,
+	};
+	int err = ISO_OK;
+
+	p->worker_count = snapshot->workers < ISO_WORKERS_MAX - 1 ? snapshot->workers : ISO_WORKERS_MAX - 1;
+	/* Evidence cells fill cache lines of their own, so the array must begin on one. */
+	p->workers = aligned_alloc(64, p->worker_count * sizeof(*p->workers));
+	if (p->workers == NULL)
+		return ISO_ENOMEM;
+	memset(p->workers, 0, p->worker_count * sizeof(*p->workers));
+	for (uint32_t i = 0; i < p->worker_count && err == ISO_OK; i++) {
+		if (p->scribe != NULL)
+			err = iso_scribe_add_ring(p->scribe, ISO_LOG_RING_BYTES, &env.log);
+		if (err == ISO_OK)
+			err = iso_worker_init(&p->workers[i], i, &env, snapshot);
+		if (err == ISO_OK)
+			err = iso_publisher_add_worker(p->publisher, &p->workers[i].shared.evidence);
+	}
+	return err;
+}
+
+static void on_log_trouble(void *arg, int err, uint64_t lost)
+{
+	(void)arg;
+	fprintf(stderr, "access log: %s; lines lost: %llu\n", err == ISO_OK ? "slower than the traffic" : iso_err_text(err),
+		(unsigned long long)lost);
+}
+
+static int start_scribe(struct iso_process *p, const struct iso_snapshot *snapshot, const char **ret_why)
+{
+	struct iso_scribe_config config = { .path = snapshot->access_log.ptr, .on_trouble = on_log_trouble };
+	int err;
+
+	if (snapshot->access_log.len == 0)
+		return ISO_OK;
+	err = iso_scribe_start(&config, &p->scribe);
+	if (err != ISO_OK)
+		*ret_why = "cannot open the access log";
+	return err;
+}
+
+static int make_control(struct iso_process *p, struct iso_snapshot *snapshot)
+{
+	int err = iso_loop_init(&p->loop, CONTROL_CHUNKS);
+
+	if (err == ISO_OK)
+		err = iso_evidence_init(&p->evidence);
+	if (err == ISO_OK)
+		err = iso_metrics_init(&p->metrics);
+	if (err == ISO_OK)
+		err = iso_board_stand_init(&p->stand);
+	if (err == ISO_OK)
+		err = iso_upstream_init(&p->upstream, &p->loop, &p->stand, &p->evidence, ISO_WORKERS_MAX - 1);
+	if (err == ISO_OK)
+		err = iso_resolver_new(&p->loop, snapshot->dns_servers.len > 0 ? snapshot->dns_servers.ptr : NULL,
+				       &p->resolver);
+	if (err != ISO_OK)
+		return err;
+	p->loop.hooks = (struct iso_loop_hooks){ turn_begin, turn_end, p };
+	iso_timer_init(&p->drain_timer, on_drain_deadline);
+	return iso_monitor_make(p);
+}
+
+/* The one order in which a snapshot comes to be used: slots, pools, statistics. */
+int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot)
+{
+	int err = iso_registry_bind(&p->registry, snapshot);
+
+	if (err == ISO_OK)
+		err = iso_upstream_bind(&p->upstream, snapshot);
+	if (err == ISO_OK)
+		err = iso_process_bind_metrics(p, snapshot);
+	if (err == ISO_OK)
+		err = iso_publisher_bind(p->publisher, snapshot);
+	if (err == ISO_OK)
+		err = iso_prober_bind(p->prober, snapshot);
+	return err;
+}
+
+int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_source *source, const char **ret_why,
+		    struct iso_process **ret_process)
+{
+	struct iso_process *p = aligned_alloc(64, (sizeof(*p) + 63) / 64 * 64);
+	int err;
+
+	if (p == NULL) {
+		iso_snapshot_unref(snapshot);
+		return ISO_ENOMEM;
+	}
+	memset(p, 0, sizeof(*p));
+	p->snapshot = snapshot;
+	p->source = *source;
+	snapshot->generation = 1;
+	*ret_why = "out of memory";
+	iso_registry_init(&p->registry);
+	err = make_control(p, snapshot);
+	if (err == ISO_OK)
+		err = iso_registry_bind(&p->registry, snapshot);
+	if (err == ISO_OK)
+		err = start_scribe(p, snapshot, ret_why);
+	if (err == ISO_OK)
+		err = make_workers(p, snapshot);
+	if (err == ISO_OK)
+		err = iso_process_bind(p, snapshot);
+	for (uint32_t i = 0; i < snapshot->listener_count && err == ISO_OK; i++)
+		err = bind_listener(p, &snapshot->listeners[i], ret_why);
+	if (err == ISO_OK)
+		err = iso_process_start_admin(p, ret_why);
+	if (err != ISO_OK) {
+		iso_process_free(p);
+		return err;
+	}
+	*ret_process = p;
+	return ISO_OK;
+}
+
+static void say_ready(const struct iso_process *p)
+{
+	fprintf(stderr, "ready");
+	for (uint32_t i = 0; i < p->snapshot->listener_count; i++) {
+		char text[64];
+
+		iso_sockaddr_format(&p->snapshot->listeners[i].addr.u.sa, text, sizeof(text));
+		fprintf(stderr, " %s", text);
+	}
+	if (p->admin_addr.len != 0) {
+		char text[64];
+
+		iso_sockaddr_format(&p->admin_addr.u.sa, text, sizeof(text));
+		fprintf(stderr, " admin=%s", text);
+	}
+	fprintf(stderr, "\n");
+}
+
+/* Clients are let in when every region has an address, or has had its time. */
+static void on_start_look(struct iso_timer *timer)
+{
+	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, start_timer);
+
+	if (!iso_publisher_resolved(p->publisher) && p->loop.now_us < p->started_us + START_WAIT_US) {
+		iso_timer_set(&p->loop.wheel, timer, p->loop.now_us + START_LOOK_US);
+		return;
+	}
+	iso_publisher_run_now(p->publisher);
+	for (uint32_t i = 0; i < p->worker_count; i++) {
+		if (iso_worker_start(&p->workers[i]) != ISO_OK) {
+			fprintf(stderr, "cannot start a worker thread\n");
+			iso_loop_stop(&p->loop);
+			return;
+		}
+	}
+	p->ready = true;
+	say_ready(p);
+}
+
+int iso_process_run(struct iso_process *p)
+{
+	int err = iso_signals_start(p);
+
+	if (err != ISO_OK)
+		return err;
+	p->started_us = p->loop.now_us;
+	iso_timer_init(&p->start_timer, on_start_look);
+	iso_timer_set(&p->loop.wheel, &p->start_timer, p->loop.now_us + 1);
+	iso_loop_run(&p->loop);
+	iso_signals_stop(p);
+	return ISO_OK;
+}
+
+static void deliver_stop(struct iso_letter *letter)
+{
+	iso_loop_stop(&ISO_CONTAINER(letter, struct iso_process, stop_letter)->loop);
+}
+
+void iso_process_stop(struct iso_process *p)
+{
+	p->stop_letter.deliver = deliver_stop;
+	iso_mailbox_post(&p->loop.mailbox, &p->stop_letter);
+}
+
+void iso_process_free(struct iso_process *p)
+{
+	if (p == NULL)
+		return;
+	iso_reload_wait(p);
+	for (uint32_t i = 0; i < p->worker_count; i++)
+		iso_worker_stop(&p->workers[i]);
+	iso_process_stop_admin(p);
+	for (uint32_t i = 0; i < p->worker_count && p->workers != NULL; i++)
+		iso_worker_done(&p->workers[i]);
+	iso_monitor_unmake(p);
+	iso_upstream_done(&p->upstream);
+	if (p->loop.base != NULL)
+		iso_process_run_leftovers(p);
+	iso_resolver_free(p->resolver);
+	iso_loop_done(&p->loop);
+	iso_board_stand_done(&p->stand);
+	iso_evidence_done(&p->evidence);
+	iso_metrics_done(&p->metrics);
+	iso_scribe_stop(p->scribe);
+	iso_registry_done(&p->registry);
+	iso_snapshot_unref(p->snapshot);
+	free(p->workers);
+	free(p);
+}
+
+void iso_process_addresses(const struct iso_process *p, char *ret_listener, char *ret_admin, size_t size)
+{
+	ret_listener[0] = ret_admin[0] = '\0';
+	if (p->snapshot->listener_count > 0)
+		iso_sockaddr_format(&p->snapshot->listeners[0].addr.u.sa, ret_listener, size);
+	if (p->admin_addr.len != 0)
+		iso_sockaddr_format(&p->admin_addr.u.sa, ret_admin, size);
+}

@@ -1,0 +1,67 @@
+/*
+ * The process's parts, for the files of this room. Thread: control.
+ */
+#ifndef ISO_PROCESS_PROCESS_PRIV_H
+#define ISO_PROCESS_PROCESS_PRIV_H
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "iso/admin/admin.h"
+#include "iso/monitor/prober.h"
+#include "iso/monitor/publisher.h"
+#include "iso/net/resolver.h"
+#include "iso/process/process.h"
+#include "worker_priv.h"
+
+enum { ISO_SIGNALS = 4 };
+
+struct iso_process {
+	struct iso_loop loop;
+	struct iso_registry registry;
+	struct iso_board_stand stand;
+	struct iso_evidence evidence;    /* of the control loop's own upstream: the probes */
+	struct iso_metrics metrics;      /* what control counts */
+	struct iso_upstream upstream;
+	struct iso_resolver *resolver;
+	struct iso_publisher *publisher;
+	struct iso_prober *prober;
+	struct iso_worker *workers;
+	struct iso_scribe *scribe;
+	struct iso_snapshot *snapshot;   /* the current one; one reference */
+	struct iso_process_source source;
+	struct iso_admin *admin;
+	struct iso_server admin_server;
+	struct iso_sockaddr admin_addr;
+	struct event *signals[ISO_SIGNALS];
+	struct iso_timer start_timer, drain_timer;
+	struct iso_letter stop_letter;
+	struct iso_reload *reload;       /* one that is being built; NULL: none */
+	uint64_t started_us;
+	uint32_t worker_count, drained;
+	bool draining, ready, reload_again;
+};
+
+/* process.c */
+void iso_process_drain(struct iso_process *p);
+ISO_MUST_USE int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot);
+
+/* parts.c: the monitor and the admin server, made and taken apart. */
+ISO_MUST_USE int iso_monitor_make(struct iso_process *p);
+void iso_monitor_unmake(struct iso_process *p);
+ISO_MUST_USE int iso_process_bind_metrics(struct iso_process *p, const struct iso_snapshot *snapshot);
+ISO_MUST_USE int iso_process_start_admin(struct iso_process *p, const char **ret_why);
+void iso_process_stop_admin(struct iso_process *p);
+/* Runs what the closing of connections has left in the run queue. */
+void iso_process_run_leftovers(struct iso_process *p);
+
+/* signals.c */
+ISO_MUST_USE int iso_signals_start(struct iso_process *p);
+void iso_signals_stop(struct iso_process *p);
+
+/* reload.c: starts building a new snapshot; one at a time, a wish during one is kept. */
+void iso_reload_start(struct iso_process *p);
+/* Waits for the builder thread, if one runs, and throws its result away. */
+void iso_reload_wait(struct iso_process *p);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * See worker_priv.h.
+ */
+#include "worker_priv.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+struct adopt_letter {
+	struct iso_letter letter;
+	struct iso_worker *worker;
+	struct iso_snapshot *snapshot; /* one reference */
+};
+
+static void turn_begin(void *arg)
+{
+	iso_upstream_turn_begin(&((struct iso_worker *)arg)->own.upstream);
+}
+
+static void turn_end(void *arg)
+{
+	iso_upstream_turn_end(&((struct iso_worker *)arg)->own.upstream);
+}
+
+/* On the worker: one letter at a time, so that a burst of failures is one wake-up. */
+static void on_urgent(struct iso_upstream *upstream)
+{
+	struct iso_worker *worker = ISO_CONTAINER(upstream, struct iso_worker, own.upstream);
+
+	if (!atomic_exchange(&worker->shared.urgent_posted, true))
+		iso_mailbox_post(worker->env.control, &worker->urgent_letter);
+}
+
+static void deliver_urgent(struct iso_letter *letter)
+{
+	struct iso_worker *worker = ISO_CONTAINER(letter, struct iso_worker, urgent_letter);
+
+	atomic_store(&worker->shared.urgent_posted, false);
+	worker->env.urgent(worker);
+}
+
+static void deliver_drained(struct iso_letter *letter)
+{
+	struct iso_worker *worker = ISO_CONTAINER(letter, struct iso_worker, drained_letter);
+
+	worker->env.drained(worker);
+}
+
+static void on_drained(struct iso_server *server)
+{
+	struct iso_worker *worker = ISO_CONTAINER(server, struct iso_worker, own.server);
+
+	iso_mailbox_post(worker->env.control, &worker->drained_letter);
+}
+
+static void deliver_drain(struct iso_letter *letter)
+{
+	struct iso_worker *worker = ISO_CONTAINER(letter, struct iso_worker, drain_letter);
+
+	iso_server_drain(&worker->own.server);
+}
+
+static void deliver_stop(struct iso_letter *letter)
+{
+	iso_loop_stop(&ISO_CONTAINER(letter, struct iso_worker, stop_letter)->own.loop);
+}
+
+int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_worker_env *env,
+		    struct iso_snapshot *snapshot)
+{
+	struct iso_loop *loop = &worker->own.loop;
+	int err;
+
+	memset(worker, 0, sizeof(*worker));
+	worker->index = index;
+	worker->env = *env;
+	worker->urgent_letter.deliver = deliver_urgent;
+	worker->drained_letter.deliver = deliver_drained;
+	worker->drain_letter.deliver = deliver_drain;
+	worker->stop_letter.deliver = deliver_stop;
+	err = iso_evidence_init(&worker->shared.evidence);
+	if (err == ISO_OK)
+		err = iso_metrics_init(&worker->shared.metrics);
+	if (err == ISO_OK)
+		err = iso_loop_init(loop, snapshot->limits.body_memory / ISO_CHUNK_BYTES + 64);
+	if (err == ISO_OK)
+		err = iso_upstream_init(&worker->own.upstream, loop, env->stand, &worker->shared.evidence, index);
+	if (err != ISO_OK)
+		return err;
+	worker->made = true;
+	worker->own.upstream.urgent = on_urgent;
+	loop->hooks = (struct iso_loop_hooks){ turn_begin, turn_end, worker };
+	err = iso_upstream_bind(&worker->own.upstream, snapshot);
+	if (err == ISO_OK)
+		err = iso_exchange_host_init(&worker->own.host, &worker->own.upstream, snapshot,
+					     &worker->shared.metrics, env->log);
+	if (err == ISO_OK) {
+		iso_server_init(&worker->own.server, loop, &worker->own.host.handler, &snapshot->limits);
+		worker->own.server.drained = on_drained;
+	}
+	return err;
+}
+
+int iso_worker_listen(struct iso_worker *worker, int fd, const struct iso_cfg_listener *listener)
+{
+	return iso_server_listen(&worker->own.server, fd, listener);
+}
+
+static void *worker_main(void *arg)
+{
+	struct iso_worker *worker = arg;
+
+	iso_loop_run(&worker->own.loop);
+	return NULL;
+}
+
+int iso_worker_start(struct iso_worker *worker)
+{
+	sigset_t all, old;
+	int err;
+
+	/* Signals are control's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	err = pthread_create(&worker->thread, NULL, worker_main, worker);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err != 0)
+		return iso_err_from_errno(err);
+	worker->started = true;
+	return ISO_OK;
+}
+
+static void deliver_adopt(struct iso_letter *letter)
+{
+	struct adopt_letter *adopt = ISO_CONTAINER(letter, struct adopt_letter, letter);
+	struct iso_worker *worker = adopt->worker;
+	struct iso_snapshot *snapshot = adopt->snapshot;
+
+	/* Pools first: an exchange that picks from the new snapshot must find them. */
+	if (iso_upstream_bind(&worker->own.upstream, snapshot) == ISO_OK &&
+	    iso_exchange_host_adopt(&worker->own.host, snapshot) == ISO_OK) {
+		worker->own.server.limits = snapshot->limits;
+		for (uint32_t i = 0; i < snapshot->listener_count; i++)
+			iso_server_update(&worker->own.server, &snapshot->listeners[i]);
+	}
+	iso_snapshot_unref(snapshot);
+	free(adopt);
+}
+
+int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot)
+{
+	struct adopt_letter *adopt = calloc(1, sizeof(*adopt));
+
+	if (adopt == NULL)
+		return ISO_ENOMEM;
+	adopt->letter.deliver = deliver_adopt;
+	adopt->worker = worker;
+	adopt->snapshot = iso_snapshot_ref(snapshot);
+	iso_mailbox_post(&worker->own.loop.mailbox, &adopt->letter);
+	return ISO_OK;
+}
+
+void iso_worker_drain(struct iso_worker *worker)
+{
+	iso_mailbox_post(&worker->own.loop.mailbox, &worker->drain_letter);
+}
+
+void iso_worker_stop(struct iso_worker *worker)
+{
+	if (!worker->started)
+		return;
+	iso_mailbox_post(&worker->own.loop.mailbox, &worker->stop_letter);
+	pthread_join(worker->thread, NULL);
+	worker->started = false;
+}
+
+void iso_worker_done(struct iso_worker *worker)
+{
+	struct iso_list *node;
+
+	if (worker->made) {
+		iso_server_done(&worker->own.server);
+		iso_upstream_done(&worker->own.upstream);
+		/* What was closed is freed from the run queue. */
+		while ((node = iso_list_pop_front(&worker->own.loop.run_queue)) != NULL) {
+			struct iso_task *task = ISO_CONTAINER(node, struct iso_task, link);
+
+			task->run(task);
+		}
+		iso_exchange_host_done(&worker->own.host);
+	}
+	iso_loop_done(&worker->own.loop);
+	iso_metrics_done(&worker->shared.metrics);
+	iso_evidence_done(&worker->shared.evidence);
+}

@@ -1,0 +1,60 @@
+/*
+ * A worker: one thread, one loop, with everything that belongs to it. Control makes it, sends it letters and takes it
+ * apart again after its thread has ended.
+ */
+#ifndef ISO_PROCESS_WORKER_PRIV_H
+#define ISO_PROCESS_WORKER_PRIV_H
+
+#include <pthread.h>
+
+#include "iso/exchange/exchange.h"
+#include "iso/server/server.h"
+
+struct iso_worker;
+
+/* What a worker has of control. */
+struct iso_worker_env {
+	struct iso_board_stand *stand;
+	struct iso_mailbox *control;
+	/* On the control loop: evidence that cannot wait. */
+	void (*urgent)(struct iso_worker *worker);
+	/* On the control loop: the drain is over, the thread is about to end. */
+	void (*drained)(struct iso_worker *worker);
+	struct iso_log_ring *log;
+	void *arg;
+};
+
+struct iso_worker {
+	struct { /* own: the worker's thread, once it runs */
+		struct iso_loop loop;
+		struct iso_upstream upstream;
+		struct iso_exchange_host host;
+		struct iso_server server;
+	} own;
+	struct { /* shared */
+		struct iso_evidence evidence;
+		struct iso_metrics metrics;
+		_Atomic bool urgent_posted;
+	} shared;
+	struct iso_worker_env env;
+	struct iso_letter urgent_letter, drained_letter, drain_letter, stop_letter;
+	pthread_t thread;
+	uint32_t index;
+	bool started, made, ended;
+};
+
+/* Makes everything but the thread. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_worker_env *env,
+				 struct iso_snapshot *snapshot);
+/* Before start: accepts on fd (taken). */
+ISO_MUST_USE int iso_worker_listen(struct iso_worker *worker, int fd, const struct iso_cfg_listener *listener);
+ISO_MUST_USE int iso_worker_start(struct iso_worker *worker);
+/* Control: the worker uses this snapshot from now on. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot);
+/* Control: no new connections; `drained` is called when the last one has gone. */
+void iso_worker_drain(struct iso_worker *worker);
+/* Control: ends the thread now, whatever runs, and waits for it. */
+void iso_worker_stop(struct iso_worker *worker);
+void iso_worker_done(struct iso_worker *worker);
+
+#endif
