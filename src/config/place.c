@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "iso/base/err.h"
+
 enum {
 	TOKEN_MAX = ISO_POINTER_MAX,
 	DEPTH_MAX = 64, /* the schema's own depth is less than ten */

@@ -90,10 +90,10 @@ X("services.*.regions.*", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One regional deployment.") \
 X("services.*.regions.*.url", STRING, 1, 1, 4096, NULL, "https?://.+", NULL, \
   "`https://` or `http://`, host, port where it is not the scheme's, and the stage or base path.") \
-X("services.*.regions.*.host", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+X("services.*.regions.*.host", STRING, 0, 1, 262, NULL, NULL, NULL, \
   "What goes upstream as `:authority` or Host. Default: the URL's host, with its port where that is " \
   "not the scheme's.") \
-X("services.*.regions.*.sni", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+X("services.*.regions.*.sni", STRING, 0, 1, 255, NULL, NULL, NULL, \
   "TLS server name, also the name that is verified. Default: `host` without its port. An IP address is " \
   "verified and not sent.") \
 X("services.*.regions.*.protocol", ENUM, 0, 0, 0, "\"auto\"", "auto|h2|http/1.1", NULL, \

@@ -81,7 +81,7 @@ void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sampl
 	switch ((enum iso_outcome)sample->outcome) {
 	case ISO_OUTCOME_OK:
 	case ISO_OUTCOME_STATUS:
-		if (sample->outcome == ISO_OUTCOME_OK && sample->fault == ISO_FAULT_NONE && sample->ttfb_us != 0)
+		if (sample->outcome == ISO_OUTCOME_OK && sample->fault == ISO_FAULT_NONE && sample->status != 0)
 			good(rs, sample);
 		else
 			answered(rs, sample);
@@ -101,7 +101,7 @@ void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sampl
 		return;
 	case ISO_OUTCOME_CANCELLED:
 		/* Given up before its head: it would have taken at least this long. */
-		if (sample->ttfb_us == 0)
+		if (sample->status == 0)
 			iso_estimate_error(&rs->estimate, age_of(sample), sample->end_us);
 		return;
 	default: /* REFUSED_STREAM, GOAWAY: a node goes in peace; OVERLOAD: our own limit */

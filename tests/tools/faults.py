@@ -107,7 +107,7 @@ class Result:
 
     @property
     def posts_unsafe(self):
-        """POSTs that were tried again after an attempt that may have run: what a killed region cannot tell."""
+        """POSTs that were tried again after an attempt that may have run, whether it did or not."""
         return [x["id"] for x in self.log if x["method"] == "POST" and
                 any(a["executed"] != "no" for a in x["attempts"][:-1])]
 
@@ -165,8 +165,6 @@ def run_load(lab, proxy, regions, fault, plan, log):
     while load.poll() is None:
         now = time.monotonic()
         if fault and fault_at is None and now >= began + plan.at:
-            if fault == "kill":
-                merge(executions, victim.executions())
             FAULTS[fault][0](victim)
             fault_at = time.monotonic()
         if fault and fault_end is None and now >= began + plan.end:

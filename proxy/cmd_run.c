@@ -1,0 +1,29 @@
+/*
+ * isochrone run: the proxy in the foreground.
+ */
+#include "cli.h"
+#include "config_file.h"
+#include "iso/process/process.h"
+
+int cmd_run(int argc, char **argv)
+{
+	static struct config_file file = { .path = "isochrone.json" };
+	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL } };
+	struct iso_process_source source = { config_file_load, &file };
+	struct iso_snapshot *snapshot;
+	struct iso_process *process;
+	const char *why;
+	int code = cli_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL);
+
+	if (code != EXIT_OK)
+		return code;
+	if (config_file_load(&file, &snapshot) != ISO_OK)
+		return EXIT_FAILED;
+	if (iso_process_new(snapshot, &source, &why, &process) != ISO_OK) {
+		fprintf(stderr, "isochrone: %s\n", why);
+		return EXIT_FAILED;
+	}
+	code = iso_process_run(process) == ISO_OK ? EXIT_OK : EXIT_FAILED;
+	iso_process_free(process);
+	return code;
+}

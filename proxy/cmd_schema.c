@@ -1,0 +1,27 @@
+/*
+ * isochrone schema: what the configuration may hold, as a JSON Schema, a manual or a list of defaults.
+ */
+#include <string.h>
+
+#include "cli.h"
+#include "iso/config/schema.h"
+
+int cmd_schema(int argc, char **argv)
+{
+	const char *word = NULL;
+	int code = cli_parse(argc, argv, NULL, 0, &word);
+
+	if (code != EXIT_OK)
+		return code;
+	if (word == NULL || strcmp(word, "json") == 0) {
+		iso_schema_print_json(stdout);
+	} else if (strcmp(word, "markdown") == 0) {
+		iso_schema_print_markdown(stdout);
+	} else if (strcmp(word, "defaults") == 0) {
+		iso_schema_print_defaults(stdout);
+	} else {
+		fprintf(stderr, "isochrone schema: json, markdown or defaults\n");
+		return EXIT_USAGE;
+	}
+	return EXIT_OK;
+}

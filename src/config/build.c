@@ -1,0 +1,329 @@
+/*
+ * Meaning: the validated tree becomes the snapshot. Here the parts that stand alone: listeners, admin, DNS, access
+ * log, limits, headers; services and routes have files of their own.
+ */
+#include "load_priv.h"
+
+#include <stdio.h>
+
+#include "iso/config/cores.h"
+#include "iso/net/listener.h"
+#include "iso/net/resolver.h"
+
+enum { CERTS_MAX = 64, SERVERS_TEXT_MAX = 1024, DNS_PORT = 53 };
+
+static bool parse_address(struct iso_load *load, struct iso_slice text, struct iso_sockaddr *addr)
+{
+	if (iso_listener_parse(text, addr) == ISO_OK)
+		return true;
+	iso_load_error_in(load, "address", "write it as 127.0.0.1:8080 or [::1]:8080, port 0 for a free one",
+			  "\"%.*s\" is no IP address with a port", ISO_SLICE_FMT(text));
+	return false;
+}
+
+static uint16_t port_of(const struct iso_sockaddr *addr)
+{
+	return addr->u.sa.sa_family == AF_INET6 ? addr->u.v6.sin6_port : addr->u.v4.sin_port;
+}
+
+static void report_cert(struct iso_load *load, size_t index, const struct iso_tls_problem *problem)
+{
+	size_t tls = iso_pointer_key(&load->at, ISO_SLICE("tls"));
+
+	(void)iso_pointer_key(&load->at, ISO_SLICE("certificates"));
+	(void)iso_pointer_index(&load->at, index);
+	iso_load_error_in(load, problem->key ? "key" : "cert",
+			  problem->key ? "name the PEM file of this certificate's private key, readable by the proxy"
+				       : "name a PEM file with the certificate first, readable by the proxy",
+			  "%s", problem->text);
+	iso_pointer_cut(&load->at, tls);
+}
+
+static void build_server_tls(struct iso_load *load, const json_t *tls, struct iso_cfg_listener *listener)
+{
+	int min_version = iso_load_enum(load, tls, "listeners[].tls.min_version") == 0 ? 12 : 13;
+	struct iso_tls_cert certs[CERTS_MAX];
+	size_t index[CERTS_MAX], n = 0, i;
+	bool all = true;
+	json_t *item;
+
+	json_array_foreach(iso_load_member(tls, "certificates"), i, item) {
+		struct iso_slice cert = iso_load_text(load, item, "listeners[].tls.certificates[].cert");
+		struct iso_slice key = iso_load_text(load, item, "listeners[].tls.certificates[].key");
+
+		if (cert.len == 0 || key.len == 0 || n == CERTS_MAX)
+			continue;
+		certs[n].cert_path = iso_load_file(load, cert).ptr;
+		certs[n].key_path = iso_load_file(load, key).ptr;
+		index[n++] = i;
+	}
+	while (n > 0 && listener->tls == NULL && !load->nomem) { /* again without the one that failed: find them all */
+		struct iso_tls_problem problem = { .cert_index = 0 };
+		int err = iso_tls_server_new(certs, n, listener->h2, listener->http11, min_version, &problem,
+					     &listener->tls);
+
+		if (err == ISO_ENOMEM)
+			load->nomem = true;
+		if (err == ISO_OK || err == ISO_ENOMEM)
+			continue;
+		all = false;
+		report_cert(load, index[problem.cert_index], &problem);
+		n--;
+		for (size_t k = problem.cert_index; k < n; k++) {
+			certs[k] = certs[k + 1];
+			index[k] = index[k + 1];
+		}
+	}
+	if (!all) { /* of no use; the file is refused anyway */
+		iso_tls_server_unref(listener->tls);
+		listener->tls = NULL;
+	}
+}
+
+static void build_protocols(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
+{
+	json_t *array = iso_load_member(object, "protocols"), *item;
+	size_t i;
+
+	if (array == NULL) { /* the schema's default is both */
+		listener->h2 = listener->http11 = true;
+		return;
+	}
+	json_array_foreach(array, i, item) {
+		bool h2 = json_is_string(item) && strcmp(json_string_value(item), "h2") == 0;
+
+		if (json_is_null(item))
+			continue;
+		if (h2 ? listener->h2 : listener->http11)
+			iso_load_error_in(load, "protocols", "name each once", "\"%s\" is named twice",
+					  json_string_value(item));
+		listener->h2 |= h2;
+		listener->http11 |= !h2;
+	}
+}
+
+static void build_listener(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
+{
+	json_t *tls = iso_load_member(object, "tls");
+
+	build_protocols(load, object, listener);
+	listener->address = iso_load_text(load, object, "listeners[].address");
+	if (listener->address.len > 0 && parse_address(load, listener->address, &listener->addr)) {
+		const struct iso_cfg_listener *other = load->snapshot->listeners;
+
+		while (other < listener && !(other->addr.len > 0 && iso_sockaddr_eq(&other->addr, &listener->addr)))
+			other++;
+		if (other < listener && port_of(&listener->addr) != 0)
+			iso_load_error_in(load, "address", "use another port, or remove one of the two",
+					  "listeners/%zu has this address already",
+					  (size_t)(other - load->snapshot->listeners));
+	}
+	if (tls != NULL)
+		build_server_tls(load, tls, listener);
+}
+
+void iso_load_listeners(struct iso_load *load, const json_t *root)
+{
+	json_t *array = iso_load_member(root, "listeners"), *item;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("listeners")), i;
+	struct iso_snapshot *snapshot = load->snapshot;
+
+	snapshot->listeners = iso_load_alloc(load, json_array_size(array) + 1, sizeof(*snapshot->listeners));
+	json_array_foreach(array, i, item) {
+		size_t at = iso_pointer_index(&load->at, i);
+
+		if (snapshot->listeners != NULL) {
+			snapshot->listener_count++; /* first: what is half built is given back too */
+			if (!json_is_null(item))
+				build_listener(load, item, &snapshot->listeners[i]);
+		}
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+}
+
+static bool is_loopback(const struct iso_sockaddr *addr)
+{
+	if (addr->u.sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&addr->u.v6.sin6_addr);
+	return ntohl(addr->u.v4.sin_addr.s_addr) >> 24 == 127;
+}
+
+static void build_admin(struct iso_load *load, const json_t *root)
+{
+	json_t *admin = iso_load_member(root, "admin");
+	struct iso_snapshot *snapshot = load->snapshot;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("admin"));
+
+	snapshot->admin_address = iso_load_text(load, admin, "admin.address");
+	if (snapshot->admin_address.len > 0 && parse_address(load, snapshot->admin_address, &snapshot->admin_addr)) {
+		(void)iso_pointer_key(&load->at, ISO_SLICE("address"));
+		if (!is_loopback(&snapshot->admin_addr))
+			iso_load_note(load, "listen on 127.0.0.1 or [::1], or let a firewall guard it",
+				      "the admin listener asks for no password and this is no loopback address");
+		for (uint32_t i = 0; i < snapshot->listener_count; i++) {
+			const struct iso_sockaddr *other = &snapshot->listeners[i].addr;
+
+			if (port_of(&snapshot->admin_addr) != 0 && other->len > 0 &&
+			    iso_sockaddr_eq(other, &snapshot->admin_addr))
+				iso_load_error(load, ISO_PLACE_VALUE, "use another port",
+					       "listeners/%u has this address already", i);
+		}
+	}
+	iso_pointer_cut(&load->at, mark);
+}
+
+/* With or without a port; an IPv6 address without one may go without brackets. */
+static bool parse_server(const char *text, struct iso_sockaddr *addr)
+{
+	return iso_sockaddr_parse(text, DNS_PORT, addr) == ISO_OK ||
+	       (iso_listener_parse(iso_slice_str(text), addr) == ISO_OK && port_of(addr) != 0);
+}
+
+static void build_dns(struct iso_load *load, const json_t *root)
+{
+	json_t *array = iso_load_member(iso_load_member(root, "dns"), "servers"), *item;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("dns")), n = 0, i;
+	char text[SERVERS_TEXT_MAX] = "", one[64];
+
+	(void)iso_pointer_key(&load->at, ISO_SLICE("servers"));
+	json_array_foreach(array, i, item) {
+		size_t at = iso_pointer_index(&load->at, i);
+		struct iso_sockaddr addr;
+
+		if (!json_is_null(item) && !parse_server(json_string_value(item), &addr)) {
+			iso_load_error(load, ISO_PLACE_VALUE, "write it as 192.0.2.53 or 127.0.0.1:5353",
+				       "\"%.60s\" is no IP address", json_string_value(item));
+		} else if (!json_is_null(item)) {
+			iso_sockaddr_format(&addr.u.sa, one, sizeof(one));
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? "," : "", one);
+		}
+		iso_pointer_cut(&load->at, at);
+	}
+	load->snapshot->dns_servers = iso_load_dup(load, iso_slice(text, n));
+	iso_pointer_cut(&load->at, mark);
+}
+
+static void build_limits(struct iso_load *load, const json_t *root)
+{
+	const json_t *object = iso_load_member(root, "limits");
+	struct iso_cfg_limits *limits = &load->snapshot->limits;
+
+	limits->header_bytes = iso_load_u64(load, object, "limits.header_bytes");
+	limits->header_count = (uint32_t)iso_load_u64(load, object, "limits.header_count");
+	limits->streams = (uint32_t)iso_load_u64(load, object, "limits.streams");
+	limits->handshake_timeout_us = iso_load_u64(load, object, "limits.handshake_timeout");
+	limits->header_timeout_us = iso_load_u64(load, object, "limits.header_timeout");
+	limits->keepalive_timeout_us = iso_load_u64(load, object, "limits.keepalive_timeout");
+	limits->drain_timeout_us = iso_load_u64(load, object, "limits.drain_timeout");
+	limits->body_memory = iso_load_u64(load, object, "limits.body_memory");
+	limits->connections = (uint32_t)iso_load_u64(load, object, "limits.connections");
+}
+
+static void build_access_log(struct iso_load *load, const json_t *root)
+{
+	const json_t *object = iso_load_member(root, "access_log");
+	struct iso_slice path = iso_load_text(load, object, "access_log.path");
+
+	load->snapshot->access_log = iso_slice_eq(path, ISO_SLICE("-")) ? path : iso_load_file(load, path);
+	load->snapshot->access_log_query = iso_load_bool(load, object, "access_log.query");
+}
+
+/* RFC 9110 section 5.6.2 */
+static bool is_token(struct iso_slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = iso_ascii_lower(s.ptr[i]);
+		bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+
+		if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+			return false;
+	}
+	return s.len > 0;
+}
+
+/* RFC 9110 section 5.5: no control characters but HTAB, no blanks at the ends. */
+static bool value_ok(struct iso_slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return iso_slice_trim(s).len == s.len;
+}
+
+/* Fields that belong to the connection or to the framing, or that have a key of their own. */
+static const char *header_problem(struct iso_slice lower)
+{
+	switch (iso_field_id(lower)) {
+	case ISO_FIELD_HOST:
+		return "use the region's `host`";
+	case ISO_FIELD_CONNECTION:
+	case ISO_FIELD_KEEP_ALIVE:
+	case ISO_FIELD_PROXY_CONNECTION:
+	case ISO_FIELD_TE:
+	case ISO_FIELD_TRAILER:
+	case ISO_FIELD_TRANSFER_ENCODING:
+	case ISO_FIELD_UPGRADE:
+	case ISO_FIELD_HTTP2_SETTINGS:
+	case ISO_FIELD_CONTENT_LENGTH:
+	case ISO_FIELD_EXPECT:
+		return "remove it; the proxy makes the fields of connections and framing itself";
+	default:
+		return NULL;
+	}
+}
+
+static void build_header(struct iso_load *load, struct iso_slice name, struct iso_slice value,
+			 struct iso_fields *fields)
+{
+	struct iso_slice lower = iso_load_dup_lower(load, name);
+	const char *mend = header_problem(lower);
+
+	if (!is_token(lower))
+		iso_load_error(load, ISO_PLACE_KEY, "use letters, digits and '-'", "this is no header field's name");
+	else if (mend != NULL)
+		iso_load_error(load, ISO_PLACE_KEY, mend, "the header field %.*s cannot be set here",
+			       ISO_SLICE_FMT(lower));
+	else if (iso_fields_find(fields, lower) != NULL)
+		iso_load_error(load, ISO_PLACE_KEY, "keep one of them; names of fields have no case",
+			       "the header field %.*s is given twice", ISO_SLICE_FMT(lower));
+	else if (!value_ok(value)) /* the value may be a secret: it is not shown */
+		iso_load_error(load, ISO_PLACE_VALUE, "remove control characters, and blanks at the ends",
+			       "this is no header field's value");
+	else if (iso_fields_add(fields, &load->snapshot->arena, lower, iso_load_dup(load, value)) != ISO_OK)
+		load->nomem = true;
+}
+
+void iso_load_headers(struct iso_load *load, const json_t *object, struct iso_fields *fields)
+{
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("headers"));
+	json_t *headers = iso_load_member(object, "headers"), *value;
+	const char *name;
+
+	json_object_foreach(headers, name, value) {
+		size_t at = iso_pointer_key(&load->at, iso_slice_str(name));
+
+		if (!json_is_null(value))
+			build_header(load, iso_slice_str(name),
+				     iso_slice(json_string_value(value), json_string_length(value)), fields);
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+}
+
+void iso_load_build(struct iso_load *load, const json_t *root)
+{
+	load->snapshot->workers = (uint32_t)iso_load_u64(load, root, "workers");
+	if (load->snapshot->workers == 0)
+		load->snapshot->workers = iso_cores_usable();
+	iso_load_listeners(load, root);
+	build_admin(load, root);
+	build_dns(load, root);
+	build_access_log(load, root);
+	build_limits(load, root);
+	iso_load_services(load, root);
+	iso_load_routes(load, root);
+}

@@ -1,0 +1,388 @@
+/*
+ * Routes: names that must refer to something, patterns, the router; and the one implicit route where there is one
+ * service and no routes.
+ */
+#include "load_priv.h"
+
+#include <stdio.h>
+
+#include "iso/http/uri.h"
+#include "iso/policy/route.h"
+
+enum { MEND_MAX = 256 };
+
+/* The rules that are well formed, and which route each of them is. */
+struct rules {
+	struct iso_route_rule *v;
+	uint32_t *route;
+	uint32_t n;
+};
+
+static void suggest_service(const struct iso_load *load, struct iso_slice name, char *mend, size_t size)
+{
+	const struct iso_snapshot *snapshot = load->snapshot;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < snapshot->service_count; i++) {
+		struct iso_slice known = snapshot->services[i].name;
+
+		if (iso_schema_near(known, name)) {
+			(void)snprintf(mend, size, "did you mean \"%.*s\"?", ISO_SLICE_FMT(known));
+			return;
+		}
+		if (n < size)
+			n += (size_t)snprintf(mend + n, size - n, "%s%.*s", i == 0 ? "name one of: " : ", ",
+					      ISO_SLICE_FMT(known));
+	}
+}
+
+static const struct iso_cfg_service *find_service(struct iso_load *load, const json_t *object)
+{
+	const struct iso_snapshot *snapshot = load->snapshot;
+	struct iso_slice name = iso_load_text(load, object, "routes[].service");
+	char mend[MEND_MAX] = "";
+
+	if (name.len == 0 || snapshot->service_count == 0)
+		return NULL; /* reported already */
+	for (uint32_t i = 0; i < snapshot->service_count; i++) {
+		if (iso_slice_eq(snapshot->services[i].name, name))
+			return &snapshot->services[i];
+	}
+	suggest_service(load, name, mend, sizeof(mend));
+	iso_load_error_in(load, "service", mend, "there is no service \"%.*s\"", ISO_SLICE_FMT(name));
+	return NULL;
+}
+
+static void suggest_region(const struct iso_cfg_service *service, struct iso_slice name, char *mend, size_t size)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < service->region_count; i++) {
+		struct iso_slice known = service->regions[i].name;
+
+		if (iso_schema_near(known, name)) {
+			(void)snprintf(mend, size, "did you mean \"%.*s\"?", ISO_SLICE_FMT(known));
+			return;
+		}
+		if (n < size)
+			n += (size_t)snprintf(mend + n, size - n, "%s%.*s", i == 0 ? "name one of: " : ", ",
+					      ISO_SLICE_FMT(known));
+	}
+}
+
+static uint16_t region_bit(struct iso_load *load, const struct iso_cfg_service *service, struct iso_slice name)
+{
+	char mend[MEND_MAX] = "";
+
+	for (uint32_t i = 0; i < service->region_count; i++) {
+		if (iso_slice_eq(service->regions[i].name, name))
+			return (uint16_t)(1u << i);
+	}
+	if (service->region_count > 0) {
+		suggest_region(service, name, mend, sizeof(mend));
+		iso_load_error(load, ISO_PLACE_VALUE, mend, "the service \"%.*s\" has no region \"%.*s\"",
+			       ISO_SLICE_FMT(service->name), ISO_SLICE_FMT(name));
+	}
+	return 0;
+}
+
+static uint16_t region_mask(struct iso_load *load, const json_t *object, const struct iso_cfg_service *service)
+{
+	json_t *array = iso_load_member(object, "regions"), *item;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("regions")), i;
+	uint32_t mask = 0;
+
+	json_array_foreach(array, i, item) {
+		size_t at = iso_pointer_index(&load->at, i);
+
+		if (!json_is_null(item))
+			mask |= region_bit(load, service, iso_slice_str(json_string_value(item)));
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+	if (!iso_load_has(object, "regions"))
+		mask = (1u << service->region_count) - 1;
+	return (uint16_t)mask;
+}
+
+static void check_weights(struct iso_load *load, const struct iso_cfg_route *route)
+{
+	const struct iso_cfg_service *service = route->service;
+	uint64_t weights = 0;
+
+	for (uint32_t i = 0; i < service->region_count; i++)
+		weights += (route->region_mask >> i & 1) != 0 ? service->regions[i].weight : 0;
+	if (route->policy == ISO_POLICY_WEIGHTED && route->region_mask != 0 && weights == 0)
+		iso_load_error(load, ISO_PLACE_VALUE, "allow a region with a `weight` above 0, or use another policy",
+			       "the policy is weighted, and the regions of this route all weigh 0");
+}
+
+static void set_requires(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(iso_load_member(object, "requires"), i, item) {
+		if (!json_is_null(item) && route->requires_count < ISO_REQUIRES_MAX)
+			route->requires[route->requires_count++] =
+				iso_load_dup(load, iso_slice_str(json_string_value(item)));
+	}
+}
+
+static bool method_ok(struct iso_slice method)
+{
+	for (size_t i = 0; i < method.len; i++) {
+		char c = method.ptr[i];
+
+		if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL)))
+			return false;
+	}
+	return true;
+}
+
+static bool set_methods(struct iso_load *load, const json_t *match, struct iso_route_rule *rule)
+{
+	json_t *array = iso_load_member(match, "methods"), *item;
+	struct iso_slice *methods = iso_load_alloc(load, json_array_size(array) + 1, sizeof(*methods));
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("methods")), i;
+	bool ok = methods != NULL;
+
+	json_array_foreach(array, i, item) {
+		size_t at = iso_pointer_index(&load->at, i);
+		struct iso_slice method = iso_slice_str(json_string_value(item));
+
+		if (json_is_null(item)) {
+			ok = false;
+		} else if (!method_ok(method)) {
+			iso_load_error(load, ISO_PLACE_VALUE, "write it in upper case, such as GET",
+				       "\"%.*s\" is no method", (int)(method.len < 60 ? method.len : 60), method.ptr);
+			ok = false;
+		} else if (ok) {
+			methods[rule->method_count++] = iso_load_dup(load, method);
+		}
+		iso_pointer_cut(&load->at, at);
+	}
+	rule->methods = methods;
+	iso_pointer_cut(&load->at, mark);
+	return ok;
+}
+
+static bool set_host(struct iso_load *load, const json_t *match, struct iso_route_rule *rule)
+{
+	const char *why;
+
+	rule->host = iso_load_dup_lower(load, iso_load_text(load, match, "routes[].match.host"));
+	why = rule->host.len > 0 ? iso_route_host_problem(rule->host) : NULL;
+	if (why != NULL)
+		iso_load_error_in(load, "host", "write it as api.example.com or *.example.com", "%s", why);
+	return why == NULL;
+}
+
+static bool set_path(struct iso_load *load, const json_t *match, struct iso_route_rule *rule)
+{
+	struct iso_slice normal;
+	char mend[MEND_MAX] = "escape it as %XX with hexadecimal digits, and never %00";
+	const char *why;
+	int err;
+
+	rule->path = iso_load_text(load, match, "routes[].match.path");
+	why = rule->path.len > 0 ? iso_route_path_problem(rule->path) : NULL;
+	if (rule->path.len == 0)
+		return true;
+	if (why != NULL) {
+		iso_load_error_in(load, "path", "write it as /orders or /orders/*", "%s", why);
+		return false;
+	}
+	err = iso_uri_normalise(&load->snapshot->arena, rule->path, &normal);
+	if (err == ISO_OK && iso_slice_eq(normal, rule->path))
+		return true;
+	if (err == ISO_OK)
+		(void)snprintf(mend, sizeof(mend), "write it as %.*s", ISO_SLICE_FMT(normal));
+	iso_load_error_in(load, "path", mend, "this never matches: paths are normalised before they are matched");
+	return false;
+}
+
+/* Takes what is well formed into the rules. */
+static void add_rule(struct iso_load *load, const json_t *object, uint32_t index, struct rules *rules)
+{
+	struct iso_route_rule rule = { .method_count = 0 };
+	json_t *match = iso_load_member(object, "match");
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("match"));
+	bool ok = !json_is_null(json_object_get(object, "match"));
+
+	/* A part that validate.c took away must not look like "any" here. */
+	ok &= !json_is_null(json_object_get(match, "host")) && !json_is_null(json_object_get(match, "path")) &&
+	      !json_is_null(json_object_get(match, "methods"));
+	ok &= set_host(load, match, &rule);
+	ok &= set_path(load, match, &rule);
+	ok &= set_methods(load, match, &rule);
+	iso_pointer_cut(&load->at, mark);
+	if (ok && !load->nomem) {
+		rules->route[rules->n] = index;
+		rules->v[rules->n++] = rule;
+	}
+}
+
+static void build_route(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
+{
+	struct iso_slice name = iso_load_text(load, object, "routes[].name");
+
+	if (name.len > 0 && !iso_load_name_ok(name))
+		iso_load_error_in(load, "name", "use letters, digits, '.', '_' and '-', at most 64",
+				  "this name is not well formed");
+	else if (name.len > 0)
+		route->name = name;
+	route->alias = iso_load_text(load, object, "routes[].alias");
+	if (route->alias.len > 0 && !iso_load_name_ok(route->alias))
+		iso_load_error_in(load, "alias", "use letters, digits, '.', '_' and '-', at most 64",
+				  "this name is not well formed");
+	set_requires(load, object, route);
+	route->idempotent = iso_load_bool(load, object, "routes[].idempotent");
+	route->service = find_service(load, object);
+	if (route->service == NULL)
+		return;
+	route->region_mask = region_mask(load, object, route->service);
+	route->policy = route->service->policy;
+	if (iso_load_has(object, "policy"))
+		route->policy = (enum iso_policy)iso_load_enum(load, object, "routes[].policy");
+	if (route->policy != route->service->policy || iso_load_has(object, "regions"))
+		check_weights(load, route);
+}
+
+static void report_clash(struct iso_load *load, uint32_t first, uint32_t second)
+{
+	const struct iso_cfg_route *routes = load->snapshot->routes;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("routes"));
+
+	(void)iso_pointer_index(&load->at, second);
+	iso_load_error(load, ISO_PLACE_VALUE, "change the host, path or methods of one of them, or remove it",
+		       "routes/%u (%.*s) and routes/%u (%.*s) have the same host, path and a method in common", first,
+		       ISO_SLICE_FMT(routes[first].name), second, ISO_SLICE_FMT(routes[second].name));
+	iso_pointer_cut(&load->at, mark);
+}
+
+static void build_router(struct iso_load *load, const struct rules *rules)
+{
+	struct iso_route_clashes clashes = { .n = 0 };
+
+	switch (iso_router_build(&load->snapshot->arena, rules->v, rules->n, &clashes, &load->snapshot->router)) {
+	case ISO_OK:
+		break;
+	case ISO_EEXISTS:
+		for (uint32_t i = 0; i < clashes.n; i++)
+			report_clash(load, rules->route[clashes.v[i].first], rules->route[clashes.v[i].second]);
+		break;
+	default:
+		load->nomem = true;
+	}
+}
+
+static void check_names(struct iso_load *load)
+{
+	const struct iso_snapshot *snapshot = load->snapshot;
+	json_t *seen = json_object();
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("routes"));
+
+	for (uint32_t i = 0; i < snapshot->route_count; i++) {
+		const char *name = snapshot->routes[i].name.ptr;
+		size_t at = iso_pointer_index(&load->at, i);
+
+		if (json_object_get(seen, name) != NULL)
+			iso_load_error_in(load, "name", "give each route a name of its own",
+					  "another route has the name \"%s\" already", name);
+		if (json_object_set_new(seen, name, json_true()) != 0)
+			load->nomem = true;
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+	json_decref(seen);
+}
+
+static void note_unused(struct iso_load *load)
+{
+	const struct iso_snapshot *snapshot = load->snapshot;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("services"));
+	uint64_t used = 0; /* there are at most 64 services */
+
+	for (uint32_t i = 0; i < snapshot->route_count; i++) {
+		if (snapshot->routes[i].service != NULL)
+			used |= UINT64_C(1) << snapshot->routes[i].service->index;
+	}
+	for (uint32_t i = 0; i < snapshot->service_count; i++) {
+		size_t at = iso_pointer_key(&load->at, snapshot->services[i].name);
+
+		if ((used >> i & 1) == 0)
+			iso_load_note(load, "add a route to it, or remove it", "no route leads to this service");
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+}
+
+/* No routes: the one service takes everything. */
+static void build_implicit(struct iso_load *load, struct iso_cfg_route *route, struct rules *rules)
+{
+	const struct iso_snapshot *snapshot = load->snapshot;
+
+	if (snapshot->service_count == 0)
+		return; /* reported already */
+	if (snapshot->service_count > 1) {
+		size_t mark = iso_pointer_key(&load->at, ISO_SLICE("services"));
+
+		iso_load_error(load, ISO_PLACE_KEY, "add \"routes\" that say which of them takes what",
+			       "there are %u services and no routes", snapshot->service_count);
+		iso_pointer_cut(&load->at, mark);
+		return;
+	}
+	route->name = ISO_SLICE("default");
+	route->service = &snapshot->services[0];
+	route->region_mask = (uint16_t)((1u << route->service->region_count) - 1);
+	route->policy = route->service->policy;
+	rules->v[rules->n++] = (struct iso_route_rule){ .host = ISO_SLICE("") };
+	load->snapshot->route_count = 1;
+	build_router(load, rules);
+}
+
+static void set_default_name(struct iso_load *load, uint32_t index, struct iso_cfg_route *route)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "routes/%u", index);
+	route->name = iso_load_dup(load, iso_slice_str(text));
+}
+
+void iso_load_routes(struct iso_load *load, const json_t *root)
+{
+	json_t *array = iso_load_member(root, "routes"), *item;
+	size_t count = json_array_size(array) + 1, mark, i;
+	struct iso_cfg_route *routes = iso_load_alloc(load, count, sizeof(*routes));
+	struct rules rules = { iso_load_alloc(load, count, sizeof(*rules.v)),
+			       iso_load_alloc(load, count, sizeof(*rules.route)), 0 };
+
+	if (load->nomem)
+		return;
+	load->snapshot->routes = routes;
+	if (json_object_get(root, "routes") == NULL) {
+		build_implicit(load, &routes[0], &rules);
+		return;
+	}
+	mark = iso_pointer_key(&load->at, ISO_SLICE("routes"));
+	json_array_foreach(array, i, item) {
+		size_t at = iso_pointer_index(&load->at, i);
+
+		set_default_name(load, load->snapshot->route_count, &routes[i]);
+		if (!json_is_null(item)) {
+			build_route(load, item, &routes[i]);
+			add_rule(load, item, (uint32_t)i, &rules);
+		}
+		load->snapshot->route_count++;
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+	if (load->nomem)
+		return;
+	build_router(load, &rules);
+	check_names(load);
+	if (load->diag->errors == 0)
+		note_unused(load);
+}

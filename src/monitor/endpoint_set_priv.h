@@ -1,0 +1,35 @@
+/*
+ * The addresses of one region: what DNS says now and what it said a while ago. Pure; time is an argument.
+ */
+#ifndef ISO_MONITOR_ENDPOINT_SET_PRIV_H
+#define ISO_MONITOR_ENDPOINT_SET_PRIV_H
+
+#include "iso/upstream/board.h"
+
+struct iso_endpoint_entry {
+	struct iso_sockaddr addr;
+	uint64_t seen_us; /* when an answer last had it */
+	bool missing;     /* the last good answer does not have it */
+};
+
+struct iso_endpoint_set {
+	struct iso_endpoint_entry entries[ISO_ENDPOINTS_MAX];
+	uint32_t count;
+	uint32_t epoch;   /* changes when an index gets another address */
+	uint64_t ttl_us;  /* of the last good answer, clamped */
+};
+
+/* epoch: anything that the slot has not had before. */
+void iso_endpoint_set_init(struct iso_endpoint_set *set, uint32_t epoch);
+/* Clamped to 5 … 300 s. */
+uint64_t iso_endpoint_ttl_us(uint32_t ttl_s);
+/* A good answer. An empty one changes nothing. */
+void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n, uint32_t ttl_s,
+			     uint64_t now_us);
+/*
+ * Fills the endpoints of a board's region. An address that is missing takes no new requests from TTL + 2 s after it was
+ * last seen, and loses its place after 3 TTLs.
+ */
+void iso_endpoint_set_read(struct iso_endpoint_set *set, uint64_t now_us, struct iso_board_region *to);
+
+#endif

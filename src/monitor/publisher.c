@@ -1,0 +1,328 @@
+/*
+ * The publisher's run. Thread: control, the sole writer of the board.
+ * Invariant: the statistics of a slot speak of the identity kept beside them.
+ */
+#include <stdlib.h>
+
+#include "iso/policy/suspicion.h"
+#include "publisher_priv.h"
+
+enum { PERIOD_US = 100 * 1000 };
+
+static void on_timer(struct iso_timer *timer)
+{
+	iso_publisher_run_now(ISO_CONTAINER(timer, struct iso_publisher, timer));
+}
+
+static void on_endpoints(void *arg)
+{
+	iso_publisher_run_now(arg);
+}
+
+int iso_publisher_new(struct iso_loop *loop, struct iso_board_stand *stand, struct iso_registry *registry,
+		      const char *dns_servers, struct iso_publisher **ret_publisher)
+{
+	struct iso_publisher *pub = calloc(1, sizeof(*pub));
+	struct iso_endpoints_hook hook = { on_endpoints, pub };
+	int err;
+
+	if (pub == NULL)
+		return ISO_ENOMEM;
+	pub->loop = loop;
+	pub->stand = stand;
+	pub->registry = registry;
+	iso_timer_init(&pub->timer, on_timer);
+	err = iso_endpoints_new(loop, dns_servers, &hook, &pub->endpoints);
+	if (err != ISO_OK) {
+		free(pub);
+		return err;
+	}
+	*ret_publisher = pub;
+	return ISO_OK;
+}
+
+void iso_publisher_free(struct iso_publisher *pub)
+{
+	if (pub == NULL)
+		return;
+	iso_timer_clear(&pub->loop->wheel, &pub->timer);
+	iso_endpoints_free(pub->endpoints);
+	iso_snapshot_unref(pub->snapshot);
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		free(pub->slots[i].identity);
+	free(pub);
+}
+
+int iso_publisher_add_worker(struct iso_publisher *pub, struct iso_evidence *evidence)
+{
+	if (pub->worker_count == ISO_WORKERS_MAX)
+		return ISO_ELIMIT;
+	pub->workers[pub->worker_count++] = evidence;
+	return ISO_OK;
+}
+
+void iso_publisher_set_hook(struct iso_publisher *pub, const struct iso_publisher_hook *hook)
+{
+	pub->hook = *hook;
+}
+
+const struct iso_snapshot *iso_publisher_snapshot(const struct iso_publisher *pub)
+{
+	return pub->snapshot;
+}
+
+static bool is_same(const struct iso_publisher_slot *slot, struct iso_slice identity)
+{
+	return slot->identity != NULL && iso_slice_eq(iso_slice_str(slot->identity), identity);
+}
+
+/* The statistics of a slot that another region has taken begin anew. */
+static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity)
+{
+	char *copy;
+
+	if (is_same(slot, identity))
+		return ISO_OK;
+	copy = strndup(identity.ptr, identity.len);
+	if (copy == NULL)
+		return ISO_ENOMEM;
+	free(slot->identity);
+	slot->identity = copy;
+	slot->doubted = false;
+	slot->facts = (struct iso_region_facts){ .state = ISO_REGION_UNKNOWN };
+	iso_region_stats_init(&slot->stats);
+	return ISO_OK;
+}
+
+int iso_publisher_bind(struct iso_publisher *pub, struct iso_snapshot *snapshot)
+{
+	for (uint32_t s = 0; s < snapshot->service_count; s++) {
+		const struct iso_cfg_service *service = &snapshot->services[s];
+
+		for (uint32_t r = 0; r < service->region_count; r++) {
+			int err = bind_slot(&pub->slots[service->regions[r].slot], service->regions[r].identity);
+
+			if (err != ISO_OK)
+				return err;
+		}
+	}
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		pub->slots[i].service = NULL;
+	for (uint32_t s = 0; s < snapshot->service_count; s++) {
+		const struct iso_cfg_service *service = &snapshot->services[s];
+
+		for (uint32_t r = 0; r < service->region_count; r++) {
+			pub->slots[service->regions[r].slot].service = service;
+			pub->slots[service->regions[r].slot].region = r;
+		}
+	}
+	(void)iso_snapshot_ref(snapshot);
+	iso_snapshot_unref(pub->snapshot);
+	pub->snapshot = snapshot;
+	iso_endpoints_bind(pub->endpoints, snapshot);
+	iso_publisher_run_now(pub);
+	return ISO_OK;
+}
+
+static void drain_rings(struct iso_publisher *pub)
+{
+	for (uint32_t w = 0; w < pub->worker_count; w++) {
+		struct iso_sample sample;
+
+		/* One ring's worth at most: a worker that fills it as fast must not hold us here. */
+		for (uint32_t n = 0; n < ISO_RING_SAMPLES && iso_evidence_pop(pub->workers[w], &sample); n++)
+			if (sample.slot < ISO_REGION_SLOTS && pub->slots[sample.slot].service != NULL)
+				iso_region_stats_sample(&pub->slots[sample.slot].stats, &sample);
+	}
+}
+
+static uint64_t load64(const _Atomic uint64_t *cell)
+{
+	return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+static uint32_t load32(const _Atomic uint32_t *cell)
+{
+	return atomic_load_explicit(cell, memory_order_relaxed);
+}
+
+static void read_cells(struct iso_publisher *pub, uint32_t slot)
+{
+	struct iso_cell_view views[ISO_WORKERS_MAX];
+
+	for (uint32_t w = 0; w < pub->worker_count; w++) {
+		const struct iso_cell *cell = &pub->workers[w]->cells[slot];
+		struct iso_cell_view *view = &views[w];
+
+		view->waiting = load32(&cell->waiting);
+		view->oldest_us = load64(&cell->oldest_us);
+		view->progress_us = load64(&cell->progress_us);
+		/* The members are read one by one: a wait that has just ended has no begin. */
+		if (view->oldest_us == 0)
+			view->waiting = 0;
+	}
+	iso_region_stats_cells(&pub->slots[slot].stats, views, pub->worker_count, pub->loop->now_us);
+}
+
+void iso_publisher_load(const struct iso_publisher *pub, uint32_t slot, uint32_t *ret_in_flight,
+			uint32_t *ret_connections)
+{
+	uint32_t in_flight = 0, connections = 0;
+
+	for (uint32_t w = 0; w < pub->worker_count; w++) {
+		in_flight += load32(&pub->workers[w]->cells[slot].in_flight);
+		connections += load32(&pub->workers[w]->cells[slot].connections);
+	}
+	*ret_in_flight = in_flight;
+	*ret_connections = connections;
+}
+
+static bool uplink_down(const struct iso_publisher *pub)
+{
+	const struct iso_outlier *outliers[ISO_REGION_SLOTS];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		if (pub->slots[i].service != NULL)
+			outliers[n++] = &pub->slots[i].stats.outlier;
+	return iso_outlier_uplink_down(outliers, n, pub->loop->now_us);
+}
+
+static void judge_service(struct iso_publisher *pub, const struct iso_cfg_service *service)
+{
+	struct iso_region_stats *regions[ISO_SERVICE_REGIONS_MAX];
+	struct iso_region_facts facts[ISO_SERVICE_REGIONS_MAX];
+	uint32_t draws[ISO_SERVICE_REGIONS_MAX];
+	struct iso_judge judge = {
+		.now_us = pub->loop->now_us,
+		.healthy_threshold = service->health.healthy_threshold,
+		.uplink_down = pub->uplink_down,
+		.draws = draws,
+	};
+
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		uint32_t slot = service->regions[r].slot;
+
+		regions[r] = &pub->slots[slot].stats;
+		draws[r] = (uint32_t)(iso_rng_next(&pub->loop->rng) >> 32);
+		if (pub->registry->slots[slot].drained)
+			judge.drained = (uint16_t)(judge.drained | 1u << r);
+	}
+	iso_service_judge(regions, service->region_count, &judge, facts);
+	for (uint32_t r = 0; r < service->region_count; r++)
+		pub->slots[service->regions[r].slot].facts = facts[r];
+}
+
+static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_region *to)
+{
+	struct iso_publisher_slot *slot = &pub->slots[i];
+	const struct iso_region_facts *facts = &slot->facts;
+
+	to->state = facts->state;
+	to->up = facts->up;
+	to->drained = pub->registry->slots[i].drained;
+	to->suspect = facts->suspect;
+	to->weight = facts->weight;
+	to->ramp = facts->ramp;
+	to->estimate_us = facts->estimate_us;
+	to->usual_us = facts->usual_us;
+	to->normal_us = facts->normal_us;
+	iso_endpoints_read(pub->endpoints, i, to);
+	slot->board = *to;
+}
+
+static void publish(struct iso_publisher *pub)
+{
+	struct iso_board *board = calloc(1, sizeof(*board));
+
+	/* Without memory the last board stands; the next run tries again. */
+	if (board == NULL)
+		return;
+	board->uplink_down = pub->uplink_down;
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		if (pub->slots[i].service != NULL)
+			fill_region(pub, i, &board->regions[i]);
+	iso_board_publish(pub->stand, board);
+}
+
+static void tell_doubts(struct iso_publisher *pub)
+{
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
+		struct iso_publisher_slot *slot = &pub->slots[i];
+		bool doubted = slot->service != NULL && iso_region_stats_doubted(&slot->stats);
+		bool newly = doubted && !slot->doubted;
+
+		slot->doubted = doubted;
+		if (newly && pub->hook.doubt != NULL)
+			pub->hook.doubt(pub->hook.arg, i);
+	}
+}
+
+void iso_publisher_run_now(struct iso_publisher *pub)
+{
+	if (pub->snapshot == NULL)
+		return;
+	drain_rings(pub);
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		if (pub->slots[i].service != NULL)
+			read_cells(pub, i);
+	pub->uplink_down = uplink_down(pub);
+	for (uint32_t s = 0; s < pub->snapshot->service_count; s++)
+		judge_service(pub, &pub->snapshot->services[s]);
+	publish(pub);
+	iso_timer_set(&pub->loop->wheel, &pub->timer, pub->loop->now_us + PERIOD_US);
+	tell_doubts(pub);
+}
+
+void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sample, bool passed, const char *words)
+{
+	struct iso_publisher_slot *slot;
+	struct iso_probe_note note = {
+		.at_us = sample->end_us,
+		.connect_us = sample->connect_us,
+		.tls_us = sample->tls_us,
+		.ttfb_us = sample->ttfb_us,
+		.status = sample->status,
+		.passed = passed,
+		.words = words,
+	};
+
+	if (sample->slot >= ISO_REGION_SLOTS || pub->slots[sample->slot].service == NULL)
+		return;
+	slot = &pub->slots[sample->slot];
+	iso_region_stats_probe(&slot->stats, &note, sample->start_us, (enum iso_outcome)sample->outcome,
+			       &slot->service->health, pub->uplink_down);
+	/* A fine probe of a fine region can wait for the next round. */
+	if (!passed || slot->facts.state != ISO_REGION_HEALTHY)
+		iso_publisher_run_now(pub);
+}
+
+void iso_publisher_probe_ignored(struct iso_publisher *pub, uint32_t slot)
+{
+	pub->slots[slot].stats.probes_ignored++;
+}
+
+enum iso_slot_names iso_publisher_names(const struct iso_publisher *pub, uint32_t slot)
+{
+	if (pub->slots[slot].board.endpoint_count > 0)
+		return ISO_SLOT_RESOLVED;
+	return iso_endpoints_why(pub->endpoints, slot) != NULL ? ISO_SLOT_NAMELESS : ISO_SLOT_WAITS;
+}
+
+uint64_t iso_publisher_probe_wait_us(const struct iso_publisher *pub, uint32_t slot, uint64_t interval_us,
+				     uint32_t draw)
+{
+	const struct iso_region_stats *stats = &pub->slots[slot].stats;
+	bool live = stats->live_good_us != 0 && stats->live_good_us + interval_us > pub->loop->now_us;
+	enum iso_probe_pace pace = iso_health_pace(&stats->health, iso_region_stats_doubted(stats), live);
+
+	return iso_health_next_probe_us(interval_us, pace, draw);
+}
+
+uint64_t iso_publisher_patience_us(const struct iso_publisher *pub, uint32_t slot)
+{
+	const struct iso_estimate *estimate = &pub->slots[slot].stats.estimate;
+	uint32_t usual_us = iso_estimate_usual_us(estimate);
+
+	return iso_patience_us(usual_us > estimate->probes_us[0] ? usual_us : estimate->probes_us[0]);
+}

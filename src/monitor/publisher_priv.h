@@ -1,0 +1,39 @@
+/*
+ * The publisher's inside, shared by its files.
+ */
+#ifndef ISO_MONITOR_PUBLISHER_PRIV_H
+#define ISO_MONITOR_PUBLISHER_PRIV_H
+
+#include "endpoints_priv.h"
+#include "iso/monitor/publisher.h"
+#include "region_stats_priv.h"
+
+struct iso_publisher_slot {
+	struct iso_region_stats stats;
+	struct iso_region_facts facts;        /* as published last */
+	struct iso_board_region board;        /* its endpoints, as published last */
+	char *identity;                       /* of what the statistics speak */
+	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: it names no region here */
+	uint32_t region;                      /* index in the service */
+	bool doubted;
+};
+
+struct iso_publisher {
+	struct iso_loop *loop;
+	struct iso_board_stand *stand;
+	struct iso_registry *registry;
+	struct iso_endpoints *endpoints;
+	struct iso_snapshot *snapshot;
+	struct iso_timer timer;
+	struct iso_publisher_hook hook;
+	struct iso_evidence *workers[ISO_WORKERS_MAX];
+	uint32_t worker_count;
+	bool uplink_down;
+	struct iso_publisher_slot slots[ISO_REGION_SLOTS];
+};
+
+/* Attempts in flight and connections of a slot, over all workers. */
+void iso_publisher_load(const struct iso_publisher *pub, uint32_t slot, uint32_t *ret_in_flight,
+			uint32_t *ret_connections);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * What the publisher tells the admin API and the metrics. Thread: control.
+ */
+#include "iso/policy/share.h"
+#include "publisher_priv.h"
+
+static const char *const state_texts[] = {
+	[ISO_REGION_UNKNOWN] = "unknown",     [ISO_REGION_HEALTHY] = "healthy", [ISO_REGION_DEGRADED] = "degraded",
+	[ISO_REGION_UNHEALTHY] = "unhealthy", [ISO_REGION_EJECTED] = "ejected", [ISO_REGION_DRAINED] = "drained",
+};
+
+const char *iso_region_state_text(enum iso_region_state state)
+{
+	return (unsigned int)state < sizeof(state_texts) / sizeof(state_texts[0]) ? state_texts[state] : "unknown";
+}
+
+bool iso_publisher_uplink_down(const struct iso_publisher *pub)
+{
+	return pub->uplink_down;
+}
+
+bool iso_publisher_fails_open(const struct iso_publisher *pub, uint32_t index)
+{
+	const struct iso_cfg_service *service;
+
+	if (pub->snapshot == NULL || index >= pub->snapshot->service_count)
+		return false;
+	service = &pub->snapshot->services[index];
+	for (uint32_t r = 0; r < service->region_count; r++)
+		if (pub->slots[service->regions[r].slot].facts.up)
+			return false;
+	return true;
+}
+
+/* The view that a pick of a fresh request has, all of the service's regions allowed. */
+static void view_of(const struct iso_publisher *pub, const struct iso_cfg_service *service, struct iso_view *ret_view)
+{
+	memset(ret_view, 0, sizeof(*ret_view));
+	ret_view->n = service->region_count;
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		const struct iso_cfg_region *region = &service->regions[r];
+		const struct iso_board_region *board = &pub->slots[region->slot].board;
+		uint16_t bit = (uint16_t)(1u << r);
+		uint32_t in_flight, connections;
+
+		ret_view->c[r] = (struct iso_candidate){ board->weight, region->weight, board->ramp, region->priority };
+		iso_publisher_load(pub, region->slot, &in_flight, &connections);
+		ret_view->allowed |= board->drained ? 0 : bit;
+		ret_view->up |= board->up ? bit : 0;
+		ret_view->suspect |= board->suspect ? bit : 0;
+		ret_view->full |= region->max_in_flight != 0 && in_flight >= region->max_in_flight ? bit : 0;
+	}
+}
+
+static const char *words_of(const struct iso_publisher_slot *slot)
+{
+	const struct iso_region_stats *stats = &slot->stats;
+
+	switch (slot->facts.state) {
+	case ISO_REGION_DRAINED:
+		return "drained by an operator";
+	case ISO_REGION_EJECTED:
+		return stats->outlier.words;
+	case ISO_REGION_UNHEALTHY:
+		return stats->probe.words != NULL ? stats->probe.words : "its probes fail";
+	case ISO_REGION_DEGRADED:
+		if (stats->suspect_us != 0)
+			return "silent while requests wait for it";
+		if (stats->wish != NULL)
+			return stats->wish;
+		return slot->facts.ramp < ISO_WEIGHT_ONE ? "coming back" : stats->probe.words;
+	default:
+		return NULL;
+	}
+}
+
+static void fill_probe(const struct iso_region_stats *stats, struct iso_probe_report *ret_probe)
+{
+	const struct iso_probe_note *note = &stats->probe;
+
+	*ret_probe = (struct iso_probe_report){
+		.at_us = note->at_us,
+		.connect_us = note->connect_us,
+		.tls_us = note->tls_us,
+		.ttfb_us = note->ttfb_us,
+		.status = note->status,
+		.passed = note->passed,
+		.words = note->words,
+		.passes = stats->probes_passed,
+		.failures = stats->probes_failed,
+		.ignored = stats->probes_ignored,
+	};
+}
+
+bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index, struct iso_region_report *ret_report)
+{
+	const struct iso_publisher_slot *slot;
+	struct iso_window_sums sums;
+	struct iso_view view;
+	uint32_t shares[ISO_VIEW_MAX];
+
+	if (index >= ISO_REGION_SLOTS || pub->slots[index].service == NULL)
+		return false;
+	slot = &pub->slots[index];
+	memset(ret_report, 0, sizeof(*ret_report));
+	iso_window_sum(&slot->stats.window, pub->loop->now_us, &sums);
+	view_of(pub, slot->service, &view);
+	iso_balance_shares(slot->service->policy, &view, shares);
+	ret_report->state = slot->facts.state;
+	ret_report->up = slot->facts.up;
+	ret_report->suspect = slot->facts.suspect;
+	ret_report->share = (double)shares[slot->region] / ISO_WEIGHT_ONE;
+	ret_report->estimate_us = slot->facts.estimate_us;
+	ret_report->p50_us = sums.p50_us;
+	ret_report->p95_us = sums.p95_us;
+	ret_report->p99_us = sums.p99_us;
+	ret_report->good = sums.good;
+	ret_report->bad = sums.bad;
+	iso_publisher_load(pub, index, &ret_report->in_flight, &ret_report->connections);
+	memcpy(ret_report->outcomes, slot->stats.outcomes, sizeof(ret_report->outcomes));
+	ret_report->words = words_of(slot);
+	ret_report->ejected_until_us = slot->stats.outlier.ejected ? slot->stats.outlier.until_us : 0;
+	ret_report->dns_words = iso_endpoints_why(pub->endpoints, index);
+	fill_probe(&slot->stats, &ret_report->probe);
+	ret_report->endpoint_count = slot->board.endpoint_count;
+	memcpy(ret_report->endpoints, slot->board.endpoints, sizeof(ret_report->endpoints));
+	return true;
+}

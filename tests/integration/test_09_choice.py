@@ -1,0 +1,146 @@
+"""Which region is asked: the fastest by latency, the first by failover, by weight; never one that is down."""
+import pytest
+
+import faults
+from lab import NAME, wait_until
+
+FAST = {"interval": "300ms", "timeout": "250ms"}
+
+
+@pytest.fixture
+def trio(start, emulator):
+    """A proxy over three regions with a policy."""
+    def begin(policy, delays=(10, 40, 120), regions=None, **service):
+        made = {n: emulator(n, d) for n, d in zip(("near", "middle", "far"), delays)}
+        proxy = start({n: {"url": r.url, "host": NAME, **(regions or {}).get(n, {})} for n, r in made.items()},
+                      service={"health": FAST, "balance": {"policy": policy}, **service})
+        proxy.wait_states({n: "healthy" for n in made})
+        return proxy, made
+    return begin
+
+
+def spread(client, count):
+    """How many of `count` requests each region answered; twenty at a time."""
+    seen = {}
+    for _ in range(count // 20):
+        for sid in [client.start("GET", "/") for _ in range(20)]:
+            answer = client.wait(sid)
+            assert answer.status == 200
+            name = answer.get("x-emulated-region")
+            seen[name] = seen.get(name, 0) + 1
+    return seen
+
+
+def test_latency_prefers_the_nearest(trio, h2):
+    proxy, _ = trio("latency")
+    client = h2(proxy)
+    wait_until(lambda: spread(client, 40).get("near", 0) >= 36, 15, "nearly all requests at the nearest")
+    seen = spread(client, 400)
+    assert seen["near"] >= 360, seen
+    wait_until(lambda: proxy.shares()["near"] > 0.9, 5, f"its share in /status; {proxy.shares()}")
+
+
+def test_latency_shares_between_equals(trio, h2):
+    proxy, _ = trio("latency", (20, 20, 20))
+    client = h2(proxy)
+    spread(client, 400)
+    seen = spread(client, 600)
+    assert min(seen.get(n, 0) for n in ("near", "middle", "far")) >= 60, seen
+
+
+def test_latency_follows_a_change(trio, h2):
+    proxy, regions = trio("latency")
+    client = h2(proxy)
+    spread(client, 200)
+    regions["near"].set(delay_ms=200)
+    wait_until(lambda: spread(client, 40).get("middle", 0) >= 36, 15, "the traffic to move")
+    regions["near"].set(delay_ms=10)
+    wait_until(lambda: spread(client, 40).get("near", 0) >= 30, 30, "the traffic to come back")
+
+
+def test_mean_over_regions_far_apart(lab, slow):
+    """10, 40 and 120 ms: 10 are possible."""
+    result = faults.run(lab, None, faults.Plan(seconds=5, gets=150, posts=15), delays=faults.APART)
+    assert not result.failed("GET") and not result.failed("POST")
+    assert result.mean_ms <= 13 * slow, (result.summary, result.status)
+
+
+def test_a_slower_region_is_still_probed_not_starved(trio, h2):
+    proxy, regions = trio("latency")
+    client = h2(proxy)
+    spread(client, 200)
+    before = proxy.metric("isochrone_probe_total", region="far")
+    wait_until(lambda: proxy.metric("isochrone_probe_total", region="far") >= before + 3, 10, "probes of the far region")
+    assert proxy.region("far")["state"] == "healthy"
+
+
+def test_failover_uses_the_first_that_is_up(trio, h2):
+    proxy, regions = trio("failover", (60, 5, 5))
+    client = h2(proxy)
+    assert spread(client, 100) == {"near": 100}
+    regions["near"].set(mode="status", status=503)
+    proxy.wait_states({"near": ("unhealthy", "ejected")})
+    assert spread(client, 100) == {"middle": 100}
+    regions["middle"].set(mode="status", status=503)
+    proxy.wait_states({"middle": ("unhealthy", "ejected")})
+    assert spread(client, 100) == {"far": 100}
+    regions["near"].set(mode="ok")
+    wait_until(lambda: spread(client, 20).get("near", 0) == 20, 30, "the first to be used again")
+
+
+def test_priority_overrides_the_order(trio, h2):
+    proxy, _ = trio("failover", (5, 5, 5), {"near": {"priority": 2}, "middle": {"priority": 1}, "far": {"priority": 0}})
+    assert spread(h2(proxy), 60) == {"far": 60}
+
+
+def test_weighted(trio, h2):
+    proxy, _ = trio("weighted", (5, 5, 5), {"near": {"weight": 70}, "middle": {"weight": 30}, "far": {"weight": 0}})
+    seen = spread(h2(proxy), 2000)
+    # Binomial with n = 2000, p = 0.7: a standard deviation of 20.5; five of them.
+    assert abs(seen["near"] - 1400) < 103 and "far" not in seen, seen
+
+
+def test_everything_down_fails_open(trio, h2):
+    proxy, regions = trio("latency", (5, 5, 5))
+    for region in regions.values():
+        region.set(mode="status", status=503, health="same")
+    proxy.wait_states({n: ("unhealthy", "ejected") for n in regions})
+    client = h2(proxy)
+    assert client.get("/").status == 503
+    for region in regions.values():
+        region.set(mode="status", status=503)
+        region.set(mode="ok")
+    assert client.get("/").status == 200, "it is asked although no probe has said so yet"
+
+
+def test_route_limits_the_regions(start, emulator, h2):
+    regions = {n: emulator(n, d) for n, d in (("near", 5), ("far", 60))}
+    proxy = start({n: r.url for n, r in regions.items()}, service={"health": FAST},
+                  routes=[{"match": {"path": "/resident/*"}, "service": "orders", "regions": ["far"]},
+                          {"match": {"path": "/*"}, "service": "orders"}])
+    proxy.wait_states({n: "healthy" for n in regions})
+    client = h2(proxy)
+    for _ in range(20):
+        assert client.get("/resident/1").get("x-emulated-region") == "far"
+    regions["far"].kill()
+    assert client.get("/resident/1").status in (502, 503), "data residency holds when the region is down"
+    assert client.get("/free").status == 200
+
+
+def test_required_dependency_moves_only_its_routes(start, emulator, h2):
+    regions = {n: emulator(n, d) for n, d in (("near", 5), ("far", 40))}
+    proxy = start({n: r.url for n, r in regions.items()}, service={"health": FAST},
+                  routes=[{"match": {"path": "/orders/*"}, "service": "orders", "requires": ["database"]},
+                          {"match": {"path": "/*"}, "service": "orders"}])
+    proxy.wait_states({n: "healthy" for n in regions})
+    client = h2(proxy)
+    wait_until(lambda: client.get("/orders/1").get("x-emulated-region") == "near", 10, "the nearest")
+    regions["near"].set(dependencies={"database": "fail"})
+    wait_until(lambda: all(client.get("/orders/1").get("x-emulated-region") == "far" for _ in range(20)), 15,
+               "the routes that need the database to leave")
+    seen = [client.get("/static").get("x-emulated-region") for _ in range(40)]
+    assert seen.count("near") >= 30, seen
+    # A dependency that fails everywhere moves nothing.
+    regions["far"].set(dependencies={"database": "fail"})
+    wait_until(lambda: [client.get("/orders/1").get("x-emulated-region") for _ in range(20)].count("near") >= 15, 15,
+               "the nearest again")
