@@ -181,6 +181,12 @@ void iso_loop_run(struct iso_loop *loop)
 		turn(loop);
 }
 
+void iso_loop_run_leftovers(struct iso_loop *loop)
+{
+	iso_list_splice(&loop->run_queue, &loop->next_queue);
+	run_queue(loop);
+}
+
 void iso_loop_stop(struct iso_loop *loop)
 {
 	loop->stopping = true;

@@ -49,6 +49,7 @@ void iso_process_drain(struct iso_process *p)
 		return;
 	}
 	p->draining = true;
+	iso_admin_drain(p->admin);
 	fprintf(stderr, "drain: no new connections; waiting for running exchanges\n");
 	iso_timer_set(&p->loop.wheel, &p->drain_timer, p->loop.now_us + p->snapshot->limits.drain_timeout_us);
 	for (uint32_t i = 0; i < p->worker_count; i++)
@@ -136,7 +137,7 @@ static int start_scribe(struct iso_process *p, const struct iso_snapshot *snapsh
 	return err;
 }
 
-static int make_control(struct iso_process *p, struct iso_snapshot *snapshot)
+static int make_control(struct iso_process *p)
 {
 	int err = iso_loop_init(&p->loop, CONTROL_CHUNKS);
 
@@ -148,9 +149,6 @@ static int make_control(struct iso_process *p, struct iso_snapshot *snapshot)
 		err = iso_board_stand_init(&p->stand);
 	if (err == ISO_OK)
 		err = iso_upstream_init(&p->upstream, &p->loop, &p->stand, &p->evidence, ISO_WORKERS_MAX - 1);
-	if (err == ISO_OK)
-		err = iso_resolver_new(&p->loop, snapshot->dns_servers.len > 0 ? snapshot->dns_servers.ptr : NULL,
-				       &p->resolver);
 	if (err != ISO_OK)
 		return err;
 	p->loop.hooks = (struct iso_loop_hooks){ turn_begin, turn_end, p };
@@ -170,7 +168,7 @@ int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot)
 	if (err == ISO_OK)
 		err = iso_publisher_bind(p->publisher, snapshot);
 	if (err == ISO_OK)
-		err = iso_prober_bind(p->prober, snapshot);
+		iso_prober_bind(p->prober, snapshot);
 	return err;
 }
 
@@ -190,7 +188,7 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	snapshot->generation = 1;
 	*ret_why = "out of memory";
 	iso_registry_init(&p->registry);
-	err = make_control(p, snapshot);
+	err = make_control(p);
 	if (err == ISO_OK)
 		err = iso_registry_bind(&p->registry, snapshot);
 	if (err == ISO_OK)
@@ -234,7 +232,7 @@ static void on_start_look(struct iso_timer *timer)
 {
 	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, start_timer);
 
-	if (!iso_publisher_resolved(p->publisher) && p->loop.now_us < p->started_us + START_WAIT_US) {
+	if (!iso_process_resolved(p) && p->loop.now_us < p->started_us + START_WAIT_US) {
 		iso_timer_set(&p->loop.wheel, timer, p->loop.now_us + START_LOOK_US);
 		return;
 	}
@@ -283,13 +281,13 @@ void iso_process_free(struct iso_process *p)
 	for (uint32_t i = 0; i < p->worker_count; i++)
 		iso_worker_stop(&p->workers[i]);
 	iso_process_stop_admin(p);
+	iso_admin_free(p->admin);
 	for (uint32_t i = 0; i < p->worker_count && p->workers != NULL; i++)
 		iso_worker_done(&p->workers[i]);
 	iso_monitor_unmake(p);
 	iso_upstream_done(&p->upstream);
 	if (p->loop.base != NULL)
-		iso_process_run_leftovers(p);
-	iso_resolver_free(p->resolver);
+		iso_loop_run_leftovers(&p->loop);
 	iso_loop_done(&p->loop);
 	iso_board_stand_done(&p->stand);
 	iso_evidence_done(&p->evidence);

@@ -23,7 +23,6 @@ struct iso_process {
 	struct iso_evidence evidence;    /* of the control loop's own upstream: the probes */
 	struct iso_metrics metrics;      /* what control counts */
 	struct iso_upstream upstream;
-	struct iso_resolver *resolver;
 	struct iso_publisher *publisher;
 	struct iso_prober *prober;
 	struct iso_worker *workers;
@@ -52,8 +51,8 @@ void iso_monitor_unmake(struct iso_process *p);
 ISO_MUST_USE int iso_process_bind_metrics(struct iso_process *p, const struct iso_snapshot *snapshot);
 ISO_MUST_USE int iso_process_start_admin(struct iso_process *p, const char **ret_why);
 void iso_process_stop_admin(struct iso_process *p);
-/* Runs what the closing of connections has left in the run queue. */
-void iso_process_run_leftovers(struct iso_process *p);
+/* Every region has an address, or its name did not resolve. */
+bool iso_process_resolved(const struct iso_process *p);
 
 /* signals.c */
 ISO_MUST_USE int iso_signals_start(struct iso_process *p);

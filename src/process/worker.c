@@ -176,17 +176,10 @@ void iso_worker_stop(struct iso_worker *worker)
 
 void iso_worker_done(struct iso_worker *worker)
 {
-	struct iso_list *node;
-
 	if (worker->made) {
 		iso_server_done(&worker->own.server);
 		iso_upstream_done(&worker->own.upstream);
-		/* What was closed is freed from the run queue. */
-		while ((node = iso_list_pop_front(&worker->own.loop.run_queue)) != NULL) {
-			struct iso_task *task = ISO_CONTAINER(node, struct iso_task, link);
-
-			task->run(task);
-		}
+		iso_loop_run_leftovers(&worker->own.loop);
 		iso_exchange_host_done(&worker->own.host);
 	}
 	iso_loop_done(&worker->own.loop);

@@ -6,6 +6,8 @@
 
 #include "iso/http/sink.h"
 #include "iso/monitor/publisher.h"
+#include "iso/server/server.h"
+#include "iso/telemetry/access_log.h"
 #include "iso/telemetry/metrics.h"
 
 struct iso_admin;

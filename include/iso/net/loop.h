@@ -61,6 +61,8 @@ ISO_MUST_USE int iso_loop_init(struct iso_loop *loop, size_t chunks_max);
 void iso_loop_done(struct iso_loop *loop);
 /* Runs turns until iso_loop_stop. */
 void iso_loop_run(struct iso_loop *loop);
+/* After the last turn: runs what the closing of things has posted, so that they are freed. */
+void iso_loop_run_leftovers(struct iso_loop *loop);
 /* From the loop's own thread. */
 void iso_loop_stop(struct iso_loop *loop);
 

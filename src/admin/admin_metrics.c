@@ -1,0 +1,104 @@
+/*
+ * GET /metrics: what was counted, with the names of now. Thread: control.
+ */
+#include <stdlib.h>
+
+#include "admin_priv.h"
+#include "iso/policy/safety.h"
+#include "iso/telemetry/access_log.h"
+#include "iso/telemetry/prometheus.h"
+
+enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 5 };
+
+struct page {
+	struct iso_prometheus_names names;
+	struct iso_prometheus_sample *samples;
+	size_t count;
+};
+
+static void add(struct page *page, enum iso_metric metric, const struct iso_cfg_service *service,
+		const struct iso_cfg_region *region, double value)
+{
+	struct iso_prometheus_sample *s = &page->samples[page->count++];
+
+	*s = (struct iso_prometheus_sample){ .metric = metric, .value = value };
+	if (service != NULL) {
+		s->service = service->name;
+		s->region = region->name;
+	}
+}
+
+static void add_regions(const struct iso_admin *admin, struct page *page)
+{
+	const struct iso_snapshot *snapshot = admin->config.snapshot;
+
+	for (uint32_t s = 0; s < snapshot->service_count; s++) {
+		const struct iso_cfg_service *service = &snapshot->services[s];
+
+		if (s < ISO_METRICS_SERVICES)
+			page->names.services[s] = service->name;
+		for (uint32_t r = 0; r < service->region_count; r++) {
+			const struct iso_cfg_region *region = &service->regions[r];
+			struct iso_region_report report;
+
+			page->names.slots[region->slot].service = service->name;
+			page->names.slots[region->slot].region = region->name;
+			if (!iso_publisher_region(admin->config.publisher, region->slot, &report))
+				continue;
+			add(page, ISO_METRIC_REGION_SHARE, service, region, report.share);
+			add(page, ISO_METRIC_REGION_UP, service, region, report.up ? 1 : 0);
+			add(page, ISO_METRIC_UPSTREAM_CONNECTIONS, service, region, report.connections);
+		}
+	}
+}
+
+static void add_servers(const struct iso_admin *admin, struct page *page)
+{
+	uint64_t connections = 0, accepted = 0, failed = 0;
+
+	for (size_t i = 0; i < admin->config.server_count; i++) {
+		const struct iso_server_counters *c = admin->config.servers[i];
+
+		connections += atomic_load_explicit(&c->connections, memory_order_relaxed);
+		accepted += atomic_load_explicit(&c->accepted, memory_order_relaxed);
+		failed += atomic_load_explicit(&c->handshakes_failed, memory_order_relaxed);
+	}
+	add(page, ISO_METRIC_DOWNSTREAM_CONNECTIONS, NULL, NULL, (double)connections);
+	add(page, ISO_METRIC_DOWNSTREAM_ACCEPTED, NULL, NULL, (double)accepted);
+	add(page, ISO_METRIC_HANDSHAKE_FAILURES, NULL, NULL, (double)failed);
+	if (admin->config.scribe != NULL)
+		add(page, ISO_METRIC_LOG_DROPPED, NULL, NULL, (double)iso_scribe_dropped(admin->config.scribe));
+}
+
+int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
+{
+	struct page *page = calloc(1, sizeof(*page));
+	struct iso_prometheus_view view;
+	int err;
+
+	if (page == NULL)
+		return ISO_ENOMEM;
+	page->samples = calloc(ISO_REGION_SLOTS * SAMPLES_PER_REGION + SIMPLE_SAMPLES, sizeof(*page->samples));
+	if (page->samples == NULL) {
+		free(page);
+		return ISO_ENOMEM;
+	}
+	for (int i = 0; i < ISO_OUTCOME_COUNT; i++)
+		page->names.outcomes[i] = iso_outcome_text((enum iso_outcome)i);
+	for (int i = 0; i < ISO_RETRY_REASON_COUNT; i++)
+		page->names.reasons[i] = iso_retry_reason_text((enum iso_retry_reason)i);
+	page->names.version = ISO_SLICE(ISO_VERSION);
+	add_regions(admin, page);
+	add_servers(admin, page);
+	view = (struct iso_prometheus_view){
+		.all = admin->config.metrics,
+		.all_count = admin->config.metrics_count,
+		.names = &page->names,
+		.samples = page->samples,
+		.sample_count = page->count,
+	};
+	err = iso_prometheus_write(&view, text);
+	free(page->samples);
+	free(page);
+	return err;
+}

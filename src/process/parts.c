@@ -1,0 +1,122 @@
+/*
+ * The monitor, the admin server and the metrics rows: made and taken apart. Thread: control.
+ */
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "process_priv.h"
+
+int iso_monitor_make(struct iso_process *p)
+{
+	const struct iso_snapshot *snapshot = p->snapshot;
+	int err = iso_publisher_new(&p->loop, &p->stand, &p->registry,
+				    snapshot->dns_servers.len > 0 ? snapshot->dns_servers.ptr : NULL, &p->publisher);
+
+	if (err == ISO_OK)
+		err = iso_publisher_add_worker(p->publisher, &p->evidence);
+	if (err == ISO_OK)
+		err = iso_prober_new(&p->upstream, p->publisher, &p->prober);
+	return err;
+}
+
+void iso_monitor_unmake(struct iso_process *p)
+{
+	iso_prober_free(p->prober);
+	iso_publisher_free(p->publisher);
+	p->prober = NULL;
+	p->publisher = NULL;
+}
+
+static int bind_rows(struct iso_metrics *m, const struct iso_snapshot *snapshot)
+{
+	int err = ISO_OK;
+
+	for (uint32_t s = 0; s < snapshot->service_count && err == ISO_OK; s++) {
+		err = iso_metrics_bind(m, iso_metrics_service_row(s));
+		for (uint32_t r = 0; r < snapshot->services[s].region_count && err == ISO_OK; r++)
+			err = iso_metrics_bind(m, snapshot->services[s].regions[r].slot);
+	}
+	return err;
+}
+
+int iso_process_bind_metrics(struct iso_process *p, const struct iso_snapshot *snapshot)
+{
+	int err = bind_rows(&p->metrics, snapshot);
+
+	for (uint32_t i = 0; i < p->worker_count && err == ISO_OK; i++)
+		err = bind_rows(&p->workers[i].shared.metrics, snapshot);
+	return err;
+}
+
+bool iso_process_resolved(const struct iso_process *p)
+{
+	for (uint32_t s = 0; s < p->snapshot->service_count; s++)
+		for (uint32_t r = 0; r < p->snapshot->services[s].region_count; r++)
+			if (iso_publisher_names(p->publisher, p->snapshot->services[s].regions[r].slot) ==
+			    ISO_SLOT_WAITS)
+				return false;
+	return true;
+}
+
+/* Without a token the admin API is for this machine only. */
+static bool is_loopback(const struct iso_sockaddr *addr)
+{
+	if (addr->u.sa.sa_family == AF_INET)
+		return (ntohl(addr->u.v4.sin_addr.s_addr) >> 24) == 127;
+	return IN6_IS_ADDR_LOOPBACK(&addr->u.v6.sin6_addr);
+}
+
+static int make_admin(struct iso_process *p)
+{
+	const struct iso_metrics *metrics[ISO_WORKERS_MAX + 1];
+	const struct iso_server_counters *servers[ISO_WORKERS_MAX];
+	struct iso_admin_config config = {
+		.loop = &p->loop,
+		.publisher = p->publisher,
+		.metrics = metrics,
+		.metrics_count = p->worker_count + 1,
+		.servers = servers,
+		.server_count = p->worker_count,
+		.scribe = p->scribe,
+		.snapshot = p->snapshot,
+	};
+
+	for (uint32_t i = 0; i < p->worker_count; i++) {
+		metrics[i] = &p->workers[i].shared.metrics;
+		servers[i] = &p->workers[i].own.server.counters;
+	}
+	metrics[p->worker_count] = &p->metrics;
+	return iso_admin_new(&config, &p->admin);
+}
+
+int iso_process_start_admin(struct iso_process *p, const char **ret_why)
+{
+	struct iso_cfg_listener listener = { .http11 = true, .h2 = true };
+	int fd, err;
+
+	if (p->snapshot->admin_address.len == 0)
+		return ISO_OK;
+	if (!is_loopback(&p->snapshot->admin_addr)) {
+		*ret_why = "admin.address must be a loopback address: the admin API has no authentication";
+		return ISO_EUNSUPPORTED;
+	}
+	err = make_admin(p);
+	if (err != ISO_OK)
+		return err;
+	iso_server_init(&p->admin_server, &p->loop, iso_admin_handler(p->admin), &p->snapshot->limits);
+	listener.addr = p->snapshot->admin_addr;
+	err = iso_listener_bind(&listener.addr, &fd);
+	if (err != ISO_OK) {
+		*ret_why = "cannot listen on admin.address: is it in use?";
+		return err;
+	}
+	listener.addr.len = sizeof(listener.addr.u);
+	getsockname(fd, &listener.addr.u.sa, &listener.addr.len);
+	p->admin_addr = listener.addr;
+	return iso_server_listen(&p->admin_server, fd, &listener);
+}
+
+void iso_process_stop_admin(struct iso_process *p)
+{
+	iso_server_done(&p->admin_server);
+}

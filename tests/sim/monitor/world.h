@@ -1,0 +1,267 @@
+/*
+ * A small world in virtual time for the simulations: regions with latencies, noise and faults, a stream of requests,
+ * probes, and the monitor's own statistics and judgement between them. One worker, no retries: what is tested is where
+ * the requests go. Steps of 1 ms. Everything follows from the seed.
+ */
+#ifndef SIM_MONITOR_WORLD_H
+#define SIM_MONITOR_WORLD_H
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "iso/base/rng.h"
+#include "iso/policy/balance.h"
+#include "iso/policy/share.h"
+#include "iso/policy/suspicion.h"
+#include "region_stats_priv.h"
+
+enum { WORLD_REGIONS = 4, WORLD_IN_FLIGHT = 8192 };
+enum fault { FAULT_NONE, FAULT_HANG, FAULT_503, FAULT_REFUSED };
+
+static const uint64_t ms = 1000, second = 1000 * 1000;
+
+struct place {
+	double base_us;      /* response time */
+	double noise;        /* standard deviation, as a part of it */
+	double probe_factor; /* a probe takes as many times as long */
+	enum fault fault;
+	bool probes_blind;   /* the health check does not see the fault */
+};
+
+struct flight {
+	uint64_t start_us, due_us; /* UINT64_MAX: hangs */
+	uint32_t region;
+	bool probe;
+};
+
+struct world {
+	struct place places[WORLD_REGIONS];
+	struct iso_region_stats *stats[WORLD_REGIONS];
+	struct iso_region_facts facts[WORLD_REGIONS];
+	struct iso_cfg_health health;
+	uint32_t n;
+	uint64_t now_us, begin_us, judged_us;
+	double rate, arrival_us;         /* requests a second; when the next one comes */
+	struct iso_rng rng;
+	struct flight *flights;
+	uint32_t flight_count;
+	uint64_t next_probe_us[WORLD_REGIONS];
+	bool probing[WORLD_REGIONS];
+	uint64_t progress_us[WORLD_REGIONS];
+	uint64_t suspect_us[WORLD_REGIONS]; /* the worker's own suspicion */
+	uint64_t picks[WORLD_REGIONS], picked;
+	double latency_sum_us;
+	uint64_t answers;
+};
+
+static inline double uniform(struct iso_rng *rng)
+{
+	return ((double)(iso_rng_next(rng) >> 11) + 0.5) / 9007199254740992.0;
+}
+
+static inline double gauss(struct iso_rng *rng)
+{
+	return sqrt(-2 * log(uniform(rng))) * cos(2 * 3.14159265358979 * uniform(rng));
+}
+
+static inline void world_init(struct world *w, uint32_t n, uint64_t seed)
+{
+	memset(w, 0, sizeof(*w));
+	w->n = n;
+	w->now_us = w->begin_us = 1000 * second;
+	w->arrival_us = (double)w->now_us;
+	w->flights = calloc(WORLD_IN_FLIGHT, sizeof(*w->flights));
+	w->health = (struct iso_cfg_health){ .interval_us = 10 * second, .timeout_us = 2 * second,
+					     .healthy_threshold = 2, .unhealthy_threshold = 3 };
+	iso_rng_seed(&w->rng, seed);
+	for (uint32_t i = 0; i < n; i++) {
+		w->stats[i] = calloc(1, sizeof(*w->stats[i]));
+		if (w->stats[i] == NULL || w->flights == NULL)
+			abort();
+		iso_region_stats_init(w->stats[i]);
+		w->places[i] = (struct place){ .base_us = 50e3, .probe_factor = 1 };
+		w->next_probe_us[i] = w->now_us;
+	}
+}
+
+static inline void world_done(struct world *w)
+{
+	for (uint32_t i = 0; i < w->n; i++)
+		free(w->stats[i]);
+	free(w->flights);
+}
+
+static inline void world_judge(struct world *w)
+{
+	uint32_t draws[WORLD_REGIONS];
+	struct iso_judge judge = { .now_us = w->now_us, .healthy_threshold = w->health.healthy_threshold,
+				   .draws = draws };
+	const struct iso_outlier *outliers[WORLD_REGIONS];
+
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct iso_cell_view cell = { 0, w->progress_us[i], 0 };
+
+		draws[i] = (uint32_t)(iso_rng_next(&w->rng) >> 32);
+		outliers[i] = &w->stats[i]->outlier;
+		for (uint32_t f = 0; f < w->flight_count; f++) {
+			if (w->flights[f].region != i)
+				continue;
+			if (cell.waiting++ == 0 || w->flights[f].start_us < cell.oldest_us)
+				cell.oldest_us = w->flights[f].start_us;
+		}
+		iso_region_stats_cells(w->stats[i], &cell, 1, w->now_us);
+	}
+	judge.uplink_down = iso_outlier_uplink_down(outliers, w->n, w->now_us);
+	iso_service_judge(w->stats, w->n, &judge, w->facts);
+	w->judged_us = w->now_us;
+}
+
+static inline void world_view(struct world *w, struct iso_view *v)
+{
+	memset(v, 0, sizeof(*v));
+	v->n = w->n;
+	v->allowed = (uint16_t)((1u << w->n) - 1);
+	for (uint32_t i = 0; i < w->n; i++) {
+		v->c[i] = (struct iso_candidate){ w->facts[i].weight, 100, w->facts[i].ramp, i };
+		if (w->facts[i].up)
+			v->up |= (uint16_t)(1u << i);
+		if (w->suspect_us[i] != 0 && w->facts[i].normal_us > w->suspect_us[i])
+			w->suspect_us[i] = 0;
+		if (w->facts[i].suspect || w->suspect_us[i] != 0)
+			v->suspect |= (uint16_t)(1u << i);
+	}
+}
+
+static inline double world_share(struct world *w, uint32_t region)
+{
+	uint32_t shares[ISO_VIEW_MAX];
+	struct iso_view v;
+
+	world_view(w, &v);
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	return (double)shares[region] / ISO_WEIGHT_ONE;
+}
+
+static inline void world_launch(struct world *w, uint32_t region, bool probe)
+{
+	const struct place *p = &w->places[region];
+	double us = p->base_us * (1 + p->noise * gauss(&w->rng)) * (probe ? p->probe_factor : 1);
+	struct flight *f;
+
+	if (w->flight_count == WORLD_IN_FLIGHT)
+		abort();
+	f = &w->flights[w->flight_count++];
+	*f = (struct flight){ w->now_us, w->now_us + (uint64_t)(us > 1000 ? us : 1000), region, probe };
+	if (probe && p->probes_blind)
+		return;
+	if (p->fault == FAULT_503 || p->fault == FAULT_REFUSED)
+		f->due_us = w->now_us + 2 * ms;
+	else if (p->fault == FAULT_HANG)
+		f->due_us = UINT64_MAX;
+}
+
+static inline void world_land_probe(struct world *w, const struct flight *f, bool timed_out)
+{
+	struct iso_region_stats *rs = w->stats[f->region];
+	enum fault fault = w->places[f->region].probes_blind ? FAULT_NONE : w->places[f->region].fault;
+	bool passed = fault == FAULT_NONE && !timed_out;
+	struct iso_probe_note note = { .at_us = w->now_us, .passed = passed, .words = passed ? NULL : "failed",
+				       .ttfb_us = (uint32_t)(w->now_us - f->start_us),
+				       .status = (uint16_t)(passed ? 200 : fault == FAULT_503 ? 503 : 0) };
+	enum iso_outcome outcome = passed                   ? ISO_OUTCOME_OK :
+				   timed_out                ? ISO_OUTCOME_TIMEOUT :
+				   fault == FAULT_503       ? ISO_OUTCOME_STATUS :
+							      ISO_OUTCOME_CONNECT;
+	bool live;
+
+	iso_region_stats_probe(rs, &note, f->start_us, outcome, &w->health, false);
+	w->probing[f->region] = false;
+	live = rs->live_good_us != 0 && rs->live_good_us + w->health.interval_us > w->now_us;
+	w->next_probe_us[f->region] =
+		w->now_us + iso_health_next_probe_us(w->health.interval_us,
+						     iso_health_pace(&rs->health, iso_region_stats_doubted(rs), live),
+						     (uint32_t)(iso_rng_next(&w->rng) >> 32));
+}
+
+static inline void world_land(struct world *w, const struct flight *f, bool timed_out)
+{
+	enum fault fault = w->places[f->region].fault;
+	uint32_t took_us = (uint32_t)(w->now_us - f->start_us);
+	struct iso_sample s = { .start_us = f->start_us, .end_us = w->now_us, .slot = (uint16_t)f->region };
+
+	if (!timed_out && fault != FAULT_REFUSED)
+		w->progress_us[f->region] = w->now_us;
+	if (f->probe) {
+		world_land_probe(w, f, timed_out);
+		return;
+	}
+	w->latency_sum_us += took_us;
+	w->answers++;
+	if (timed_out) {
+		s.outcome = ISO_OUTCOME_TIMEOUT;
+		s.fault = ISO_FAULT_REGION;
+	} else if (fault == FAULT_REFUSED) {
+		s.outcome = ISO_OUTCOME_CONNECT;
+		s.fault = ISO_FAULT_REGION;
+	} else if (fault == FAULT_503) {
+		s.outcome = ISO_OUTCOME_STATUS;
+		s.fault = ISO_FAULT_REGION;
+		s.status = 503;
+		s.ttfb_us = took_us;
+	} else {
+		s.outcome = ISO_OUTCOME_OK;
+		s.status = 200;
+		s.ttfb_us = took_us;
+	}
+	iso_region_stats_sample(w->stats[f->region], &s);
+	if (s.fault == ISO_FAULT_REGION)
+		world_judge(w); /* urgent */
+}
+
+/* The worker's own suspicion, as upstream/ has it. */
+static inline void world_suspect(struct world *w, const struct flight *f)
+{
+	uint32_t r = f->region;
+
+	if (w->suspect_us[r] == 0 &&
+	    iso_suspect(w->now_us, f->start_us, w->progress_us[r], 1, w->facts[r].usual_us)) {
+		w->suspect_us[r] = w->now_us;
+		world_judge(w);
+		if (!w->probing[r])
+			w->next_probe_us[r] = w->now_us;
+	}
+}
+
+static inline void world_request(struct world *w)
+{
+	struct iso_view v;
+	struct iso_pick pick;
+
+	world_view(w, &v);
+	iso_balance_pick(ISO_POLICY_LATENCY, &v, (uint32_t)(iso_rng_next(&w->rng) >> 32), &pick);
+	w->picks[pick.index]++;
+	w->picked++;
+	world_launch(w, pick.index, false);
+}
+
+static inline void world_step(struct world *w)
+{
+	uint32_t kept = 0;
+
+	w->now_us += ms;
+	for (uint32_t i = 0; i < w->flight_count; i++) {
+		struct flight f = w->flights[i];
+		uint64_t limit_us = f.start_us + (f.probe ? w->health.timeout_us : 10 * second);
+
+		if (f.due_us > w->now_us && limit_us > w->now_us) {
+			world_suspect(w, &f);
+			w->flights[kept++] = f;
+		}
+	}
+	/* Those that land are worked off after the others are in place again: landing may judge. */
+	for (uint32_t i = kept; i < w->flight_count; i++)
+		w->flights[i].region = UINT32_MAX;
+	w->flight_count = kept;
+}
+
+#endif
