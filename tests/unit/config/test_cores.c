@@ -32,7 +32,7 @@ static void test_usable_follows_affinity(void **state)
 {
 	uint32_t all = iso_cores_usable();
 	cpu_set_t before, one;
-	int cpu = 0;
+	size_t cpu = 0;
 
 	(void)state;
 	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
