@@ -47,6 +47,9 @@ static void failed(struct iso_region_stats *rs, const struct iso_sample *sample,
 
 	iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
 	iso_window_bad(&rs->window, sample->end_us);
+	/* What set out before the region was out, or while it was, says nothing new about it. */
+	if (rs->out || sample->start_us < rs->back_us)
+		return;
 	words = iso_outlier_failure(&rs->outlier, kind, sample->end_us);
 	if (words != NULL)
 		rs->wish = words;
@@ -143,7 +146,7 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 	iso_health_fail(&rs->health, cfg->unhealthy_threshold);
 	iso_outlier_probe(&rs->outlier, false);
 	/* Silence in all workers and a probe that fails: that is confirmed. */
-	if (rs->suspect_us != 0)
+	if (rs->suspect_us != 0 && !rs->out)
 		rs->wish = "silent, and its probe failed";
 }
 

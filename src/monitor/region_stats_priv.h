@@ -33,7 +33,8 @@ struct iso_region_stats {
 	uint64_t suspect_us;                 /* since when it is suspect; 0: it is not */
 	uint64_t silent_us;                  /* how long it has been silent, while suspect */
 	uint64_t normal_us;                  /* start of the last normal answer */
-	uint64_t ramp_us;                    /* when it came back; 0: long ago */
+	uint64_t back_us;                    /* when it last came back; 0: it was never out */
+	bool ramping;                        /* its way back is not complete */
 	bool out;                            /* as judged last: not up, or drained */
 	uint64_t outcomes[ISO_OUTCOME_COUNT]; /* live attempts */
 	uint64_t probes_passed, probes_failed, probes_ignored;

@@ -72,16 +72,18 @@ static uint32_t ramp_of(struct iso_region_stats *rs, bool drained, uint64_t now_
 	}
 	if (rs->out) {
 		rs->out = false;
-		rs->ramp_us = now_us;
-		/* Whatever was silent before is over. */
+		rs->ramping = true;
+		rs->back_us = now_us;
+		/* Whatever was silent or failed before is over. */
 		rs->suspect_us = rs->silent_us = 0;
+		rs->wish = NULL;
 		iso_estimate_return(&rs->estimate);
 	}
-	since_us = now_us - rs->ramp_us;
-	if (rs->ramp_us == 0 || since_us >= RAMP_US) {
-		rs->ramp_us = 0;
+	since_us = now_us - rs->back_us;
+	if (since_us >= RAMP_US)
+		rs->ramping = false;
+	if (!rs->ramping)
 		return ISO_WEIGHT_ONE;
-	}
 	return RAMP_START + (uint32_t)((ISO_WEIGHT_ONE - RAMP_START) * since_us / RAMP_US);
 }
 

@@ -36,7 +36,8 @@ int iso_listener_bind(const struct iso_sockaddr *addr, int *ret_fd)
 
 static void accept_some(struct iso_listener *listener, int max)
 {
-	for (int i = 0; i < max; i++) {
+	/* `accepted` may stop the listener: then the descriptor is not ours any more. */
+	for (int i = 0; i < max && listener->event != NULL; i++) {
 		struct iso_sockaddr peer;
 		int fd, on = 1;
 
@@ -70,7 +71,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 static void on_pause(struct iso_timer *timer)
 {
-	event_add(ISO_CONTAINER(timer, struct iso_listener, pause)->event, NULL);
+	struct iso_listener *listener = ISO_CONTAINER(timer, struct iso_listener, pause);
+
+	if (event_add(listener->event, NULL) != 0) /* memory is still out */
+		iso_timer_set(&listener->loop->wheel, timer, listener->loop->now_us + PAUSE_US);
 }
 
 int iso_listener_start(struct iso_listener *listener, struct iso_loop *loop, int fd,
@@ -96,6 +100,8 @@ void iso_listener_stop(struct iso_listener *listener)
 	if (listener == NULL || listener->event == NULL)
 		return;
 	accept_some(listener, BACKLOG);
+	if (listener->event == NULL)
+		return; /* stopped from within */
 	iso_timer_clear(&listener->loop->wheel, &listener->pause);
 	event_free(listener->event);
 	listener->event = NULL;

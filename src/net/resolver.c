@@ -1,7 +1,7 @@
 /*
  * c-ares driven by a loop: its sockets become events, its timeouts a timer. Thread: the loop's (control).
  * Invariant: a query's `done` is called once, from the run queue or an event, never inside start; a cancelled one
- * never is, although c-ares still finishes it.
+ * never is, although c-ares still finishes it. Freeing the resolver cancels what runs.
  */
 #include "iso/net/resolver.h"
 
@@ -27,11 +27,13 @@ struct iso_resolver {
 	ares_channel channel;
 	struct watch watches[SOCKETS_MAX];
 	struct iso_timer timer;
+	struct iso_list jobs; /* all that are not freed */
 	bool closing;
 };
 
 /* What c-ares and the query share; outlives a cancelled query. */
 struct job {
+	struct iso_list link;
 	struct iso_resolve *query; /* NULL: cancelled or timed out */
 	struct iso_resolver *resolver;
 	struct iso_timer deadline;
@@ -116,6 +118,7 @@ int iso_resolver_new(struct iso_loop *loop, const char *servers, struct iso_reso
 		return ISO_EDNS;
 	}
 	r->loop = loop;
+	iso_list_init(&r->jobs);
 	iso_timer_init(&r->timer, on_timer);
 	options.sock_state_cb = on_sock_state;
 	options.sock_state_cb_data = r;
@@ -135,12 +138,33 @@ int iso_resolver_new(struct iso_loop *loop, const char *servers, struct iso_reso
 	return ISO_OK;
 }
 
+/* The query hears no more of this job and may be freed. */
+static void detach(struct job *job)
+{
+	job->query->impl = NULL;
+	job->query->resolver = NULL;
+	job->query = NULL;
+	iso_timer_clear(&job->resolver->loop->wheel, &job->deadline);
+}
+
+static void job_free(struct job *job)
+{
+	if (job->query != NULL)
+		detach(job);
+	iso_task_cancel(&job->report);
+	iso_list_remove(&job->link);
+	free(job);
+}
+
 void iso_resolver_free(struct iso_resolver *r)
 {
 	if (r == NULL)
 		return;
 	r->closing = true;
 	ares_destroy(r->channel); /* ends every query with ARES_EDESTRUCTION */
+	/* What is left has its answer, but its report has not run. */
+	while (!iso_list_empty(&r->jobs))
+		job_free(ISO_CONTAINER(r->jobs.next, struct job, link));
 	iso_timer_clear(&r->loop->wheel, &r->timer);
 	for (int i = 0; i < SOCKETS_MAX; i++)
 		if (r->watches[i].event != NULL)
@@ -149,11 +173,15 @@ void iso_resolver_free(struct iso_resolver *r)
 	free(r);
 }
 
-static void job_free(struct job *job)
+/* Outside a turn the next turn must not wait before it looks at the queue. */
+static void post_report(struct job *job)
 {
-	iso_timer_clear(&job->resolver->loop->wheel, &job->deadline);
-	iso_task_cancel(&job->report);
-	free(job);
+	struct iso_loop *loop = job->resolver->loop;
+
+	if (loop->in_turn)
+		iso_loop_post(loop, &job->report);
+	else
+		iso_loop_post_next(loop, &job->report);
 }
 
 static void run_report(struct iso_task *task)
@@ -162,13 +190,12 @@ static void run_report(struct iso_task *task)
 	struct iso_resolve *query = job->query;
 	struct iso_resolution answer = job->answer;
 
-	job->query = NULL;
+	if (query != NULL)
+		detach(job);
 	if (job->finished)
 		job_free(job);
-	if (query != NULL) {
-		query->impl = NULL;
+	if (query != NULL)
 		query->done(query, &answer);
-	}
 }
 
 static void on_deadline(struct iso_timer *timer)
@@ -212,18 +239,17 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	(void)timeouts;
 	job->finished = true;
 	if (job->query == NULL || job->resolver->closing) {
-		if (job->query != NULL)
-			job->query->impl = NULL;
 		job_free(job);
 	} else {
 		if (status == ARES_SUCCESS)
 			take_addresses(job, info, job->query->port);
 		if (status != ARES_SUCCESS || job->answer.n == 0) {
+			job->answer.ttl_s = 0;
 			job->answer.err = status == ARES_ETIMEOUT ? ISO_ETIMEOUT : ISO_EDNS;
 			job->answer.why = status != ARES_SUCCESS ? ares_strerror(status) : "the name has no address";
 		}
 		iso_timer_clear(&job->resolver->loop->wheel, &job->deadline);
-		iso_loop_post(job->resolver->loop, &job->report);
+		post_report(job);
 	}
 	if (info != NULL)
 		ares_freeaddrinfo(info);
@@ -241,6 +267,7 @@ int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, 
 	job->resolver = resolver;
 	iso_timer_init(&job->deadline, on_deadline);
 	iso_task_init(&job->report, run_report);
+	iso_list_push_back(&resolver->jobs, &job->link);
 	query->resolver = resolver;
 	query->port = port;
 	query->cancelled = false;
@@ -249,7 +276,7 @@ int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, 
 		job->answer.n = 1;
 		job->answer.ttl_s = UINT32_MAX;
 		job->finished = true;
-		iso_loop_post(resolver->loop, &job->report);
+		post_report(job);
 		return ISO_OK;
 	}
 	iso_timer_set(&resolver->loop->wheel, &job->deadline, resolver->loop->now_us + timeout_us);
@@ -260,14 +287,12 @@ int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, 
 
 void iso_resolve_cancel(struct iso_resolve *query)
 {
-	struct job *job = query->impl;
+	struct job *job = query != NULL ? query->impl : NULL;
 
 	if (job == NULL)
 		return;
-	query->impl = NULL;
 	query->cancelled = true;
-	job->query = NULL;
-	iso_timer_clear(&job->resolver->loop->wheel, &job->deadline);
+	detach(job);
 	if (job->finished)
 		job_free(job);
 }

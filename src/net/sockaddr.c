@@ -12,16 +12,18 @@ int iso_sockaddr_parse(const char *host, uint16_t port, struct iso_sockaddr *ret
 	struct iso_sockaddr addr;
 	char bare[INET6_ADDRSTRLEN + 1];
 	size_t len = strlen(host);
+	bool bracketed = len >= 2 && host[0] == '[' && host[len - 1] == ']';
 
 	memset(&addr, 0, sizeof(addr));
-	if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
+	if (bracketed) {
 		if (len - 2 >= sizeof(bare))
 			return ISO_EBAD;
 		memcpy(bare, host + 1, len - 2);
 		bare[len - 2] = '\0';
 		host = bare;
 	}
-	if (inet_pton(AF_INET, host, &addr.u.v4.sin_addr) == 1) {
+	/* RFC 3986 section 3.2.2: brackets are for IPv6 alone. */
+	if (!bracketed && inet_pton(AF_INET, host, &addr.u.v4.sin_addr) == 1) {
 		addr.u.v4.sin_family = AF_INET;
 		addr.u.v4.sin_port = htons(port);
 		addr.len = sizeof(addr.u.v4);
@@ -80,6 +82,8 @@ int iso_listener_parse(struct iso_slice address, struct iso_sockaddr *ret_addr)
 		return ISO_EBAD;
 	memcpy(host, address.ptr, colon - 1);
 	host[colon - 1] = '\0';
+	if (strlen(host) != colon - 1)
+		return ISO_EBAD; /* a NUL inside: what follows it would be overlooked */
 	if (strchr(host, ':') != NULL && host[0] != '[')
 		return ISO_EBAD; /* an IPv6 address wants its brackets before a port */
 	return iso_sockaddr_parse(host, (uint16_t)port, ret_addr);

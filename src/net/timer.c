@@ -34,7 +34,8 @@ void iso_timer_init(struct iso_timer *timer, void (*fire)(struct iso_timer *time
 
 static void hang(struct iso_wheel *wheel, struct iso_timer *timer)
 {
-	uint64_t ms = (timer->due_us + 999) / 1000; /* never early */
+	/* Rounded up, never early; in two steps, as UINT64_MAX is a deadline too: never. */
+	uint64_t ms = timer->due_us / 1000 + (timer->due_us % 1000 != 0);
 
 	if (ms <= wheel->tick_ms)
 		ms = wheel->tick_ms + 1;
@@ -77,7 +78,11 @@ static void run_slot(struct iso_wheel *wheel, uint64_t slot, uint64_t now_us)
 	while ((node = iso_list_pop_front(&due)) != NULL) {
 		struct iso_timer *timer = ISO_CONTAINER(node, struct iso_timer, link);
 
-		if (timer->due_us > now_us) {
+		/*
+		 * Not due: its deadline was moved. Or it was hung in this very run, which after a stall comes by
+		 * every slot: then it waits for the next one, as its setter was told.
+		 */
+		if (timer->due_us > now_us || timer->slot_ms > wheel->tick_ms) {
 			hang(wheel, timer);
 			continue;
 		}

@@ -8,6 +8,12 @@
 
 /* 2^-4.3 is a twentieth: steep enough to send next to nothing far away, flat enough not to flap in noise. */
 static const double exponent = -4.3;
+/*
+ * Below this (28 %) a difference counts less, as its square: an average of a hundred answers with 20 % of noise is off
+ * by 2 to 3 %, which the plain power turns into swings of 25 points of share between equal regions at 10 requests/s,
+ * and this into less than 10.
+ */
+static const double calm_log = 0.25;
 
 static double floored(uint32_t us)
 {
@@ -16,9 +22,13 @@ static double floored(uint32_t us)
 
 uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us)
 {
-	double weight = pow(floored(estimate_us) / floored(best_us), exponent);
+	double distance = log(floored(estimate_us) / floored(best_us));
 
-	return weight >= 1.0 ? ISO_WEIGHT_ONE : (uint32_t)lround(weight * ISO_WEIGHT_ONE);
+	if (distance <= 0)
+		return ISO_WEIGHT_ONE;
+	if (distance < calm_log)
+		distance *= distance / calm_log;
+	return (uint32_t)lround(exp(exponent * distance) * ISO_WEIGHT_ONE);
 }
 
 /* The least known estimate of the regions in mask; 0: none is known. */

@@ -6,6 +6,8 @@
 
 #include "process_priv.h"
 
+static const int signums[ISO_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+
 static void on_signal(evutil_socket_t signum, short what, void *arg)
 {
 	struct iso_process *p = arg;
@@ -30,8 +32,6 @@ static void on_signal(evutil_socket_t signum, short what, void *arg)
 
 int iso_signals_start(struct iso_process *p)
 {
-	static const int signums[ISO_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
-
 	for (int i = 0; i < ISO_SIGNALS; i++) {
 		p->signals[i] = evsignal_new(p->loop.base, signums[i], on_signal, p);
 		if (p->signals[i] == NULL || event_add(p->signals[i], NULL) != 0) {
@@ -49,4 +49,7 @@ void iso_signals_stop(struct iso_process *p)
 			event_free(p->signals[i]);
 		p->signals[i] = NULL;
 	}
+	/* The end has begun: asking again must not cut it short. */
+	for (size_t i = 0; i < sizeof(signums) / sizeof(signums[0]); i++)
+		signal(signums[i], SIG_IGN);
 }

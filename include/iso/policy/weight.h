@@ -10,7 +10,7 @@ enum { ISO_WEIGHT_FLOOR_US = 5000 }; /* regions faster than this are as good as 
 
 /*
  * The preference for a region against the best of its service: ISO_WEIGHT_ONE when it is as fast, a twentieth when it
- * takes twice as long: (max(estimate, 5 ms) / max(best, 5 ms))^-4.3.
+ * takes twice as long: (max(estimate, 5 ms) / max(best, 5 ms))^-4.3, flattened below a difference of 28 %.
  */
 uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us);
 /*

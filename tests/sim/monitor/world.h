@@ -244,24 +244,68 @@ static inline void world_request(struct world *w)
 	world_launch(w, pick.index, false);
 }
 
+/* Those that land are worked off when the others are in place again: landing may judge. */
+static inline void world_landings(struct world *w)
+{
+	struct flight landed[256];
+	uint32_t kept = 0, n = 0;
+
+	for (uint32_t i = 0; i < w->flight_count; i++) {
+		struct flight *f = &w->flights[i];
+		uint64_t limit_us = f->start_us + (f->probe ? w->health.timeout_us : 10 * second);
+
+		if ((f->due_us > w->now_us && limit_us > w->now_us) || n == 256)
+			w->flights[kept++] = *f;
+		else
+			landed[n++] = *f;
+	}
+	w->flight_count = kept;
+	for (uint32_t i = 0; i < n; i++)
+		world_land(w, &landed[i], landed[i].due_us > w->now_us);
+	for (uint32_t i = 0; i < w->flight_count; i++)
+		world_suspect(w, &w->flights[i]);
+}
+
 static inline void world_step(struct world *w)
 {
-	uint32_t kept = 0;
-
 	w->now_us += ms;
-	for (uint32_t i = 0; i < w->flight_count; i++) {
-		struct flight f = w->flights[i];
-		uint64_t limit_us = f.start_us + (f.probe ? w->health.timeout_us : 10 * second);
-
-		if (f.due_us > w->now_us && limit_us > w->now_us) {
-			world_suspect(w, &f);
-			w->flights[kept++] = f;
-		}
+	world_landings(w);
+	for (uint32_t i = 0; i < w->n; i++) {
+		if (w->probing[i] || w->now_us < w->next_probe_us[i])
+			continue;
+		w->probing[i] = true;
+		world_launch(w, i, true);
 	}
-	/* Those that land are worked off after the others are in place again: landing may judge. */
-	for (uint32_t i = kept; i < w->flight_count; i++)
-		w->flights[i].region = UINT32_MAX;
-	w->flight_count = kept;
+	if (w->now_us >= w->judged_us + 100 * ms)
+		world_judge(w);
+	while (w->rate > 0 && w->arrival_us <= (double)w->now_us) {
+		world_request(w);
+		/* Poisson */
+		w->arrival_us += -log(uniform(&w->rng)) * 1e6 / w->rate;
+	}
+	if (w->rate <= 0)
+		w->arrival_us = (double)w->now_us;
+}
+
+static inline void world_run(struct world *w, uint64_t us)
+{
+	uint64_t end_us = w->now_us + us;
+
+	while (w->now_us < end_us)
+		world_step(w);
+}
+
+static inline void world_count_anew(struct world *w)
+{
+	memset(w->picks, 0, sizeof(w->picks));
+	w->picked = w->answers = 0;
+	w->latency_sum_us = 0;
+}
+
+/* The part of the requests since the last count that went to a region. */
+static inline double world_part(const struct world *w, uint32_t region)
+{
+	return w->picked != 0 ? (double)w->picks[region] / (double)w->picked : 0;
 }
 
 #endif
