@@ -106,7 +106,7 @@ static enum iso_region_state state_of(const struct iso_region_stats *rs, bool dr
  * Estimates for the weights. A region of which nothing good is known counts as the best that is known, plus what its
  * failures add: so that a failure lowers its share here, too. The base must not depend on failures.
  */
-static void estimates_of(struct iso_region_stats *const regions[], uint32_t n, uint32_t ret_us[])
+static void estimates_of(struct iso_region_stats *const regions[], uint32_t n, struct iso_weight_input ret_inputs[])
 {
 	uint32_t best_us = 0;
 
@@ -125,14 +125,16 @@ static void estimates_of(struct iso_region_stats *const regions[], uint32_t n, u
 			us += best_us;
 		if (regions[i]->silent_us > us)
 			us = regions[i]->silent_us;
-		ret_us[i] = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+		ret_inputs[i].estimate_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+		ret_inputs[i].samples = regions[i]->estimate.live.count;
 	}
 }
 
 void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge,
 		       struct iso_region_facts ret_facts[])
 {
-	uint32_t estimates_us[ISO_VIEW_MAX] = { 0 }, ramps[ISO_VIEW_MAX] = { 0 }, weights[ISO_VIEW_MAX] = { 0 };
+	struct iso_weight_input inputs[ISO_VIEW_MAX] = { { 0, 0, 0 } };
+	uint32_t weights[ISO_VIEW_MAX] = { 0 };
 	uint16_t up = 0;
 
 	assert(n <= ISO_VIEW_MAX);
@@ -145,13 +147,13 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 	for (uint32_t i = 0; i < n; i++) {
 		bool drained = is_drained(judge, i);
 
-		ramps[i] = ramp_of(regions[i], drained, judge->now_us);
+		inputs[i].ramp = ramp_of(regions[i], drained, judge->now_us);
 		if (!regions[i]->out)
 			up = (uint16_t)(up | 1u << i);
-		ret_facts[i].state = state_of(regions[i], drained, ramps[i]);
+		ret_facts[i].state = state_of(regions[i], drained, inputs[i].ramp);
 	}
-	estimates_of(regions, n, estimates_us);
-	iso_weights_publish(estimates_us, ramps, up, n, weights);
+	estimates_of(regions, n, inputs);
+	iso_weights_publish(inputs, up, n, weights);
 	for (uint32_t i = 0; i < n; i++) {
 		struct iso_region_facts *f = &ret_facts[i];
 		uint64_t estimate_us = iso_estimate_us(&regions[i]->estimate);
@@ -159,8 +161,8 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 		f->up = (up >> i & 1) != 0;
 		f->suspect = regions[i]->suspect_us != 0;
 		f->weight = weights[i];
-		f->ramp = ramps[i];
-		f->estimate_us = (uint32_t)(estimate_us > regions[i]->silent_us ? estimate_us : estimates_us[i]);
+		f->ramp = inputs[i].ramp;
+		f->estimate_us = (uint32_t)(estimate_us > regions[i]->silent_us ? estimate_us : inputs[i].estimate_us);
 		f->usual_us = iso_estimate_usual_us(&regions[i]->estimate);
 		f->normal_us = regions[i]->normal_us;
 	}

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "iso/base/clock.h"
@@ -49,9 +50,12 @@ static void on_mailbox(evutil_socket_t fd, short what, void *arg)
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
+	struct iso_loop *loop = arg;
+
 	(void)fd;
 	(void)what;
-	iso_loop_enter(arg);
+	iso_loop_enter(loop);
+	loop->wake_us = 0; /* edge-triggered: never read, set anew for the next deadline */
 }
 
 int iso_loop_init(struct iso_loop *loop, size_t chunks_max)
@@ -60,7 +64,7 @@ int iso_loop_init(struct iso_loop *loop, size_t chunks_max)
 	int err;
 
 	memset(loop, 0, sizeof(*loop));
-	loop->mailbox.fd = -1;
+	loop->mailbox.fd = loop->wake_fd = -1;
 	iso_list_init(&loop->run_queue);
 	iso_list_init(&loop->next_queue);
 	iso_list_init(&loop->dirty);
@@ -84,11 +88,13 @@ int iso_loop_init(struct iso_loop *loop, size_t chunks_max)
 		goto out;
 	err = ISO_ENOMEM;
 	loop->mailbox_event = event_new(loop->base, loop->mailbox.fd, EV_READ | EV_PERSIST, on_mailbox, loop);
-	loop->wake_event = evtimer_new(loop->base, on_wake, loop);
+	loop->wake_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	loop->wake_event = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST | EV_ET, on_wake, loop);
 	loop->scratch = malloc(ISO_SCRATCH_BYTES);
 	loop->stage = malloc(ISO_CHUNK_BYTES);
 	if (loop->mailbox_event == NULL || loop->wake_event == NULL || loop->scratch == NULL ||
-	    loop->stage == NULL || event_add(loop->mailbox_event, NULL) != 0)
+	    loop->stage == NULL || loop->wake_fd < 0 || event_add(loop->mailbox_event, NULL) != 0 ||
+	    event_add(loop->wake_event, NULL) != 0)
 		goto out;
 	return ISO_OK;
 out:
@@ -104,6 +110,8 @@ void iso_loop_done(struct iso_loop *loop)
 		event_free(loop->mailbox_event);
 	if (loop->wake_event != NULL)
 		event_free(loop->wake_event);
+	if (loop->wake_fd >= 0)
+		close(loop->wake_fd);
 	if (loop->mailbox.fd >= 0)
 		iso_mailbox_done(&loop->mailbox);
 	iso_chunk_unref(loop->input_chunk);
@@ -115,25 +123,20 @@ void iso_loop_done(struct iso_loop *loop)
 	loop->base = NULL;
 }
 
-/* Points libevent's one timer at the wheel's next slot; costs nothing while that stays the same. */
+/*
+ * Points the one timer at the wheel's next slot; costs nothing while that stays the same. A timerfd, because
+ * libevent's own timers go by the kernel's coarse clock and come up to 4 ms late.
+ */
 static void arm_wake(struct iso_loop *loop)
 {
 	uint64_t in_us = iso_wheel_next_us(&loop->wheel, loop->now_us);
-	uint64_t at_us;
-	struct timeval tv;
+	uint64_t at_us = in_us == UINT64_MAX ? 0 : loop->now_us + in_us;
+	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(at_us / 1000000),
+						 .tv_nsec = (long)(at_us % 1000000) * 1000 } };
 
-	if (in_us == UINT64_MAX) {
-		if (loop->wake_us != 0)
-			evtimer_del(loop->wake_event);
-		loop->wake_us = 0;
+	if (at_us == loop->wake_us)
 		return;
-	}
-	at_us = loop->now_us + in_us;
-	if (at_us == loop->wake_us && evtimer_pending(loop->wake_event, NULL))
-		return;
-	tv.tv_sec = (time_t)(in_us / 1000000);
-	tv.tv_usec = (suseconds_t)(in_us % 1000000);
-	evtimer_add(loop->wake_event, &tv);
+	timerfd_settime(loop->wake_fd, TFD_TIMER_ABSTIME, &when, NULL);
 	loop->wake_us = at_us;
 }
 

@@ -48,12 +48,19 @@ int iso_process_bind_metrics(struct iso_process *p, const struct iso_snapshot *s
 	return err;
 }
 
-bool iso_process_resolved(const struct iso_process *p)
+static bool is_known(const struct iso_process *p, uint32_t slot)
+{
+	struct iso_region_report report;
+
+	return iso_publisher_names(p->publisher, slot) == ISO_SLOT_NAMELESS ||
+	       (iso_publisher_region(p->publisher, slot, &report) && report.probe.at_us != 0);
+}
+
+bool iso_process_known(const struct iso_process *p)
 {
 	for (uint32_t s = 0; s < p->snapshot->service_count; s++)
 		for (uint32_t r = 0; r < p->snapshot->services[s].region_count; r++)
-			if (iso_publisher_names(p->publisher, p->snapshot->services[s].regions[r].slot) ==
-			    ISO_SLOT_WAITS)
+			if (!is_known(p, p->snapshot->services[s].regions[r].slot))
 				return false;
 	return true;
 }

@@ -12,7 +12,7 @@
 
 enum {
 	CONTROL_CHUNKS = 4096,
-	START_WAIT_US = 2 * 1000 * 1000, /* for the regions' first addresses, before clients are let in */
+	START_WAIT_US = 2 * 1000 * 1000, /* for the regions' first probes, before clients are let in */
 	START_LOOK_US = 5 * 1000,
 };
 
@@ -227,12 +227,12 @@ static void say_ready(const struct iso_process *p)
 	fprintf(stderr, "\n");
 }
 
-/* Clients are let in when every region has an address, or has had its time. */
+/* Clients are let in when every region has been measured once, or has had its time. */
 static void on_start_look(struct iso_timer *timer)
 {
 	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, start_timer);
 
-	if (!iso_process_resolved(p) && p->loop.now_us < p->started_us + START_WAIT_US) {
+	if (!iso_process_known(p) && p->loop.now_us < p->started_us + START_WAIT_US) {
 		iso_timer_set(&p->loop.wheel, timer, p->loop.now_us + START_LOOK_US);
 		return;
 	}

@@ -51,8 +51,8 @@ void iso_monitor_unmake(struct iso_process *p);
 ISO_MUST_USE int iso_process_bind_metrics(struct iso_process *p, const struct iso_snapshot *snapshot);
 ISO_MUST_USE int iso_process_start_admin(struct iso_process *p, const char **ret_why);
 void iso_process_stop_admin(struct iso_process *p);
-/* Every region has an address, or its name did not resolve. */
-bool iso_process_resolved(const struct iso_process *p);
+/* Every region has been probed once, or its name did not resolve. */
+bool iso_process_known(const struct iso_process *p);
 
 /* signals.c */
 ISO_MUST_USE int iso_signals_start(struct iso_process *p);

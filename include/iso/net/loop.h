@@ -53,6 +53,7 @@ struct iso_loop {
 	uint64_t turns;
 	uint64_t lag_us; /* decaying maximum of how long a turn took: a loaded machine shows here */
 	uint64_t wake_us;              /* what wake_event is set to; 0: not set */
+	int wake_fd;                   /* a timerfd */
 	bool stopping, in_turn;
 };
 

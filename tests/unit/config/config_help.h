@@ -106,16 +106,16 @@ static inline void assert_slice(struct iso_slice s, const char *expected)
 	assert_int_equal(s.len, strlen(expected));
 }
 
-/* Building blocks: L a listener, R two regions in cleartext, S a service with more keys in it. */
-#define L "\"listeners\": [{ \"address\": \"127.0.0.1:0\" }]"
-#define R "\"regions\": { \"a\": { \"url\": \"http://a.test\" }, \"b\": { \"url\": \"http://b.test:81/x\" } }"
-#define WITH(more) "{ " L ", \"services\": { \"s\": { " R " } }, " more " }"
-#define SERVICE(more) "{ " L ", \"services\": { \"s\": { " R ", " more " } } }"
+/* Building blocks: a listener, two regions in cleartext, and files around them with more keys in one place. */
+#define LISTEN "\"listeners\": [{ \"address\": \"127.0.0.1:0\" }]"
+#define PAIR "\"regions\": { \"a\": { \"url\": \"http://a.test\" }, \"b\": { \"url\": \"http://b.test:81/x\" } }"
+#define WITH(more) "{ " LISTEN ", \"services\": { \"s\": { " PAIR " } }, " more " }"
+#define SERVICE(more) "{ " LISTEN ", \"services\": { \"s\": { " PAIR ", " more " } } }"
 #define REGION(more)                                                                                         \
-	"{ " L ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\", " more " }, "        \
+	"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\", " more " }, "        \
 	"\"b\": { \"url\": \"http://b.test\" } } } } }"
 #define URL(url)                                                                                             \
-	"{ " L ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"" url "\" }, "                         \
+	"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"" url "\" }, "                         \
 	"\"b\": { \"url\": \"http://b.test\" } } } } }"
 
 #endif

@@ -7,7 +7,7 @@
 #include "iso/config/cores.h"
 #include "iso/net/resolver.h"
 
-#define LISTENERS(items) "{ \"listeners\": [" items "], \"services\": { \"s\": { " R " } } }"
+#define LISTENERS(items) "{ \"listeners\": [" items "], \"services\": { \"s\": { " PAIR " } } }"
 
 static void test_defaults(void **state)
 {
@@ -48,7 +48,7 @@ static void test_all_given(void **state)
 		"\"access_log\": { \"path\": \"-\", \"query\": true }, \"limits\": { \"header_bytes\": \"8KiB\", "
 		"\"header_count\": 50, \"streams\": 7, \"handshake_timeout\": \"1s\", \"header_timeout\": \"2s\", "
 		"\"keepalive_timeout\": \"3s\", \"drain_timeout\": \"4s\", \"body_memory\": \"5MiB\", "
-		"\"connections\": 6 }, \"services\": { \"s\": { " R " } } }");
+		"\"connections\": 6 }, \"services\": { \"s\": { " PAIR " } } }");
 	const struct iso_snapshot *s = l.snapshot;
 	struct iso_sockaddr addr;
 
@@ -95,7 +95,7 @@ static void test_addresses(void **state)
 	expect_one(LISTENERS("{ \"address\": \"1.2.3.4:80\" }, { \"address\": \"1.2.3.4:81\" }, { \"address\": \"1.2.3.4:80\" }"),
 		   "/listeners/2/address", "listeners/0 has this address", "port");
 	expect_one("{ \"listeners\": [{ \"address\": \"127.0.0.1:80\" }], \"admin\": { \"address\": \"127.0.0.1:80\" }, "
-		   "\"services\": { \"s\": { " R " } } }",
+		   "\"services\": { \"s\": { " PAIR " } } }",
 		   "/admin/address", "listeners/0 has this address", "port");
 	expect_one(LISTENERS("{ \"address\": \"1.2.3.4:80\", \"protocols\": [\"h2\", \"h2\"] }"),
 		   "/listeners/0/protocols", "named twice", "once");

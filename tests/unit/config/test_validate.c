@@ -43,17 +43,17 @@ static void test_ranges(void **state)
 	expect_one(SERVICE("\"health\": { \"statuses\": [200, 600] }"), "/services/s/health/statuses/1", "600",
 		   "200 to 599");
 	expect_one(WITH("\"admin\": { \"address\": \"\" }"), "/admin/address", "empty", "");
-	expect_one("{ " L ", \"services\": {} }", "/services", "0 members", "1 to 64");
-	expect_one("{ \"listeners\": [], \"services\": { \"s\": { " R " } } }", "/listeners", "0 items", "1 to 64");
-	expect_one("{ " L ", \"services\": { \"s\": { \"regions\": {} } } }", "/services/s/regions", "0 members",
+	expect_one("{ " LISTEN ", \"services\": {} }", "/services", "0 members", "1 to 64");
+	expect_one("{ \"listeners\": [], \"services\": { \"s\": { " PAIR " } } }", "/listeners", "0 items", "1 to 64");
+	expect_one("{ " LISTEN ", \"services\": { \"s\": { \"regions\": {} } } }", "/services/s/regions", "0 members",
 		   "1 to 16");
 }
 
 static void test_bounds_are_inside(void **state)
 {
 	struct loaded l = load_good(
-		"{ " L ", \"workers\": 256, \"limits\": { \"header_bytes\": \"1KiB\", \"drain_timeout\": \"0s\" },"
-		"\"services\": { \"s\": { " R ", \"timeout\": \"24h\", \"connect_timeout\": \"10ms\", "
+		"{ " LISTEN ", \"workers\": 256, \"limits\": { \"header_bytes\": \"1KiB\", \"drain_timeout\": \"0s\" },"
+		"\"services\": { \"s\": { " PAIR ", \"timeout\": \"24h\", \"connect_timeout\": \"10ms\", "
 		"\"retry\": { \"attempts\": 1, \"budget\": 0, \"statuses\": [], \"body_limit\": \"0B\" } } } }");
 
 	(void)state;
@@ -87,7 +87,7 @@ static void test_units_and_enums(void **state)
 	expect_one(SERVICE("\"idempotency\": { \"honoured\": \"yes\" }"), "/services/s/idempotency/honoured",
 		   "no value", "\"none\", \"region\", \"global\"");
 	expect_one("{ \"listeners\": [{ \"address\": \"127.0.0.1:0\", \"protocols\": [\"h3\"] }], "
-		   "\"services\": { \"s\": { " R " } } }",
+		   "\"services\": { \"s\": { " PAIR " } } }",
 		   "/listeners/0/protocols/0", "no value", "\"h2\"");
 }
 
@@ -101,11 +101,11 @@ static void test_unknown_and_missing(void **state)
 		   "policy");
 	expect_one(WITH("\"routes\": [{ \"service\": \"s\", \"match\": { \"headers\": {} } }]"),
 		   "/routes/0/match/headers", "no key", "host path methods");
-	expect_one("{ " L " }", "", "\"services\" is missing", "add \"services\", an object");
-	expect_one("{ \"services\": { \"s\": { " R " } } }", "", "\"listeners\" is missing", "an array");
-	expect_one("{ " L ", \"services\": { \"s\": { \"regions\": { \"a\": {}, \"b\": { \"url\": \"http://b\" } } } } }",
+	expect_one("{ " LISTEN " }", "", "\"services\" is missing", "add \"services\", an object");
+	expect_one("{ \"services\": { \"s\": { " PAIR " } } }", "", "\"listeners\" is missing", "an array");
+	expect_one("{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": {}, \"b\": { \"url\": \"http://b\" } } } } }",
 		   "/services/s/regions/a", "\"url\" is missing", "add \"url\", a string");
-	expect_one("{ " L ", \"services\": { \"s\": {} } }", "/services/s", "\"regions\" is missing", "");
+	expect_one("{ " LISTEN ", \"services\": { \"s\": {} } }", "/services/s", "\"regions\" is missing", "");
 	expect_one(WITH("\"admin\": {}"), "/admin", "\"address\" is missing", "");
 	expect_one(WITH("\"routes\": [{ \"match\": { \"path\": \"/x\" } }]"), "/routes/0", "\"service\" is missing", "");
 }
@@ -122,7 +122,7 @@ static void test_names(void **state)
 		char text[512];
 		struct loaded l;
 
-		(void)snprintf(text, sizeof(text), "{ " L ", \"services\": { \"%s\": { " R " } } }", bad[i]);
+		(void)snprintf(text, sizeof(text), "{ " LISTEN ", \"services\": { \"%s\": { " PAIR " } } }", bad[i]);
 		l = load(text);
 		assert_int_equal(l.err, ISO_EBAD);
 		assert_int_equal(l.diag.count, 1);
@@ -135,7 +135,7 @@ static void test_names(void **state)
 		char text[512];
 		struct loaded l;
 
-		(void)snprintf(text, sizeof(text), "{ " L ", \"services\": { \"%s\": { " R " } } }", good[i]);
+		(void)snprintf(text, sizeof(text), "{ " LISTEN ", \"services\": { \"%s\": { " PAIR " } } }", good[i]);
 		l = load_good(text);
 		assert_slice(l.snapshot->services[0].name, good[i]);
 		done(&l);
@@ -210,15 +210,15 @@ static void test_ten_mistakes(void **state)
 static void test_no_echo(void **state)
 {
 	(void)state;
-	expect_one("{ " L ", \"services\": 7, \"routes\": [{ \"service\": \"s\" }] }", "/services", "must be an object",
+	expect_one("{ " LISTEN ", \"services\": 7, \"routes\": [{ \"service\": \"s\" }] }", "/services", "must be an object",
 		   "");
-	expect_one("{ " L ", \"services\": { \"s\": 7 }, \"routes\": [{ \"service\": \"s\", \"regions\": [\"a\"] }] }",
+	expect_one("{ " LISTEN ", \"services\": { \"s\": 7 }, \"routes\": [{ \"service\": \"s\", \"regions\": [\"a\"] }] }",
 		   "/services/s", "must be an object", "");
 	expect_one(WITH("\"routes\": [{ \"service\": \"s\", \"match\": { \"path\": 7 } }, { \"service\": \"s\" }]"),
 		   "/routes/0/match/path", "must be a string", "");
 	expect_one(WITH("\"routes\": [{ \"service\": \"s\", \"match\": 7 }, { \"service\": \"s\" }]"), "/routes/0/match",
 		   "must be an object", "");
-	expect_one("{ " L ", \"services\": { \"s\": { \"regions\": 3 } }, "
+	expect_one("{ " LISTEN ", \"services\": { \"s\": { \"regions\": 3 } }, "
 		   "\"routes\": [{ \"service\": \"s\", \"regions\": [\"a\"] }] }",
 		   "/services/s/regions", "must be an object", "");
 }
