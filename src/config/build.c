@@ -1,6 +1,6 @@
 /*
- * Meaning: the validated tree becomes the snapshot. Here the parts that stand alone: listeners, admin, DNS, access
- * log, limits, headers; services and routes have files of their own.
+ * Meaning: the validated tree becomes the snapshot. Here the parts that stand alone: listeners, admin, DNS,
+ * access log, limits, headers; services and routes have files of their own.
  */
 #include "load_priv.h"
 
@@ -16,7 +16,9 @@ static bool parse_address(struct iso_load *load, struct iso_slice text, struct i
 {
 	if (iso_listener_parse(text, addr) == ISO_OK)
 		return true;
-	iso_load_error_in(load, "address", "write it as 127.0.0.1:8080 or [::1]:8080, port 0 for a free one",
+	iso_load_error_in(load, "address",
+			  "write it as 127.0.0.1:8080 or [::1]:8080, port 0 for a "
+			  "free one",
 			  "\"%.*s\" is no IP address with a port", ISO_SLICE_FMT(text));
 	return false;
 }
@@ -32,10 +34,11 @@ static void report_cert(struct iso_load *load, size_t index, const struct iso_tl
 
 	(void)iso_pointer_key(&load->at, ISO_SLICE("certificates"));
 	(void)iso_pointer_index(&load->at, index);
-	iso_load_error_in(load, problem->key ? "key" : "cert",
-			  problem->key ? "name the PEM file of this certificate's private key, readable by the proxy"
-				       : "name a PEM file with the certificate first, readable by the proxy",
-			  "%s", problem->text);
+	iso_load_error_in(
+		load, problem->key ? "key" : "cert",
+		problem->key ? "name the PEM file of this certificate's private key, readable by the proxy"
+			     : "name a PEM file with the certificate first, readable by the proxy",
+		"%s", problem->text);
 	iso_pointer_cut(&load->at, tls);
 }
 
@@ -47,7 +50,8 @@ static void build_server_tls(struct iso_load *load, const json_t *tls, struct is
 	bool all = true;
 	json_t *item;
 
-	json_array_foreach(iso_load_member(tls, "certificates"), i, item) {
+	json_array_foreach(iso_load_member(tls, "certificates"), i, item)
+	{
 		struct iso_slice cert = iso_load_text(load, item, "listeners[].tls.certificates[].cert");
 		struct iso_slice key = iso_load_text(load, item, "listeners[].tls.certificates[].key");
 
@@ -57,7 +61,8 @@ static void build_server_tls(struct iso_load *load, const json_t *tls, struct is
 		certs[n].key_path = iso_load_file(load, key).ptr;
 		index[n++] = i;
 	}
-	while (n > 0 && listener->tls == NULL && !load->nomem) { /* again without the one that failed: find them all */
+	while (n > 0 && listener->tls == NULL &&
+	       !load->nomem) { /* again without the one that failed: find them all */
 		struct iso_tls_problem problem = { .cert_index = 0 };
 		int err = iso_tls_server_new(certs, n, listener->h2, listener->http11, min_version, &problem,
 					     &listener->tls);
@@ -89,7 +94,8 @@ static void build_protocols(struct iso_load *load, const json_t *object, struct 
 		listener->h2 = listener->http11 = true;
 		return;
 	}
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		bool h2 = json_is_string(item) && strcmp(json_string_value(item), "h2") == 0;
 
 		if (json_is_null(item))
@@ -111,7 +117,8 @@ static void build_listener(struct iso_load *load, const json_t *object, struct i
 	if (listener->address.len > 0 && parse_address(load, listener->address, &listener->addr)) {
 		const struct iso_cfg_listener *other = load->snapshot->listeners;
 
-		while (other < listener && !(other->addr.len > 0 && iso_sockaddr_eq(&other->addr, &listener->addr)))
+		while (other < listener &&
+		       !(other->addr.len > 0 && iso_sockaddr_eq(&other->addr, &listener->addr)))
 			other++;
 		if (other < listener && port_of(&listener->addr) != 0)
 			iso_load_error_in(load, "address", "use another port, or remove one of the two",
@@ -129,7 +136,8 @@ void iso_load_listeners(struct iso_load *load, const json_t *root)
 	struct iso_snapshot *snapshot = load->snapshot;
 
 	snapshot->listeners = iso_load_alloc(load, json_array_size(array) + 1, sizeof(*snapshot->listeners));
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		size_t at = iso_pointer_index(&load->at, i);
 
 		if (snapshot->listeners != NULL) {
@@ -156,11 +164,13 @@ static void build_admin(struct iso_load *load, const json_t *root)
 	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("admin"));
 
 	snapshot->admin_address = iso_load_text(load, admin, "admin.address");
-	if (snapshot->admin_address.len > 0 && parse_address(load, snapshot->admin_address, &snapshot->admin_addr)) {
+	if (snapshot->admin_address.len > 0 &&
+	    parse_address(load, snapshot->admin_address, &snapshot->admin_addr)) {
 		(void)iso_pointer_key(&load->at, ISO_SLICE("address"));
 		if (!is_loopback(&snapshot->admin_addr))
-			iso_load_note(load, "listen on 127.0.0.1 or [::1], or let a firewall guard it",
-				      "the admin listener asks for no password and this is no loopback address");
+			iso_load_note(
+				load, "listen on 127.0.0.1 or [::1], or let a firewall guard it",
+				"the admin listener asks for no password and this is no loopback address");
 		for (uint32_t i = 0; i < snapshot->listener_count; i++) {
 			const struct iso_sockaddr *other = &snapshot->listeners[i].addr;
 
@@ -187,7 +197,8 @@ static void build_dns(struct iso_load *load, const json_t *root)
 	char text[SERVERS_TEXT_MAX] = "", one[64];
 
 	(void)iso_pointer_key(&load->at, ISO_SLICE("servers"));
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		size_t at = iso_pointer_index(&load->at, i);
 		struct iso_sockaddr addr;
 
@@ -283,7 +294,8 @@ static void build_header(struct iso_load *load, struct iso_slice name, struct is
 	const char *mend = header_problem(lower);
 
 	if (!is_token(lower))
-		iso_load_error(load, ISO_PLACE_KEY, "use letters, digits and '-'", "this is no header field's name");
+		iso_load_error(load, ISO_PLACE_KEY, "use letters, digits and '-'",
+			       "this is no header field's name");
 	else if (mend != NULL)
 		iso_load_error(load, ISO_PLACE_KEY, mend, "the header field %.*s cannot be set here",
 			       ISO_SLICE_FMT(lower));
@@ -303,7 +315,8 @@ void iso_load_headers(struct iso_load *load, const json_t *object, struct iso_fi
 	json_t *headers = iso_load_member(object, "headers"), *value;
 	const char *name;
 
-	json_object_foreach(headers, name, value) {
+	json_object_foreach(headers, name, value)
+	{
 		size_t at = iso_pointer_key(&load->at, iso_slice_str(name));
 
 		if (!json_is_null(value))

@@ -1,6 +1,6 @@
 /*
- * Routes: names that must refer to something, patterns, the router; and the one implicit route where there is one
- * service and no routes.
+ * Routes: names that must refer to something, patterns, the router; and the one implicit route where there is
+ * one service and no routes.
  */
 #include "load_priv.h"
 
@@ -53,7 +53,8 @@ static const struct iso_cfg_service *find_service(struct iso_load *load, const j
 	return NULL;
 }
 
-static void suggest_region(const struct iso_cfg_service *service, struct iso_slice name, char *mend, size_t size)
+static void suggest_region(const struct iso_cfg_service *service, struct iso_slice name, char *mend,
+			   size_t size)
 {
 	size_t n = 0;
 
@@ -70,7 +71,8 @@ static void suggest_region(const struct iso_cfg_service *service, struct iso_sli
 	}
 }
 
-static uint16_t region_bit(struct iso_load *load, const struct iso_cfg_service *service, struct iso_slice name)
+static uint16_t region_bit(struct iso_load *load, const struct iso_cfg_service *service,
+			   struct iso_slice name)
 {
 	char mend[MEND_MAX] = "";
 
@@ -86,13 +88,15 @@ static uint16_t region_bit(struct iso_load *load, const struct iso_cfg_service *
 	return 0;
 }
 
-static uint16_t region_mask(struct iso_load *load, const json_t *object, const struct iso_cfg_service *service)
+static uint16_t region_mask(struct iso_load *load, const json_t *object,
+			    const struct iso_cfg_service *service)
 {
 	json_t *array = iso_load_member(object, "regions"), *item;
 	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("regions")), i;
 	uint32_t mask = 0;
 
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		size_t at = iso_pointer_index(&load->at, i);
 
 		if (!json_is_null(item))
@@ -113,7 +117,8 @@ static void check_weights(struct iso_load *load, const struct iso_cfg_route *rou
 	for (uint32_t i = 0; i < service->region_count; i++)
 		weights += (route->region_mask >> i & 1) != 0 ? service->regions[i].weight : 0;
 	if (route->policy == ISO_POLICY_WEIGHTED && route->region_mask != 0 && weights == 0)
-		iso_load_error(load, ISO_PLACE_VALUE, "allow a region with a `weight` above 0, or use another policy",
+		iso_load_error(load, ISO_PLACE_VALUE,
+			       "allow a region with a `weight` above 0, or use another policy",
 			       "the policy is weighted, and the regions of this route all weigh 0");
 }
 
@@ -122,10 +127,11 @@ static void set_requires(struct iso_load *load, const json_t *object, struct iso
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(iso_load_member(object, "requires"), i, item) {
+	json_array_foreach(iso_load_member(object, "requires"), i, item)
+	{
 		if (!json_is_null(item) && route->requires_count < ISO_REQUIRES_MAX)
-			route->requires[route->requires_count++] =
-				iso_load_dup(load, iso_slice_str(json_string_value(item)));
+		route->requires[route->requires_count++] =
+			iso_load_dup(load, iso_slice_str(json_string_value(item)));
 	}
 }
 
@@ -148,7 +154,8 @@ static bool set_methods(struct iso_load *load, const json_t *match, struct iso_r
 	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("methods")), i;
 	bool ok = methods != NULL;
 
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		size_t at = iso_pointer_index(&load->at, i);
 		struct iso_slice method = iso_slice_str(json_string_value(item));
 
@@ -156,7 +163,8 @@ static bool set_methods(struct iso_load *load, const json_t *match, struct iso_r
 			ok = false;
 		} else if (!method_ok(method)) {
 			iso_load_error(load, ISO_PLACE_VALUE, "write it in upper case, such as GET",
-				       "\"%.*s\" is no method", (int)(method.len < 60 ? method.len : 60), method.ptr);
+				       "\"%.*s\" is no method", (int)(method.len < 60 ? method.len : 60),
+				       method.ptr);
 			ok = false;
 		} else if (ok) {
 			methods[rule->method_count++] = iso_load_dup(load, method);
@@ -199,7 +207,8 @@ static bool set_path(struct iso_load *load, const json_t *match, struct iso_rout
 		return true;
 	if (err == ISO_OK)
 		(void)snprintf(mend, sizeof(mend), "write it as %.*s", ISO_SLICE_FMT(normal));
-	iso_load_error_in(load, "path", mend, "this never matches: paths are normalised before they are matched");
+	iso_load_error_in(load, "path", mend,
+			  "this never matches: paths are normalised before they are matched");
 	return false;
 }
 
@@ -212,7 +221,8 @@ static void add_rule(struct iso_load *load, const json_t *object, uint32_t index
 	bool ok = !json_is_null(json_object_get(object, "match"));
 
 	/* A part that validate.c took away must not look like "any" here. */
-	ok &= !json_is_null(json_object_get(match, "host")) && !json_is_null(json_object_get(match, "path")) &&
+	ok &= !json_is_null(json_object_get(match, "host")) &&
+	      !json_is_null(json_object_get(match, "path")) &&
 	      !json_is_null(json_object_get(match, "methods"));
 	ok &= set_host(load, match, &rule);
 	ok &= set_path(load, match, &rule);
@@ -256,9 +266,10 @@ static void report_clash(struct iso_load *load, uint32_t first, uint32_t second)
 	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("routes"));
 
 	(void)iso_pointer_index(&load->at, second);
-	iso_load_error(load, ISO_PLACE_VALUE, "change the host, path or methods of one of them, or remove it",
-		       "routes/%u (%.*s) and routes/%u (%.*s) have the same host, path and a method in common", first,
-		       ISO_SLICE_FMT(routes[first].name), second, ISO_SLICE_FMT(routes[second].name));
+	iso_load_error(
+		load, ISO_PLACE_VALUE, "change the host, path or methods of one of them, or remove it",
+		"routes/%u (%.*s) and routes/%u (%.*s) have the same host, path and a method in common",
+		first, ISO_SLICE_FMT(routes[first].name), second, ISO_SLICE_FMT(routes[second].name));
 	iso_pointer_cut(&load->at, mark);
 }
 
@@ -266,12 +277,14 @@ static void build_router(struct iso_load *load, const struct rules *rules)
 {
 	struct iso_route_clashes clashes = { .n = 0 };
 
-	switch (iso_router_build(&load->snapshot->arena, rules->v, rules->n, &clashes, &load->snapshot->router)) {
+	switch (iso_router_build(&load->snapshot->arena, rules->v, rules->n, &clashes,
+				 &load->snapshot->router)) {
 	case ISO_OK:
 		break;
 	case ISO_EEXISTS:
 		for (uint32_t i = 0; i < clashes.n; i++)
-			report_clash(load, rules->route[clashes.v[i].first], rules->route[clashes.v[i].second]);
+			report_clash(load, rules->route[clashes.v[i].first],
+				     rules->route[clashes.v[i].second]);
 		break;
 	default:
 		load->nomem = true;
@@ -313,7 +326,8 @@ static void note_unused(struct iso_load *load)
 		size_t at = iso_pointer_key(&load->at, snapshot->services[i].name);
 
 		if ((used >> i & 1) == 0)
-			iso_load_note(load, "add a route to it, or remove it", "no route leads to this service");
+			iso_load_note(load, "add a route to it, or remove it",
+				      "no route leads to this service");
 		iso_pointer_cut(&load->at, at);
 	}
 	iso_pointer_cut(&load->at, mark);
@@ -367,7 +381,8 @@ void iso_load_routes(struct iso_load *load, const json_t *root)
 		return;
 	}
 	mark = iso_pointer_key(&load->at, ISO_SLICE("routes"));
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		size_t at = iso_pointer_index(&load->at, i);
 
 		set_default_name(load, load->snapshot->route_count, &routes[i]);

@@ -13,7 +13,8 @@ enum {
 	IDENTITY_MAX = 16384,
 };
 
-struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_slice ca, enum iso_protocol protocol)
+struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_slice ca,
+					   enum iso_protocol protocol)
 {
 	bool h2 = protocol != ISO_PROTOCOL_HTTP11, http11 = protocol != ISO_PROTOCOL_H2;
 	struct iso_tls_problem problem = { .cert_index = 0 };
@@ -39,8 +40,9 @@ struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_sli
 		return NULL;
 	default:
 		iso_load_error(load, ISO_PLACE_VALUE,
-			       ca.len > 0 ? "name a PEM file of trusted CA certificates, readable by the proxy"
-					  : "install the system's CA certificates, or name a file in `tls.ca`",
+			       ca.len > 0
+				       ? "name a PEM file of trusted CA certificates, readable by the proxy"
+				       : "install the system's CA certificates, or name a file in `tls.ca`",
 			       "%s", problem.text);
 		tls->pointer = iso_load_dup(load, iso_slice(load->at.text, load->at.len)).ptr;
 	}
@@ -49,9 +51,11 @@ struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_sli
 }
 
 /* The file of CAs for a region, and load->at at the place that names it; "" for the system's. */
-static struct iso_slice ca_of(struct iso_load *load, const json_t *region, const json_t *service, size_t service_at)
+static struct iso_slice ca_of(struct iso_load *load, const json_t *region, const json_t *service,
+			      size_t service_at)
 {
-	struct iso_slice ca = iso_load_text(load, iso_load_member(region, "tls"), "services.*.regions.*.tls.ca");
+	struct iso_slice ca =
+		iso_load_text(load, iso_load_member(region, "tls"), "services.*.regions.*.tls.ca");
 
 	if (ca.len == 0) {
 		ca = iso_load_text(load, iso_load_member(service, "tls"), "services.*.tls.ca");
@@ -64,7 +68,8 @@ static struct iso_slice ca_of(struct iso_load *load, const json_t *region, const
 	return iso_load_file(load, ca);
 }
 
-/* What is learnt about a region is kept while this text stays the same. None of the parts but the CA's has a bar. */
+/* What is learnt about a region is kept while this text stays the same. None of the parts but the CA's has a
+ * bar. */
 static struct iso_slice make_identity(struct iso_load *load, const struct iso_cfg_service *service,
 				      const struct iso_cfg_region *r, struct iso_slice ca)
 {
@@ -73,8 +78,8 @@ static struct iso_slice make_identity(struct iso_load *load, const struct iso_cf
 	int n;
 
 	n = snprintf(text, IDENTITY_MAX, "%.*s|%.*s|%.*s|%.*s|%.*s|%s|%s", ISO_SLICE_FMT(service->name),
-		     ISO_SLICE_FMT(r->name), ISO_SLICE_FMT(r->url), ISO_SLICE_FMT(r->authority), ISO_SLICE_FMT(r->sni),
-		     protocols[r->protocol], r->tls ? "tls" : "clear");
+		     ISO_SLICE_FMT(r->name), ISO_SLICE_FMT(r->url), ISO_SLICE_FMT(r->authority),
+		     ISO_SLICE_FMT(r->sni), protocols[r->protocol], r->tls ? "tls" : "clear");
 	if (r->tls && n < IDENTITY_MAX)
 		n += snprintf(text + n, (size_t)(IDENTITY_MAX - n), "|%.*s", ISO_SLICE_FMT(ca));
 	return iso_load_dup(load, iso_slice(text, n < IDENTITY_MAX ? (size_t)n : IDENTITY_MAX - 1));
@@ -87,12 +92,15 @@ static bool parse_url(struct iso_load *load, struct iso_cfg_region *r)
 	const char *why = "";
 
 	if (iso_url_parse(r->url, &url, &why) != ISO_OK) {
-		iso_load_error_in(load, "url", "write it as https://HOST/STAGE or http://HOST:PORT", "%s", why);
+		iso_load_error_in(load, "url", "write it as https://HOST/STAGE or http://HOST:PORT", "%s",
+				  why);
 		return false;
 	}
-	if (url.base_path.len > 0 && (iso_uri_normalise(&load->snapshot->arena, url.base_path, &normal) != ISO_OK ||
-				      !iso_slice_eq(normal, url.base_path))) {
-		iso_load_error_in(load, "url", "write the path as it is sent, without dot segments and needless escapes",
+	if (url.base_path.len > 0 &&
+	    (iso_uri_normalise(&load->snapshot->arena, url.base_path, &normal) != ISO_OK ||
+	     !iso_slice_eq(normal, url.base_path))) {
+		iso_load_error_in(load, "url",
+				  "write the path as it is sent, without dot segments and needless escapes",
 				  "the URL's path is not in its normal form");
 		return false;
 	}
@@ -129,8 +137,8 @@ static void set_names(struct iso_load *load, const json_t *object, struct iso_cf
 		return;
 	}
 	if (sni.len > 0 && (!iso_uri_authority_ok(sni) || iso_uri_host(sni).len != sni.len))
-		iso_load_error_in(load, "sni", "write a host name without a port", "\"%.*s\" is no server name",
-				  ISO_SLICE_FMT(sni));
+		iso_load_error_in(load, "sni", "write a host name without a port",
+				  "\"%.*s\" is no server name", ISO_SLICE_FMT(sni));
 	r->sni = iso_load_dup_lower(load, sni.len > 0 ? sni : iso_uri_host(r->authority));
 }
 
@@ -170,7 +178,8 @@ static void build_regions(struct iso_load *load, const json_t *object, struct is
 	const char *name;
 	bool any_tls = false;
 
-	json_object_foreach(regions, name, region) {
+	json_object_foreach(regions, name, region)
+	{
 		(void)iso_pointer_key(&load->at, ISO_SLICE("regions"));
 		(void)iso_pointer_key(&load->at, iso_slice_str(name));
 		service->regions[service->region_count].name = iso_load_dup(load, iso_slice_str(name));
@@ -182,7 +191,8 @@ static void build_regions(struct iso_load *load, const json_t *object, struct is
 	}
 	if (service->region_count == 1) {
 		(void)iso_pointer_key(&load->at, ISO_SLICE("regions"));
-		iso_load_note(load, "add a second region", "there is one region only: nothing can take over from it");
+		iso_load_note(load, "add a second region",
+			      "there is one region only: nothing can take over from it");
 		iso_pointer_cut(&load->at, service_at);
 	}
 	if (service->region_count > 0 && !any_tls && iso_load_has(object, "tls")) {
@@ -223,8 +233,10 @@ static void build_health(struct iso_load *load, const json_t *service_object, st
 				  "the timeout of a probe is longer than the interval between two");
 	if (health->timeout_us > health->interval_us)
 		health->timeout_us = health->interval_us;
-	health->healthy_threshold = (uint32_t)iso_load_u64(load, object, "services.*.health.healthy_threshold");
-	health->unhealthy_threshold = (uint32_t)iso_load_u64(load, object, "services.*.health.unhealthy_threshold");
+	health->healthy_threshold =
+		(uint32_t)iso_load_u64(load, object, "services.*.health.healthy_threshold");
+	health->unhealthy_threshold =
+		(uint32_t)iso_load_u64(load, object, "services.*.health.unhealthy_threshold");
 	iso_load_statuses(load, object, "services.*.health.statuses", &health->statuses);
 	iso_pointer_cut(&load->at, mark);
 }
@@ -235,7 +247,8 @@ static void build_retry(struct iso_load *load, const json_t *service_object, str
 
 	retry->attempts = (uint32_t)iso_load_u64(load, object, "services.*.retry.attempts");
 	retry->per_try_timeout_us = iso_load_u64(load, object, "services.*.retry.per_try_timeout");
-	retry->budget_milli = (uint32_t)(iso_load_number(load, object, "services.*.retry.budget") * 1000 + 0.5);
+	retry->budget_milli =
+		(uint32_t)(iso_load_number(load, object, "services.*.retry.budget") * 1000 + 0.5);
 	iso_load_statuses(load, object, "services.*.retry.statuses", &retry->statuses);
 	retry->body_limit = iso_load_u64(load, object, "services.*.retry.body_limit");
 }
@@ -254,7 +267,8 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");
 	service->idle_timeout_us = iso_load_u64(load, object, "services.*.idle_timeout");
 	service->tunnel_idle_timeout_us = iso_load_u64(load, object, "services.*.tunnel_idle_timeout");
-	service->honoured = (enum iso_honoured)iso_load_enum(load, idempotency, "services.*.idempotency.honoured");
+	service->honoured =
+		(enum iso_honoured)iso_load_enum(load, idempotency, "services.*.idempotency.honoured");
 	for (uint32_t i = 0; i < service->region_count; i++)
 		weights += service->regions[i].weight;
 	if (service->policy == ISO_POLICY_WEIGHTED && service->region_count > 0 && weights == 0)
@@ -270,8 +284,10 @@ void iso_load_services(struct iso_load *load, const json_t *root)
 	uint32_t regions = 0;
 	const char *name;
 
-	snapshot->services = iso_load_alloc(load, json_object_size(services) + 1, sizeof(*snapshot->services));
-	json_object_foreach(services, name, object) {
+	snapshot->services =
+		iso_load_alloc(load, json_object_size(services) + 1, sizeof(*snapshot->services));
+	json_object_foreach(services, name, object)
+	{
 		size_t at = iso_pointer_key(&load->at, iso_slice_str(name));
 		struct iso_cfg_service *service = snapshot->services;
 
@@ -287,7 +303,7 @@ void iso_load_services(struct iso_load *load, const json_t *root)
 	}
 	if (regions > REGIONS_ALL_MAX)
 		iso_load_error(load, ISO_PLACE_VALUE, "run several proxies, each with some of the services",
-			       "there are %u regions in all services together, and at most %d are possible", regions,
-			       (int)REGIONS_ALL_MAX);
+			       "there are %u regions in all services together, and at most %d are possible",
+			       regions, (int)REGIONS_ALL_MAX);
 	iso_pointer_cut(&load->at, mark);
 }

@@ -20,7 +20,8 @@ uint32_t iso_cores_limit(uint32_t cores, struct iso_slice cpu_max)
 
 	if (!iso_slice_next(&rest, ' ', &quota_text) || !iso_slice_next(&rest, ' ', &period_text))
 		return cores;
-	if (iso_slice_u64(quota_text, &quota) != ISO_OK || iso_slice_u64(period_text, &period) != ISO_OK || period == 0)
+	if (iso_slice_u64(quota_text, &quota) != ISO_OK || iso_slice_u64(period_text, &period) != ISO_OK ||
+	    period == 0)
 		return cores;
 	limit = quota / period + (quota % period != 0);
 	if (limit == 0)

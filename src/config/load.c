@@ -1,5 +1,6 @@
 /*
- * From a file or text to a snapshot: read, parse, validate, build. All errors are in the diagnostics at the end.
+ * From a file or text to a snapshot: read, parse, validate, build. All errors are in the diagnostics at the
+ * end.
  */
 #include "iso/config/load.h"
 
@@ -41,7 +42,8 @@ static void syntax_error(struct iso_load *load, const json_error_t *error)
 		text[i] = error->text[i] == '|' ? '!' : error->text[i];
 	text[n] = '\0';
 	iso_diag_add(load->diag, ISO_DIAG_ERROR, line, column, "",
-		     "this is not JSON: %s|look here and just before; a comma, quote or bracket may be missing or too many",
+		     "this is not JSON: %s|look here and just before; a comma, quote or bracket may be "
+		     "missing or too many",
 		     text);
 }
 
@@ -51,13 +53,14 @@ static json_t *parse(struct iso_load *load)
 	json_error_t error;
 	json_t *root = json_loadb(load->text.ptr, load->text.len, JSON_REJECT_DUPLICATES, &error);
 
-	if (root == NULL && json_error_code(&error) == json_error_duplicate_key) {
+	/* Without words it was memory that failed, and the error's code is not set either. */
+	if (root == NULL && error.text[0] != '\0' && json_error_code(&error) == json_error_duplicate_key) {
 		/* Jansson stops at the first: read all of it, and find them one by one. */
 		root = json_loadb(load->text.ptr, load->text.len, 0, &error);
 		if (root != NULL)
 			iso_place_duplicates(load->text, on_duplicate, load);
 	}
-	if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
+	if (root == NULL && (error.text[0] == '\0' || json_error_code(&error) == json_error_out_of_memory))
 		load->nomem = true;
 	else if (root == NULL)
 		syntax_error(load, &error);
@@ -104,7 +107,9 @@ int iso_config_load_text(const char *name, struct iso_slice text, struct iso_dia
 		return ISO_ENOMEM;
 	}
 	if (!json_is_object(root)) {
-		iso_load_error(&load, ISO_PLACE_VALUE, "write { \"listeners\": [...], \"services\": {...} }",
+		iso_load_error(&load, ISO_PLACE_VALUE,
+			       "write { \"listeners\": [...], \"services\": "
+			       "{...} }",
 			       "a configuration is an object");
 	} else {
 		iso_load_validate(&load, root);
@@ -165,11 +170,14 @@ int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot
 		err = read_all(fd, &text, &len);
 	if (err == ISO_ESYS)
 		iso_diag_add(diag, ISO_DIAG_ERROR, 0, 0, "",
-			     "the file cannot be read: %s|check its name and its permissions", strerror(errno));
+			     "the file cannot be read: %s|check its name and its permissions",
+			     strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	if (err == ISO_ELIMIT) {
-		iso_diag_add(diag, ISO_DIAG_ERROR, 0, 0, "", "the file is larger than %d MiB|make it smaller",
+		iso_diag_add(diag, ISO_DIAG_ERROR, 0, 0, "",
+			     "the file is larger than %d MiB|make it "
+			     "smaller",
 			     ISO_CONFIG_FILE_MAX >> 20);
 		return ISO_EBAD;
 	}

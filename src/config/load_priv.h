@@ -1,7 +1,7 @@
 /*
- * What the steps of loading share: load (parse) -> validate (types, ranges, expansion) -> build (meaning). One
- * thread. After validate every value in the tree has its type and range, or is null: what was wrong is reported
- * once and looks absent to the later steps, which go on so that all errors come at once.
+ * What the steps of loading share: load (parse) -> validate (types, ranges, expansion) -> build (meaning).
+ * One thread. After validate every value in the tree has its type and range, or is null: what was wrong is
+ * reported once and looks absent to the later steps, which go on so that all errors come at once.
  */
 #ifndef ISO_CONFIG_LOAD_PRIV_H
 #define ISO_CONFIG_LOAD_PRIV_H
@@ -20,14 +20,14 @@ struct iso_load_tls {
 	struct iso_slice ca; /* "": the system's */
 	bool h2, http11;
 	struct iso_tls_client *client; /* borrowed from the first region that has it; NULL: failed */
-	const char *pointer;           /* where it failed */
+	const char *pointer;	       /* where it failed */
 };
 
 struct iso_load {
 	struct iso_diag *diag;
 	struct iso_slice text;
-	struct iso_slice dir;  /* of the file, with its slash; "" when it has none */
-	struct iso_pointer at; /* what is being looked at */
+	struct iso_slice dir;	       /* of the file, with its slash; "" when it has none */
+	struct iso_pointer at;	       /* what is being looked at */
 	struct iso_snapshot *snapshot; /* grows; its arena takes all texts */
 	struct iso_load_tls *tls;
 	bool nomem;
@@ -60,7 +60,8 @@ struct iso_slice iso_load_dup(struct iso_load *load, struct iso_slice s);
 struct iso_slice iso_load_dup_lower(struct iso_load *load, struct iso_slice s);
 /* A file's name as it is opened: relative ones start at the configuration's directory. */
 struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name);
-void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path, struct iso_statuses *statuses);
+void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path,
+		       struct iso_statuses *statuses);
 void *iso_load_alloc(struct iso_load *load, size_t count, size_t size); /* cleared */
 
 /* build*.c: each fills its part of load->snapshot and reports what has no meaning. */
@@ -71,6 +72,7 @@ void iso_load_routes(struct iso_load *load, const json_t *root);
 /* headers of a region or a probe */
 void iso_load_headers(struct iso_load *load, const json_t *object, struct iso_fields *fields);
 /* The region's TLS context, shared where CA and protocols are the same; NULL when it was reported. */
-struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_slice ca, enum iso_protocol protocol);
+struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_slice ca,
+					   enum iso_protocol protocol);
 
 #endif

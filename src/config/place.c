@@ -1,6 +1,6 @@
 /*
- * Places in a JSON text. The scanner trusts the syntax (jansson has checked it) but never its own position: it
- * stops at the end of the text whatever it meets. Any thread.
+ * Places in a JSON text. The scanner trusts the syntax (jansson has checked it) but never its own position:
+ * it stops at the end of the text whatever it meets. Any thread.
  */
 #include "place_priv.h"
 
@@ -208,7 +208,8 @@ static bool enter_item(struct scan *s, struct iso_slice token)
 	return true;
 }
 
-bool iso_place_find(struct iso_slice text, const char *pointer, enum iso_place_of of, struct iso_place *ret_place)
+bool iso_place_find(struct iso_slice text, const char *pointer, enum iso_place_of of,
+		    struct iso_place *ret_place)
 {
 	struct scan s = { text, 0 };
 	char buf[TOKEN_MAX];
@@ -301,7 +302,8 @@ static void walk_value(struct duplicates *d)
 }
 
 void iso_place_duplicates(struct iso_slice text,
-			  void (*found)(void *ctx, const struct iso_pointer *at, struct iso_place place), void *ctx)
+			  void (*found)(void *ctx, const struct iso_pointer *at, struct iso_place place),
+			  void *ctx)
 {
 	struct duplicates d = { .scan = { text, 0 }, .found = found, .ctx = ctx };
 

@@ -64,7 +64,8 @@ const struct iso_schema_key *iso_schema_child(const struct iso_schema_key *paren
 	bool any = parent->type == ISO_SCHEMA_MAP || parent->type == ISO_SCHEMA_ARRAY;
 
 	for (const struct iso_schema_key *key = parent + 1; key < keys + iso_schema_count(); key++) {
-		if (iso_schema_is_child(parent, key) && (any || iso_slice_eq(iso_slice_str(iso_schema_name(key)), name)))
+		if (iso_schema_is_child(parent, key) &&
+		    (any || iso_slice_eq(iso_slice_str(iso_schema_name(key)), name)))
 			return key;
 	}
 	return NULL;

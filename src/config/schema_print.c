@@ -1,5 +1,6 @@
 /*
- * The schema printed: as JSON Schema (draft 2020-12), as the reference manual, and as a JSON text of all defaults.
+ * The schema printed: as JSON Schema (draft 2020-12), as the reference manual, and as a JSON text of all
+ * defaults.
  */
 #include "iso/config/schema.h"
 
@@ -49,7 +50,8 @@ static void print_size(FILE *out, double bytes)
 	} units[] = { { GIB, "GiB" }, { MIB, "MiB" }, { KIB, "KiB" }, { 1, "B" } };
 	size_t i = 0;
 
-	while (i < 3 && (bytes < units[i].bytes || bytes / units[i].bytes != (double)(long long)(bytes / units[i].bytes)))
+	while (i < 3 && (bytes < units[i].bytes ||
+			 bytes / units[i].bytes != (double)(long long)(bytes / units[i].bytes)))
 		i++;
 	(void)fprintf(out, "%.0f%s", bytes / units[i].bytes, units[i].unit);
 }
@@ -89,10 +91,11 @@ static void print_enum(FILE *out, const char *values)
 static void print_constraints(FILE *out, const struct iso_schema_key *key, unsigned depth)
 {
 	static const char *const types[] = {
-		[ISO_SCHEMA_OBJECT] = "object",   [ISO_SCHEMA_MAP] = "object",     [ISO_SCHEMA_ARRAY] = "array",
-		[ISO_SCHEMA_STRING] = "string",   [ISO_SCHEMA_DURATION] = "string", [ISO_SCHEMA_SIZE] = "string",
-		[ISO_SCHEMA_INTEGER] = "integer", [ISO_SCHEMA_NUMBER] = "number",  [ISO_SCHEMA_BOOLEAN] = "boolean",
-		[ISO_SCHEMA_ENUM] = "string",
+		[ISO_SCHEMA_OBJECT] = "object",	  [ISO_SCHEMA_MAP] = "object",
+		[ISO_SCHEMA_ARRAY] = "array",	  [ISO_SCHEMA_STRING] = "string",
+		[ISO_SCHEMA_DURATION] = "string", [ISO_SCHEMA_SIZE] = "string",
+		[ISO_SCHEMA_INTEGER] = "integer", [ISO_SCHEMA_NUMBER] = "number",
+		[ISO_SCHEMA_BOOLEAN] = "boolean", [ISO_SCHEMA_ENUM] = "string",
 	};
 	const char *low = "minimum", *high = "maximum";
 
@@ -106,7 +109,8 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 	if (key->type == ISO_SCHEMA_DURATION || key->type == ISO_SCHEMA_SIZE) {
 		(void)fputs(",\n", out);
 		indent(out, depth);
-		(void)fprintf(out, "\"pattern\": \"%s\"", key->type == ISO_SCHEMA_SIZE ? size_pattern : duration_pattern);
+		(void)fprintf(out, "\"pattern\": \"%s\"",
+			      key->type == ISO_SCHEMA_SIZE ? size_pattern : duration_pattern);
 		return;
 	}
 	if (key->type == ISO_SCHEMA_STRING && key->values != NULL) {
@@ -223,7 +227,8 @@ static void print_node(FILE *out, const struct iso_schema_key *key, unsigned dep
 	if (key->type == ISO_SCHEMA_MAP || key->type == ISO_SCHEMA_ARRAY) {
 		(void)fputs(",\n", out);
 		indent(out, depth + 1);
-		(void)fprintf(out, "\"%s\": ", key->type == ISO_SCHEMA_MAP ? "additionalProperties" : "items");
+		(void)fprintf(out,
+			      "\"%s\": ", key->type == ISO_SCHEMA_MAP ? "additionalProperties" : "items");
 		print_node(out, member, depth + 1);
 	}
 	(void)fputc('\n', out);
@@ -240,10 +245,11 @@ void iso_schema_print_json(FILE *out)
 static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 {
 	static const char *const types[] = {
-		[ISO_SCHEMA_OBJECT] = "object",     [ISO_SCHEMA_MAP] = "object of names", [ISO_SCHEMA_ARRAY] = "array",
-		[ISO_SCHEMA_STRING] = "string",     [ISO_SCHEMA_DURATION] = "duration",   [ISO_SCHEMA_SIZE] = "size",
-		[ISO_SCHEMA_INTEGER] = "integer",   [ISO_SCHEMA_NUMBER] = "number",       [ISO_SCHEMA_BOOLEAN] = "boolean",
-		[ISO_SCHEMA_ENUM] = "one of",
+		[ISO_SCHEMA_OBJECT] = "object",	    [ISO_SCHEMA_MAP] = "object of names",
+		[ISO_SCHEMA_ARRAY] = "array",	    [ISO_SCHEMA_STRING] = "string",
+		[ISO_SCHEMA_DURATION] = "duration", [ISO_SCHEMA_SIZE] = "size",
+		[ISO_SCHEMA_INTEGER] = "integer",   [ISO_SCHEMA_NUMBER] = "number",
+		[ISO_SCHEMA_BOOLEAN] = "boolean",   [ISO_SCHEMA_ENUM] = "one of",
 	};
 	struct iso_slice rest = iso_slice_str(key->values), part;
 	const char *separator = " ";
@@ -274,7 +280,8 @@ void iso_schema_print_markdown(FILE *out)
 		    "(`B`, `KiB`, `MiB`, `GiB`).\n"
 		    "* `${NAME}` in a string is replaced by that environment variable, which must be set; "
 		    "`$${` is a literal `${`.\n"
-		    "* Unknown keys, duplicate keys, wrong types and values out of range are errors; all of them are "
+		    "* Unknown keys, duplicate keys, wrong types and values out of range are errors; all "
+		    "of them are "
 		    "reported at once.\n\n"
 		    "| key | type | default | meaning |\n| --- | --- | --- | --- |\n",
 		    out);
@@ -290,7 +297,8 @@ void iso_schema_print_markdown(FILE *out)
 		(void)fprintf(out, "%s |\n", key->doc);
 	}
 	(void)fputs("\n## Which route wins\n\n"
-		    "The most specific rule that matches the request, compared in this order and never by the order in "
+		    "The most specific rule that matches the request, compared in this order and never "
+		    "by the order in "
 		    "the file:\n\n"
 		    "1. host: exact, then the longest `*.suffix`, then none given (the port is ignored);\n"
 		    "2. path: exact, then the longest prefix, then none given (`/x/*` also takes `/x`);\n"

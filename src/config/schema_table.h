@@ -1,6 +1,6 @@
 /*
- * The table: X(path, type, required, min, max, default as JSON, values, unavailable, documentation). A parent stands
- * before its children. Times are in microseconds, sizes in bytes; 0, 0 means no limits.
+ * The table: X(path, type, required, min, max, default as JSON, values, unavailable, documentation). A parent
+ * stands before its children. Times are in microseconds, sizes in bytes; 0, 0 means no limits.
  */
 #ifndef ISO_SCHEMA_TABLE_H
 #define ISO_SCHEMA_TABLE_H

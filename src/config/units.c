@@ -3,7 +3,9 @@
  */
 #include "units_priv.h"
 
-enum { DIGITS_MAX = 12 }; /* of either part: 10^12 hours in microseconds would not fit, so this is checked below */
+enum {
+	DIGITS_MAX = 12
+}; /* of either part: 10^12 hours in microseconds would not fit, so this is checked below */
 
 struct unit {
 	const char *name;
@@ -53,7 +55,12 @@ static int parse(struct iso_slice text, const struct unit *units, uint64_t *ret_
 int iso_unit_duration(struct iso_slice text, uint64_t *ret_us)
 {
 	static const struct unit units[] = {
-		{ "us", 1 }, { "ms", 1000 }, { "s", 1000000 }, { "m", 60000000 }, { "h", UINT64_C(3600000000) }, { NULL, 0 },
+		{ "us", 1 },
+		{ "ms", 1000 },
+		{ "s", 1000000 },
+		{ "m", 60000000 },
+		{ "h", UINT64_C(3600000000) },
+		{ NULL, 0 },
 	};
 
 	return parse(text, units, ret_us);

@@ -118,7 +118,9 @@ static void range_error(struct iso_load *load, const struct iso_schema_key *key,
 		double factor;
 		const char *unit;
 	} durations[] = { { 3.6e9, "h" }, { 6e7, "m" }, { 1e6, "s" }, { 1e3, "ms" }, { 1, "us" } },
-	  sizes[] = { { 1073741824.0, "GiB" }, { 1048576.0, "MiB" }, { 1024.0, "KiB" }, { 1, "B" }, { 1, "B" } };
+	  sizes[] = {
+		  { 1073741824.0, "GiB" }, { 1048576.0, "MiB" }, { 1024.0, "KiB" }, { 1, "B" }, { 1, "B" }
+	  };
 	double bounds[2] = { key->min, key->max };
 	char words[2][32], mend[MEND_MAX];
 
@@ -129,10 +131,12 @@ static void range_error(struct iso_load *load, const struct iso_schema_key *key,
 			(void)snprintf(words[i], sizeof(words[i]), "%.10g", bounds[i]);
 			continue;
 		}
-		while (u < 4 && bounds[i] < (key->type == ISO_SCHEMA_SIZE ? sizes[u].factor : durations[u].factor))
+		while (u < 4 &&
+		       bounds[i] < (key->type == ISO_SCHEMA_SIZE ? sizes[u].factor : durations[u].factor))
 			u++;
 		(void)snprintf(words[i], sizeof(words[i]), "%.10g%s",
-			       bounds[i] / (key->type == ISO_SCHEMA_SIZE ? sizes[u].factor : durations[u].factor),
+			       bounds[i] /
+				       (key->type == ISO_SCHEMA_SIZE ? sizes[u].factor : durations[u].factor),
 			       key->type == ISO_SCHEMA_SIZE ? sizes[u].unit : durations[u].unit);
 	}
 	(void)snprintf(mend, sizeof(mend), "give from %s to %s", words[0], words[1]);
@@ -160,7 +164,8 @@ static json_t *expand(struct iso_load *load, json_t *value)
 	}
 	if (err == ISO_EBAD) {
 		iso_load_error(load, ISO_PLACE_VALUE,
-			       "write ${NAME} with letters, digits and underscores, or $${ for a literal ${",
+			       "write ${NAME} with letters, digits and underscores, or $${ for a "
+			       "literal ${",
 			       "\"%.*s\" does not name an environment variable",
 			       (int)(name.len < 20 ? name.len : 20), name.ptr);
 		return NULL;
@@ -201,10 +206,11 @@ static bool check_enum(struct iso_load *load, const struct iso_schema_key *key, 
 		return true;
 	list_values(key->values, mend, sizeof(mend));
 	if (key->unavailable != NULL && iso_schema_one_of(key->unavailable, text))
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is not available in this version", shown,
-			       text.ptr);
+		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is not available in this version",
+			       shown, text.ptr);
 	else
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is no value of this key", shown, text.ptr);
+		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is no value of this key", shown,
+			       text.ptr);
 	return false;
 }
 
@@ -214,7 +220,8 @@ static bool check_units(struct iso_load *load, const struct iso_schema_key *key,
 	int err = key->type == ISO_SCHEMA_DURATION ? iso_unit_duration(text, &n) : iso_unit_size(text, &n);
 	char what[SHOWN_MAX + 8];
 
-	(void)snprintf(what, sizeof(what), "\"%.*s\"", text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX, text.ptr);
+	(void)snprintf(what, sizeof(what), "\"%.*s\"", text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX,
+		       text.ptr);
 	if (err != ISO_OK)
 		iso_load_error(load, ISO_PLACE_VALUE, type_mend(key->type), "%s is not %s", what,
 			       type_text(key->type));
@@ -242,8 +249,8 @@ static json_t *check_string(struct iso_load *load, const struct iso_schema_key *
 	} else if (!in_range(key, (double)text.len)) {
 		ok = false;
 		iso_load_error(load, ISO_PLACE_VALUE,
-			       text.len == 0 ? "give a text, or leave the key out" : "shorten it", "the text is %s",
-			       text.len == 0 ? "empty" : "too long");
+			       text.len == 0 ? "give a text, or leave the key out" : "shorten it",
+			       "the text is %s", text.len == 0 ? "empty" : "too long");
 	}
 	if (ok)
 		return expanded;
@@ -272,11 +279,13 @@ static void unknown_key(struct iso_load *load, const struct iso_schema_key *pare
 
 	if (meant != NULL) {
 		(void)snprintf(mend, sizeof(mend), "did you mean \"%s\"?", meant);
-		iso_load_error(load, ISO_PLACE_KEY, mend, "\"%.*s\" is no key of this object", shown, name.ptr);
+		iso_load_error(load, ISO_PLACE_KEY, mend, "\"%.*s\" is no key of this object", shown,
+			       name.ptr);
 		return;
 	}
 	n = snprintf(mend, sizeof(mend), "remove it; the keys here are");
-	for (const struct iso_schema_key *key = parent + 1; key < end && n > 0 && (size_t)n < sizeof(mend); key++) {
+	for (const struct iso_schema_key *key = parent + 1; key < end && n > 0 && (size_t)n < sizeof(mend);
+	     key++) {
 		if (iso_schema_is_child(parent, key))
 			n += snprintf(mend + n, sizeof(mend) - (size_t)n, " %s", iso_schema_name(key));
 	}
@@ -291,7 +300,8 @@ static void check_required(struct iso_load *load, const struct iso_schema_key *p
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
 		const char *name = iso_schema_name(key);
 
-		if (!key->required || !iso_schema_is_child(parent, key) || json_object_get(object, name) != NULL)
+		if (!key->required || !iso_schema_is_child(parent, key) ||
+		    json_object_get(object, name) != NULL)
 			continue;
 		(void)snprintf(mend, sizeof(mend), "add \"%s\", %s", name, type_text(key->type));
 		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%s\" is missing", name);
@@ -314,7 +324,8 @@ static void check_members(struct iso_load *load, const struct iso_schema_key *pa
 	const char *name;
 	json_t *member;
 
-	json_object_foreach(object, name, member) {
+	json_object_foreach(object, name, member)
+	{
 		struct iso_slice text = iso_slice_str(name);
 		const struct iso_schema_key *key = iso_schema_child(parent, text);
 		size_t mark = iso_pointer_key(&load->at, text);
@@ -324,9 +335,11 @@ static void check_members(struct iso_load *load, const struct iso_schema_key *pa
 			unknown_key(load, parent, text);
 		} else {
 			checked = check(load, key, member);
-			if (parent->type == ISO_SCHEMA_MAP && parent->values != NULL && !iso_load_name_ok(text)) {
+			if (parent->type == ISO_SCHEMA_MAP && parent->values != NULL &&
+			    !iso_load_name_ok(text)) {
 				iso_load_error(load, ISO_PLACE_KEY,
-					       "use 1 to 64 letters, digits, '.', '_' and '-', a letter or digit first",
+					       "use 1 to 64 letters, digits, '.', '_' and '-', a letter or "
+					       "digit first",
 					       "this name is not well formed");
 				json_decref(checked);
 				checked = NULL;
@@ -344,7 +357,8 @@ static void check_items(struct iso_load *load, const struct iso_schema_key *pare
 	size_t i;
 	json_t *item;
 
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		size_t mark = iso_pointer_index(&load->at, i);
 		json_t *checked = check(load, key, item);
 
@@ -370,7 +384,8 @@ static bool check_count(struct iso_load *load, const struct iso_schema_key *key,
 	return false;
 }
 
-/* A new reference to the value as it is to be used (what was wrong inside is null); NULL when it was reported. */
+/* A new reference to the value as it is to be used (what was wrong inside is null); NULL when it was
+ * reported. */
 static json_t *check(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
 	bool ok = true;

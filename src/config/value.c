@@ -85,13 +85,15 @@ unsigned int iso_load_enum(struct iso_load *load, const json_t *object, const ch
 	const struct iso_schema_key *key = row(path);
 	json_t *value = value_of(load, object, key);
 	struct iso_slice rest = iso_slice_str(key->values), part;
-	unsigned int i = 0;
+	unsigned int i = 0, found = 0; /* the first where there is no value for want of memory */
 
 	assert(key->type == ISO_SCHEMA_ENUM);
-	while (iso_slice_next(&rest, '|', &part) && !iso_slice_eq(part, iso_slice_str(json_string_value(value))))
-		i++;
+	for (; iso_slice_next(&rest, '|', &part); i++) {
+		if (iso_slice_eq(part, iso_slice_str(json_string_value(value))))
+			found = i;
+	}
 	json_decref(value);
-	return i;
+	return found;
 }
 
 struct iso_slice iso_load_dup(struct iso_load *load, struct iso_slice s)
@@ -142,13 +144,15 @@ struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name)
 	return iso_slice(path, n);
 }
 
-void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path, struct iso_statuses *statuses)
+void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path,
+		       struct iso_statuses *statuses)
 {
 	json_t *array = value_of(load, object, row(path)), *item;
 	size_t i;
 
 	statuses->n = 0;
-	json_array_foreach(array, i, item) {
+	json_array_foreach(array, i, item)
+	{
 		if (json_is_integer(item) && statuses->n < ISO_STATUSES_MAX)
 			statuses->v[statuses->n++] = (uint16_t)json_integer_value(item);
 	}

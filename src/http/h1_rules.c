@@ -47,6 +47,21 @@ static const char *judge_line(const char *line, size_t len)
 	return NULL;
 }
 
+/* RFC 9112 sections 3 and 4: exactly one blank between the parts of a request line. */
+static const char *judge_start(const char *line, size_t len, bool response)
+{
+	size_t blanks = 0;
+
+	if (len == 0)
+		return "an empty start line";
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			return "a control character in the start line";
+		blanks += line[i] == ' ';
+	}
+	return response || blanks == 2 ? NULL : "a request line is not three words with one blank between them";
+}
+
 const char *iso_h1_judge_bytes(const char *text, size_t len, bool response)
 {
 	size_t at = 0;
@@ -62,11 +77,10 @@ const char *iso_h1_judge_bytes(const char *text, size_t len, bool response)
 		if (memchr(text + at, '\r', line) != NULL)
 			return "a CR that ends no line";
 		if (first) {
-			for (size_t i = 0; i < line; i++)
-				if ((unsigned char)text[at + i] < (response ? ' ' : '!') && text[at + i] != ' ')
-					return "a control character in the start line";
-			if (line == 0)
-				return "an empty start line";
+			const char *why = judge_start(text + at, line, response);
+
+			if (why != NULL)
+				return why;
 		} else if (line > 0) {
 			const char *why = judge_line(text + at, line);
 

@@ -130,13 +130,15 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 	else if (outcome == ISO_OUTCOME_CONNECT)
 		iso_outlier_reached(&rs->outlier, false, note->at_us);
 	if (note->passed) {
+		bool is_normal = probe_is_normal(rs, note->ttfb_us);
+
 		rs->probes_passed++;
-		if (probe_is_normal(rs, note->ttfb_us))
+		if (is_normal)
 			normal(rs, start_us);
 		iso_estimate_probe(&rs->estimate, note->ttfb_us, note->at_us);
 		iso_health_pass(&rs->health, cfg->healthy_threshold);
 		if (!rs->outlier.ejected || start_us > rs->outlier.since_us)
-			iso_outlier_probe(&rs->outlier, true);
+			iso_outlier_probe(&rs->outlier, true, is_normal, note->at_us);
 		return;
 	}
 	rs->probes_failed++;
@@ -144,7 +146,7 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 		return;
 	iso_estimate_probe_failed(&rs->estimate);
 	iso_health_fail(&rs->health, cfg->unhealthy_threshold);
-	iso_outlier_probe(&rs->outlier, false);
+	iso_outlier_probe(&rs->outlier, false, false, note->at_us);
 	/* Silence in all workers and a probe that fails: that is confirmed. */
 	if (rs->suspect_us != 0 && !rs->out)
 		rs->wish = "silent, and its probe failed";

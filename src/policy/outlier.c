@@ -95,8 +95,10 @@ void iso_outlier_eject(struct iso_outlier *o, const char *words, uint32_t draw, 
 	o->words = words;
 }
 
-void iso_outlier_probe(struct iso_outlier *o, bool passed)
+void iso_outlier_probe(struct iso_outlier *o, bool passed, bool normal, uint64_t now_us)
 {
+	if (!passed || !normal)
+		o->noticed_us = now_us;
 	if (!o->ejected)
 		return;
 	o->good_probes = passed ? o->good_probes + 1 : 0;
@@ -117,7 +119,9 @@ bool iso_outlier_tick(struct iso_outlier *o, uint32_t healthy_threshold, uint64_
 
 	if (!o->ejected)
 		return false;
-	needed = (uint64_t)(healthy_threshold > 0 ? healthy_threshold : 1) << (o->times - 1);
+	needed = healthy_threshold > 0 ? healthy_threshold : 1;
+	if (o->noticed_us == 0 || o->noticed_us + SECOND_US < o->since_us)
+		needed <<= o->times - 1;
 	if (o->good_probes < needed && (now_us < o->until_us || o->good_probes == 0))
 		return false;
 	forget_runs(o);

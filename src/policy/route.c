@@ -1,10 +1,10 @@
 /*
- * The router: a trie of host labels from the right, under each host pattern a trie of path segments from the left,
- * under each path pattern the methods. All edges are in one open-addressed table keyed by (node, text), made at
- * its final size. Any thread; immutable once built.
+ * The router: a trie of host labels from the right, under each host pattern a trie of path segments from the
+ * left, under each path pattern the methods. All edges are in one open-addressed table keyed by (node, text),
+ * made at its final size. Any thread; immutable once built.
  *
- * A lookup walks down as far as the trie goes and then up by the parents: longest pattern first. Requests insert
- * nothing, so that a peer cannot lengthen a probe sequence.
+ * A lookup walks down as far as the trie goes and then up by the parents: longest pattern first. Requests
+ * insert nothing, so that a peer cannot lengthen a probe sequence.
  */
 #include "iso/policy/route.h"
 
@@ -15,12 +15,12 @@ enum { NONE = 0 }; /* node and rule references are index + 1 */
 struct node {
 	uint32_t parent; /* of a host or path node; NONE at a root */
 	/*
-	 * What hangs here. Host node: path roots. Path node: method leaves. Leaf: `exact` is the rule that names
-	 * no method, and the edges lead to rules.
+	 * What hangs here. Host node: path roots. Path node: method leaves. Leaf: `exact` is the rule that
+	 * names no method, and the edges lead to rules.
 	 */
 	uint32_t exact; /* the pattern ends here */
 	uint32_t below; /* "*.suffix", "/prefix/" and a star */
-	uint32_t any;   /* roots only: nothing was given */
+	uint32_t any;	/* roots only: nothing was given */
 };
 
 struct edge {
@@ -109,7 +109,8 @@ static bool label_next(struct iso_slice *rest, struct iso_slice *ret_label)
 	return true;
 }
 
-/* rest begins behind a "/": cuts the segment off; empty segments count. False when nothing is left (ptr NULL). */
+/* rest begins behind a "/": cuts the segment off; empty segments count. False when nothing is left (ptr
+ * NULL). */
 static bool segment_next(struct iso_slice *rest, struct iso_slice *ret_segment)
 {
 	size_t n;
@@ -173,7 +174,8 @@ const char *iso_route_host_problem(struct iso_slice host)
 		return "the port is ignored when a host is matched, so it must not be given";
 	while (label_next(&rest, &label)) {
 		if (!label_ok(label))
-			return "a host is made of labels of letters, digits, '-' and '_' with single dots between";
+			return "a host is made of labels of letters, digits, '-' and '_' with single "
+			       "dots between";
 	}
 	return NULL;
 }
@@ -188,7 +190,8 @@ const char *iso_route_path_problem(struct iso_slice path)
 		unsigned char c = (unsigned char)path.ptr[i];
 
 		if (c <= ' ' || c >= 0x7f)
-			return "a path has no blanks, control characters or bytes beyond ASCII (write them as %XX)";
+			return "a path has no blanks, control characters or bytes beyond ASCII "
+			       "(write them as %XX)";
 		if (c == '?' || c == '#')
 			return "a path is matched without query and fragment";
 		if (c == '{' || c == '}')
@@ -325,7 +328,8 @@ static uint32_t leaf_find(const struct iso_router *router, uint32_t leaf, struct
 }
 
 /* From one host pattern: the best path that has a rule for the method; a rule reference or NONE. */
-static uint32_t path_find(const struct iso_router *router, uint32_t root, struct iso_slice path, struct iso_slice method)
+static uint32_t path_find(const struct iso_router *router, uint32_t root, struct iso_slice path,
+			  struct iso_slice method)
 {
 	struct iso_slice rest = path, segment;
 	uint32_t at = root, rule = NONE;
@@ -354,7 +358,7 @@ static uint32_t path_find(const struct iso_router *router, uint32_t root, struct
 static struct iso_slice host_of(struct iso_slice authority, char buf[ISO_ROUTE_HOST_MAX])
 {
 	size_t n = authority.len > 0 && authority.ptr[0] == '[' ? iso_slice_find(authority, ']') + 1
-								 : iso_slice_find(authority, ':');
+								: iso_slice_find(authority, ':');
 
 	if (n > authority.len)
 		n = authority.len;

@@ -22,7 +22,7 @@ static double floored(uint32_t us)
 	return us < ISO_WEIGHT_FLOOR_US ? ISO_WEIGHT_FLOOR_US : us;
 }
 
-uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us, uint32_t samples)
+static double preference(uint32_t estimate_us, uint32_t best_us, uint32_t samples)
 {
 	double distance = log(floored(estimate_us) / floored(best_us));
 	double calm = calm_few / sqrt(samples > 0 ? samples : 1);
@@ -30,10 +30,15 @@ uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us, uint32_t sam
 	if (calm < calm_log)
 		calm = calm_log;
 	if (distance <= 0)
-		return ISO_WEIGHT_ONE;
+		return 1;
 	if (distance < calm)
 		distance *= distance / calm;
-	return (uint32_t)lround(exp(exponent * distance) * ISO_WEIGHT_ONE);
+	return exp(exponent * distance);
+}
+
+uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us, uint32_t samples)
+{
+	return (uint32_t)lround(preference(estimate_us, best_us, samples) * ISO_WEIGHT_ONE);
 }
 
 /* The region of mask with the least known estimate; n: none is known. */
@@ -48,22 +53,54 @@ static uint32_t best_of(const struct iso_weight_input inputs[], uint32_t mask, u
 	return best;
 }
 
+/*
+ * Of the regions in `up`: each that ramps gets its ramp's part of its full share, the others divide the rest as they
+ * would among themselves. When all of them ramp, there is no rest to give away: their weights are the parts.
+ */
+static void ramp(double weights[], const struct iso_weight_input inputs[], uint16_t up, uint32_t n)
+{
+	double total = 0, steady = 0, rest = 1, most = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if ((up >> i & 1) == 0)
+			continue;
+		total += weights[i];
+		if (inputs[i].ramp >= ISO_WEIGHT_ONE)
+			steady += weights[i];
+	}
+	if (total <= 0)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		if ((up >> i & 1) != 0 && inputs[i].ramp < ISO_WEIGHT_ONE) {
+			weights[i] *= inputs[i].ramp / (double)ISO_WEIGHT_ONE / total;
+			rest -= weights[i];
+		}
+	for (uint32_t i = 0; i < n; i++) {
+		if ((up >> i & 1) == 0)
+			continue;
+		if (inputs[i].ramp >= ISO_WEIGHT_ONE)
+			weights[i] *= rest / steady;
+		most = weights[i] > most ? weights[i] : most;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if ((up >> i & 1) != 0 && most > 0)
+			weights[i] /= most;
+}
+
 void iso_weights_publish(const struct iso_weight_input inputs[], uint16_t up, uint32_t n, uint32_t ret_weights[])
 {
+	double weights[ISO_VIEW_MAX];
 	uint32_t best = best_of(inputs, up, n);
 
 	assert(n <= ISO_VIEW_MAX);
 	if (best == n)
 		best = best_of(inputs, UINT16_MAX, n);
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t weight = ISO_WEIGHT_ONE;
-
-		/* Its own samples alone: were the best one's to count, its failure could lower a third region's weight. */
-		if (inputs[i].estimate_us != 0)
-			weight = iso_weight_latency(inputs[i].estimate_us, inputs[best].estimate_us,
-						    inputs[i].samples);
-		if ((up >> i & 1) != 0)
-			weight = weight * inputs[i].ramp / ISO_WEIGHT_ONE;
-		ret_weights[i] = (uint32_t)weight;
-	}
+	/* Its own samples alone: were the best one's to count, its failure could lower a third region's weight. */
+	for (uint32_t i = 0; i < n; i++)
+		weights[i] = inputs[i].estimate_us != 0 ?
+				     preference(inputs[i].estimate_us, inputs[best].estimate_us, inputs[i].samples) :
+				     1;
+	ramp(weights, inputs, up, n);
+	for (uint32_t i = 0; i < n; i++)
+		ret_weights[i] = (uint32_t)lround(weights[i] * ISO_WEIGHT_ONE);
 }

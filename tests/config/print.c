@@ -1,6 +1,6 @@
 /*
- * Prints the schema in one of its forms, for the generated files that are shipped: json, markdown or defaults. And
- * `load FILE`: the diagnostics of a file, exit status 0 when it loads.
+ * Prints the schema in one of its forms, for the generated files that are shipped: json, markdown or
+ * defaults. And `load FILE`: the diagnostics of a file, exit status 0 when it loads.
  */
 #include <stdlib.h>
 

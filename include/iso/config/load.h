@@ -11,14 +11,14 @@
 enum { ISO_CONFIG_FILE_MAX = 16 << 20 }; /* bytes */
 
 /*
- * ISO_OK: *ret_snapshot is the caller's one reference, and diag may hold notes. ISO_EBAD: diag says what is wrong,
- * all of it (a syntax error is alone). ISO_ESYS: the file cannot be read, diag says why. ISO_ENOMEM.
+ * ISO_OK: *ret_snapshot is the caller's one reference, and diag may hold notes. ISO_EBAD: diag says what is
+ * wrong, all of it (a syntax error is alone). ISO_ESYS: the file cannot be read, diag says why. ISO_ENOMEM.
  */
 ISO_MUST_USE int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot **ret_snapshot);
 
 /*
- * The same from memory. name: what snapshot->path says, "" for a text made from the command line; relative file
- * names start at its directory ("": the working directory).
+ * The same from memory. name: what snapshot->path says, "" for a text made from the command line; relative
+ * file names start at its directory ("": the working directory).
  */
 ISO_MUST_USE int iso_config_load_text(const char *name, struct iso_slice text, struct iso_diag *diag,
 				      struct iso_snapshot **ret_snapshot);

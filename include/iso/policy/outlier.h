@@ -34,6 +34,7 @@ struct iso_outlier {
 	uint64_t back_us;                                /* when the last ejection ended */
 	uint32_t times;                                  /* ejections that followed each other closely */
 	uint32_t good_probes;                            /* in a row, since the ejection */
+	uint64_t noticed_us;                             /* when a probe last noticed that something is wrong */
 	bool by_connect;                                 /* the ejection came from failures to connect */
 	const char *words;                               /* why; static; NULL while not ejected */
 };
@@ -48,13 +49,14 @@ const char *iso_outlier_failure(struct iso_outlier *outlier, enum iso_failure ki
  * words are borrowed for as long as it is out. No-op on one that is out.
  */
 void iso_outlier_eject(struct iso_outlier *outlier, const char *words, uint32_t draw, uint64_t now_us);
-/* A probe passed or failed; counts only while the region is out. */
-void iso_outlier_probe(struct iso_outlier *outlier, bool passed);
+/* A probe ended: passed or failed; normal: it was not slower than usual either. */
+void iso_outlier_probe(struct iso_outlier *outlier, bool passed, bool normal, uint64_t now_us);
 /* For the uplink test: a probe was answered, whatever the answer; or it could not connect. */
 void iso_outlier_reached(struct iso_outlier *outlier, bool connected, uint64_t now_us);
 /*
- * Ends the ejection when it is time: healthy_threshold good probes end it early (twice as many each time it comes
- * back too soon: its probes then say less than its traffic), and after its time a single one does. True: it is back.
+ * Ends the ejection when it is time: healthy_threshold good probes end it early, and after its time a single one does.
+ * Where no probe has noticed the fault (a shallow health check), their word weighs less: twice as many are needed for
+ * each time that it has come back too soon. True: it is back.
  */
 bool iso_outlier_tick(struct iso_outlier *outlier, uint32_t healthy_threshold, uint64_t now_us);
 /* Ends it now, without counting it: it was not the region. */

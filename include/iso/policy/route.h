@@ -1,6 +1,7 @@
 /*
- * Which rule takes a request: host, path and method, compiled into tries behind one hash table. Pure and immutable
- * once built, any thread; a lookup allocates nothing and costs the depth of the patterns, never their number.
+ * Which rule takes a request: host, path and method, compiled into tries behind one hash table. Pure and
+ * immutable once built, any thread; a lookup allocates nothing and costs the depth of the patterns, never
+ * their number.
  *
  * The most specific matching rule wins, compared in this order and never by the order in the file:
  *   host:    exact, then the longest `*.suffix`, then none given
@@ -16,15 +17,16 @@
 #include "iso/base/slice.h"
 
 enum {
-	ISO_ROUTE_METHODS_MAX = 16,  /* in one rule */
-	ISO_ROUTE_HOST_MAX = 255,    /* RFC 1035 section 2.3.4; a longer name in a request is no name's match */
+	ISO_ROUTE_METHODS_MAX = 16, /* in one rule */
+	ISO_ROUTE_HOST_MAX = 255, /* RFC 1035 section 2.3.4; a longer name in a request is no name's match */
 	ISO_ROUTE_CLASHES_MAX = 16,
 };
 
 #define ISO_ROUTE_NONE UINT32_MAX
 
 struct iso_route_rule {
-	struct iso_slice host; /* lower case; "a.example", "*.example" (any number of labels in front), "" any */
+	struct iso_slice
+		host; /* lower case; "a.example", "*.example" (any number of labels in front), "" any */
 	struct iso_slice path; /* "/x", "/x/" + "*" (which takes "/x" too), "" any */
 	const struct iso_slice *methods;
 	uint32_t method_count; /* 0: any method */
@@ -47,16 +49,18 @@ const char *iso_route_host_problem(struct iso_slice host);
 const char *iso_route_path_problem(struct iso_slice path);
 
 /*
- * The rules' texts are borrowed for the router's life, which is the arena's; their patterns have no problem (see
- * above). ISO_OK; ISO_EEXISTS: *ret_clashes is filled (with the first of them) and there is no router; ISO_ENOMEM.
+ * The rules' texts are borrowed for the router's life, which is the arena's; their patterns have no problem
+ * (see above). ISO_OK; ISO_EEXISTS: *ret_clashes is filled (with the first of them) and there is no router;
+ * ISO_ENOMEM.
  */
 ISO_MUST_USE int iso_router_build(struct iso_arena *arena, const struct iso_route_rule *rules, uint32_t n,
-				  struct iso_route_clashes *ret_clashes, const struct iso_router **ret_router);
+				  struct iso_route_clashes *ret_clashes,
+				  const struct iso_router **ret_router);
 
 /*
- * Index of the rule, or ISO_ROUTE_NONE. authority: case and port are ignored, one dot at the end too; path: normalised, a query is
- * ignored; what does not begin with "/" (as in OPTIONS *) is taken only by rules without a path. Methods are
- * compared case-sensitively (RFC 9110 section 9.1).
+ * Index of the rule, or ISO_ROUTE_NONE. authority: case and port are ignored, one dot at the end too; path:
+ * normalised, a query is ignored; what does not begin with "/" (as in OPTIONS *) is taken only by rules
+ * without a path. Methods are compared case-sensitively (RFC 9110 section 9.1).
  */
 uint32_t iso_router_find(const struct iso_router *router, struct iso_slice authority, struct iso_slice path,
 			 struct iso_slice method);

@@ -21,8 +21,9 @@ struct iso_weight_input {
  */
 uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us, uint32_t samples);
 /*
- * The weights of a service's n regions for the board. Ramps apply to the regions in `up`; the others get a
- * weight without ramp: it is used when nothing is up.
+ * The weights of a service's n regions for the board. A region in `up` that ramps gets that part of the share which it
+ * will have at its full ramp, however much better than the others it is. The regions that are not up get a weight
+ * without ramp: it is used when nothing is up.
  */
 void iso_weights_publish(const struct iso_weight_input inputs[], uint16_t up, uint32_t n, uint32_t ret_weights[]);
 

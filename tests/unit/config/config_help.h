@@ -72,7 +72,8 @@ static inline void expect_one(const char *text, const char *pointer, const char 
 	struct loaded l = load(text);
 	const struct iso_diag_entry *e = entry_at(&l, pointer);
 
-	if (l.diag.errors != 1 || e == NULL || strstr(e->message, message) == NULL || strstr(e->mend, mend) == NULL) {
+	if (l.diag.errors != 1 || e == NULL || strstr(e->message, message) == NULL ||
+	    strstr(e->mend, mend) == NULL) {
 		fprintf(stderr, "for %s\nexpected one at \"%s\": %s; %s\n", text, pointer, message, mend);
 		show(&l);
 	}
@@ -106,16 +107,19 @@ static inline void assert_slice(struct iso_slice s, const char *expected)
 	assert_int_equal(s.len, strlen(expected));
 }
 
-/* Building blocks: a listener, two regions in cleartext, and files around them with more keys in one place. */
+/* Building blocks: a listener, two regions in cleartext, and files around them with more keys in one place.
+ */
 #define LISTEN "\"listeners\": [{ \"address\": \"127.0.0.1:0\" }]"
-#define PAIR "\"regions\": { \"a\": { \"url\": \"http://a.test\" }, \"b\": { \"url\": \"http://b.test:81/x\" } }"
+#define PAIR                                                                                                 \
+	"\"regions\": { \"a\": { \"url\": \"http://a.test\" }, \"b\": { \"url\": \"http://b.test:81/x\" } }"
 #define WITH(more) "{ " LISTEN ", \"services\": { \"s\": { " PAIR " } }, " more " }"
 #define SERVICE(more) "{ " LISTEN ", \"services\": { \"s\": { " PAIR ", " more " } } }"
 #define REGION(more)                                                                                         \
-	"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\", " more " }, "        \
+	"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\", " more   \
+	" }, "                                                                                               \
 	"\"b\": { \"url\": \"http://b.test\" } } } } }"
 #define URL(url)                                                                                             \
-	"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"" url "\" }, "                         \
+	"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"" url "\" }, "            \
 	"\"b\": { \"url\": \"http://b.test\" } } } } }"
 
 #endif

@@ -42,11 +42,16 @@ static void test_defaults(void **state)
 static void test_all_given(void **state)
 {
 	struct loaded l = load_good(
-		"{ \"workers\": 3, \"listeners\": [ { \"address\": \"[::1]:8443\", \"protocols\": [\"http/1.1\"] }, "
-		"{ \"address\": \"0.0.0.0:81\", \"protocols\": [\"h2\"] } ], \"admin\": { \"address\": \"127.0.0.9:9901\" },"
-		"\"dns\": { \"servers\": [\"192.0.2.53\", \"127.0.0.1:5353\", \"2001:db8::53\", \"[2001:db8::54]:54\"] },"
-		"\"access_log\": { \"path\": \"-\", \"query\": true }, \"limits\": { \"header_bytes\": \"8KiB\", "
-		"\"header_count\": 50, \"streams\": 7, \"handshake_timeout\": \"1s\", \"header_timeout\": \"2s\", "
+		"{ \"workers\": 3, \"listeners\": [ { \"address\": \"[::1]:8443\", \"protocols\": "
+		"[\"http/1.1\"] }, "
+		"{ \"address\": \"0.0.0.0:81\", \"protocols\": [\"h2\"] } ], \"admin\": { "
+		"\"address\": \"127.0.0.9:9901\" },"
+		"\"dns\": { \"servers\": [\"192.0.2.53\", \"127.0.0.1:5353\", \"2001:db8::53\", "
+		"\"[2001:db8::54]:54\"] },"
+		"\"access_log\": { \"path\": \"-\", \"query\": true }, \"limits\": { "
+		"\"header_bytes\": \"8KiB\", "
+		"\"header_count\": 50, \"streams\": 7, \"handshake_timeout\": \"1s\", "
+		"\"header_timeout\": \"2s\", "
 		"\"keepalive_timeout\": \"3s\", \"drain_timeout\": \"4s\", \"body_memory\": \"5MiB\", "
 		"\"connections\": 6 }, \"services\": { \"s\": { " PAIR " } } }");
 	const struct iso_snapshot *s = l.snapshot;
@@ -79,9 +84,10 @@ static void test_all_given(void **state)
 
 static void test_addresses(void **state)
 {
-	static const char *const bad[] = { "localhost:80", "127.0.0.1", ":80", "127.0.0.1:", "127.0.0.1:65536", "::1:80",
-					   "127.0.0.1:-1", "[::1]", "127.0.0.1:80x", "*:80", "unix:/x", "[127.0.0.1:80",
-					   "1.2.3:80", "[::g]:1" };
+	static const char *const bad[] = { "localhost:80",    "127.0.0.1", ":80",	   "127.0.0.1:",
+					   "127.0.0.1:65536", "::1:80",	   "127.0.0.1:-1", "[::1]",
+					   "127.0.0.1:80x",   "*:80",	   "unix:/x",	   "[127.0.0.1:80",
+					   "1.2.3:80",	      "[::g]:1" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -92,20 +98,24 @@ static void test_addresses(void **state)
 		(void)snprintf(text, sizeof(text), WITH("\"admin\": { \"address\": \"%s\" }"), bad[i]);
 		expect_one(text, "/admin/address", "is no IP address with a port", "127.0.0.1:8080");
 	}
-	expect_one(LISTENERS("{ \"address\": \"1.2.3.4:80\" }, { \"address\": \"1.2.3.4:81\" }, { \"address\": \"1.2.3.4:80\" }"),
+	expect_one(LISTENERS("{ \"address\": \"1.2.3.4:80\" }, { \"address\": \"1.2.3.4:81\" }, { "
+			     "\"address\": \"1.2.3.4:80\" }"),
 		   "/listeners/2/address", "listeners/0 has this address", "port");
-	expect_one("{ \"listeners\": [{ \"address\": \"127.0.0.1:80\" }], \"admin\": { \"address\": \"127.0.0.1:80\" }, "
+	expect_one("{ \"listeners\": [{ \"address\": \"127.0.0.1:80\" }], \"admin\": { \"address\": "
+		   "\"127.0.0.1:80\" }, "
 		   "\"services\": { \"s\": { " PAIR " } } }",
 		   "/admin/address", "listeners/0 has this address", "port");
 	expect_one(LISTENERS("{ \"address\": \"1.2.3.4:80\", \"protocols\": [\"h2\", \"h2\"] }"),
 		   "/listeners/0/protocols", "named twice", "once");
 	expect_note(WITH("\"admin\": { \"address\": \"0.0.0.0:9901\" }"), "/admin/address", "no loopback");
-	expect_note(WITH("\"admin\": { \"address\": \"[2001:db8::1]:9901\" }"), "/admin/address", "no loopback");
+	expect_note(WITH("\"admin\": { \"address\": \"[2001:db8::1]:9901\" }"), "/admin/address",
+		    "no loopback");
 }
 
 static void test_free_ports_are_not_the_same_address(void **state)
 {
-	struct loaded l = load_good(LISTENERS("{ \"address\": \"127.0.0.1:0\" }, { \"address\": \"127.0.0.1:0\" }"));
+	struct loaded l =
+		load_good(LISTENERS("{ \"address\": \"127.0.0.1:0\" }, { \"address\": \"127.0.0.1:0\" }"));
 
 	(void)state;
 	assert_int_equal(l.snapshot->listener_count, 2);
@@ -123,13 +133,17 @@ static void test_dns_servers(void **state)
 	(void)state;
 	expect_one(WITH("\"dns\": { \"servers\": [\"192.0.2.1\", \"dns.example\"] }"), "/dns/servers/1",
 		   "is no IP address", "192.0.2.53");
-	expect_one(WITH("\"dns\": { \"servers\": [\"192.0.2.1:0\"] }"), "/dns/servers/0", "is no IP address", "");
+	expect_one(WITH("\"dns\": { \"servers\": [\"192.0.2.1:0\"] }"), "/dns/servers/0",
+		   "is no IP "
+		   "address",
+		   "");
 	expect_one(WITH("\"dns\": { \"servers\": [] }"), "/dns/servers", "0 items", "1 to 8");
 }
 
 static void test_headers(void **state)
 {
-	struct loaded l = load_good(REGION("\"headers\": { \"X-Api-Key\": \"s3cret\", \"x-empty\": \"\" }"));
+	struct loaded l = load_good(REGION("\"headers\": { \"X-Api-Key\": \"s3cret\", \"x-empty\": "
+					   "\"\" }"));
 	const struct iso_fields *fields = &l.snapshot->services[0].regions[0].headers;
 
 	(void)state;
@@ -142,24 +156,27 @@ static void test_headers(void **state)
 	assert_int_equal(l.snapshot->services[0].health.headers.n, 1);
 	assert_slice(l.snapshot->services[0].health.headers.v[0].name, "accept");
 	done(&l);
-	expect_one(REGION("\"headers\": { \"a b\": \"x\" }"), "/services/s/regions/a/headers/a b", "no header field's name", "");
-	expect_one(REGION("\"headers\": { \"\": \"x\" }"), "/services/s/regions/a/headers/", "no header field's name", "");
+	expect_one(REGION("\"headers\": { \"a b\": \"x\" }"), "/services/s/regions/a/headers/a b",
+		   "no header field's name", "");
+	expect_one(REGION("\"headers\": { \"\": \"x\" }"), "/services/s/regions/a/headers/",
+		   "no header field's name", "");
 	expect_one(REGION("\"headers\": { \":path\": \"x\" }"), "/services/s/regions/a/headers/:path",
 		   "no header field's name", "");
-	expect_one(REGION("\"headers\": { \"Host\": \"x\" }"), "/services/s/regions/a/headers/Host", "cannot be set",
-		   "`host`");
+	expect_one(REGION("\"headers\": { \"Host\": \"x\" }"), "/services/s/regions/a/headers/Host",
+		   "cannot be set", "`host`");
 	expect_one(REGION("\"headers\": { \"Transfer-Encoding\": \"x\" }"),
 		   "/services/s/regions/a/headers/Transfer-Encoding", "cannot be set", "itself");
 	expect_one(REGION("\"headers\": { \"content-length\": \"0\" }"),
 		   "/services/s/regions/a/headers/content-length", "cannot be set", "itself");
-	expect_one(REGION("\"headers\": { \"X-A\": \"1\", \"x-a\": \"2\" }"), "/services/s/regions/a/headers/x-a", "twice",
-		   "one");
-	expect_one(REGION("\"headers\": { \"x-a\": \"1\\r\\nx-b: 2\" }"), "/services/s/regions/a/headers/x-a",
-		   "no header field's value", "control");
+	expect_one(REGION("\"headers\": { \"X-A\": \"1\", \"x-a\": \"2\" }"),
+		   "/services/s/regions/a/headers/x-a", "twice", "one");
+	expect_one(REGION("\"headers\": { \"x-a\": \"1\\r\\nx-b: 2\" "
+			  "}"),
+		   "/services/s/regions/a/headers/x-a", "no header field's value", "control");
 	expect_one(REGION("\"headers\": { \"x-a\": \" 1\" }"), "/services/s/regions/a/headers/x-a",
 		   "no header field's value", "blanks");
-	expect_one(SERVICE("\"health\": { \"headers\": { \"Upgrade\": \"x\" } }"), "/services/s/health/headers/Upgrade",
-		   "cannot be set", "");
+	expect_one(SERVICE("\"health\": { \"headers\": { \"Upgrade\": \"x\" } }"),
+		   "/services/s/health/headers/Upgrade", "cannot be set", "");
 }
 
 static void test_secret_values_are_not_shown(void **state)
@@ -201,7 +218,8 @@ static struct loaded load_certs(const struct certs *certs, const char *list, con
 
 	certs_path(certs, "isochrone.json", name, sizeof(name));
 	(void)snprintf(text, sizeof(text),
-		       LISTENERS("{ \"address\": \"127.0.0.1:0\", \"tls\": { \"certificates\": [%s]%s } }"), list, more);
+		       LISTENERS("{ \"address\": \"127.0.0.1:0\", \"tls\": { \"certificates\": [%s]%s } }"),
+		       list, more);
 	return load_named(name, text);
 }
 
@@ -225,10 +243,11 @@ static void test_certificates(void **state)
 
 static void test_each_bad_certificate_has_its_place(void **state)
 {
-	struct loaded l = load_certs(*state,
-				     CERT("a.pem", "b.key") ", " CERT("b.pem", "b.key") ", " CERT("none.pem", "a.key") ", " CERT(
-					     "junk.pem", "a.key") ", " CERT("a.pem", "none.key"),
-				     "");
+	struct loaded l = load_certs(
+		*state,
+		CERT("a.pem", "b.key") ", " CERT("b.pem", "b.key") ", " CERT("none.pem", "a.key") ", " CERT(
+			"junk.pem", "a.key") ", " CERT("a.pem", "none.key"),
+		"");
 
 	assert_int_equal(l.err, ISO_EBAD);
 	if (l.diag.errors != 4)
@@ -282,8 +301,10 @@ int main(void)
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_secret_values_are_not_shown),
 		cmocka_unit_test_setup_teardown(test_certificates, certs_setup, certs_teardown),
-		cmocka_unit_test_setup_teardown(test_each_bad_certificate_has_its_place, certs_setup, certs_teardown),
-		cmocka_unit_test_setup_teardown(test_relative_names_start_at_the_file, certs_setup, certs_teardown),
+		cmocka_unit_test_setup_teardown(test_each_bad_certificate_has_its_place, certs_setup,
+						certs_teardown),
+		cmocka_unit_test_setup_teardown(test_relative_names_start_at_the_file, certs_setup,
+						certs_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

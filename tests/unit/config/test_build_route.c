@@ -7,9 +7,11 @@
 #define MATCH(match) ROUTES("{ \"service\": \"s\", \"match\": { " match " } }")
 #define TWO "\"services\": { \"s\": { " PAIR " }, \"orders\": { " PAIR " } }"
 
-static const struct iso_cfg_route *find(const struct loaded *l, const char *authority, const char *path, const char *method)
+static const struct iso_cfg_route *find(const struct loaded *l, const char *authority, const char *path,
+					const char *method)
 {
-	return iso_snapshot_route(l->snapshot, iso_slice_str(authority), iso_slice_str(path), iso_slice_str(method));
+	return iso_snapshot_route(l->snapshot, iso_slice_str(authority), iso_slice_str(path),
+				  iso_slice_str(method));
 }
 
 static void test_without_routes(void **state)
@@ -34,12 +36,15 @@ static void test_without_routes(void **state)
 
 static void test_what_a_route_becomes(void **state)
 {
-	struct loaded l = load_good(
-		"{ " LISTEN ", " TWO ", \"routes\": ["
-		"{ \"service\": \"orders\", \"match\": { \"host\": \"API.example.com\", \"path\": \"/o/*\", "
-		"\"methods\": [\"GET\", \"POST\"] }, \"name\": \"first\", \"alias\": \"live\", "
-		"\"requires\": [\"db\", \"mail\"], \"idempotent\": true, \"regions\": [\"b\"], \"policy\": \"failover\" },"
-		"{ \"service\": \"s\" } ] }");
+	struct loaded l =
+		load_good("{ " LISTEN ", " TWO ", \"routes\": ["
+			  "{ \"service\": \"orders\", \"match\": { \"host\": \"API.example.com\", "
+			  "\"path\": "
+			  "\"/o/*\", "
+			  "\"methods\": [\"GET\", \"POST\"] }, \"name\": \"first\", \"alias\": \"live\", "
+			  "\"requires\": [\"db\", \"mail\"], \"idempotent\": true, \"regions\": [\"b\"], "
+			  "\"policy\": \"failover\" },"
+			  "{ \"service\": \"s\" } ] }");
 	const struct iso_cfg_route *r = find(&l, "api.example.com:443", "/o/1?x", "POST");
 
 	(void)state;
@@ -67,7 +72,8 @@ static void test_what_a_route_becomes(void **state)
 
 static void test_no_route(void **state)
 {
-	struct loaded l = load_good(MATCH("\"host\": \"*.example.com\", \"path\": \"/x\", \"methods\": [\"GET\"]"));
+	struct loaded l =
+		load_good(MATCH("\"host\": \"*.example.com\", \"path\": \"/x\", \"methods\": [\"GET\"]"));
 
 	(void)state;
 	assert_non_null(find(&l, "a.example.com", "/x", "GET"));
@@ -80,36 +86,49 @@ static void test_no_route(void **state)
 static void test_names_that_refer_to_nothing(void **state)
 {
 	(void)state;
-	expect_one(ROUTES("{ \"service\": \"t-shirts\" }"), "/routes/0/service", "no service \"t-shirts\"", "name one of: s");
-	expect_one("{ " LISTEN ", " TWO ", \"routes\": [{ \"service\": \"ordres\" }, { \"service\": \"s\", \"match\": { \"path\": \"/\" } }] }",
+	expect_one(ROUTES("{ \"service\": \"t-shirts\" }"), "/routes/0/service", "no service \"t-shirts\"",
+		   "name one of: s");
+	expect_one("{ " LISTEN ", " TWO
+		   ", \"routes\": [{ \"service\": \"ordres\" }, { \"service\": \"s\", \"match\": { "
+		   "\"path\": \"/\" } }] }",
 		   "/routes/0/service", "no service \"ordres\"", "did you mean \"orders\"");
 	expect_one(ROUTES("{ \"service\": \"s\", \"regions\": [\"a\", \"mars\"] }"), "/routes/0/regions/1",
 		   "no region \"mars\"", "name one of: a, b");
-	expect_one(ROUTES("{ \"service\": \"s\", \"regions\": [] }"), "/routes/0/regions", "0 items", "1 to 16");
+	expect_one(ROUTES("{ \"service\": \"s\", \"regions\": [] }"), "/routes/0/regions", "0 items",
+		   "1 to 16");
 }
 
 static void test_patterns(void **state)
 {
 	(void)state;
-	expect_one(MATCH("\"host\": \"example.com:443\""), "/routes/0/match/host", "port is ignored", "api.example.com");
+	expect_one(MATCH("\"host\": \"example.com:443\""), "/routes/0/match/host", "port is ignored",
+		   "api.example.com");
 	expect_one(MATCH("\"host\": \"*\""), "/routes/0/match/host", "star", "*.example.com");
 	expect_one(MATCH("\"host\": \"a.*.com\""), "/routes/0/match/host", "star", "");
 	expect_one(MATCH("\"host\": \"a..com\""), "/routes/0/match/host", "labels", "");
 	expect_one(MATCH("\"path\": \"x\""), "/routes/0/match/path", "begins with", "/orders/*");
 	expect_one(MATCH("\"path\": \"/x*\""), "/routes/0/match/path", "star", "/orders/*");
-	expect_one(MATCH("\"path\": \"/x/{id}\""), "/routes/0/match/path", "not available in this version", "");
+	expect_one(MATCH("\"path\": \"/x/{id}\""), "/routes/0/match/path", "not available in this version",
+		   "");
 	expect_one(MATCH("\"path\": \"/x?y\""), "/routes/0/match/path", "without query", "");
 	expect_one(MATCH("\"path\": \"/x/../y\""), "/routes/0/match/path", "dot segments", "");
-	expect_one(MATCH("\"path\": \"/%7euser\""), "/routes/0/match/path", "never matches", "write it as /~user");
-	expect_one(MATCH("\"path\": \"/a%2fb\""), "/routes/0/match/path", "never matches", "write it as /a%2Fb");
+	expect_one(MATCH("\"path\": \"/%7euser\""), "/routes/0/match/path", "never matches",
+		   "write it as /~user");
+	expect_one(MATCH("\"path\": \"/a%2fb\""), "/routes/0/match/path", "never matches",
+		   "write it as /a%2Fb");
 	expect_one(MATCH("\"path\": \"/%zz\""), "/routes/0/match/path", "never matches", "%XX");
 	expect_one(MATCH("\"path\": \"/%00\""), "/routes/0/match/path", "never matches", "%00");
 	expect_one(MATCH("\"path\": \"\""), "/routes/0/match/path", "empty", "");
-	expect_one(MATCH("\"methods\": [\"GET\", \"post\"]"), "/routes/0/match/methods/1", "\"post\" is no method", "upper case");
+	expect_one(MATCH("\"methods\": [\"GET\", \"post\"]"), "/routes/0/match/methods/1",
+		   "\"post\" is no method", "upper case");
 	expect_one(MATCH("\"methods\": [\"GET POST\"]"), "/routes/0/match/methods/0", "no method", "");
 	expect_one(MATCH("\"methods\": []"), "/routes/0/match/methods", "0 items", "1 to 16");
-	expect_one(ROUTES("{ \"service\": \"s\", \"name\": \"a b\" }"), "/routes/0/name", "not well formed", "letters");
-	expect_one(ROUTES("{ \"service\": \"s\", \"alias\": \"a b\" }"), "/routes/0/alias", "not well formed", "letters");
+	expect_one(ROUTES("{ \"service\": \"s\", \"name\": \"a b\" }"), "/routes/0/name", "not well formed",
+		   "letters");
+	expect_one(ROUTES("{ \"service\": \"s\", \"alias\": \"a b\" }"), "/routes/0/alias",
+		   "not "
+		   "well formed",
+		   "letters");
 	expect_one(ROUTES("{ \"service\": \"s\", \"requires\": [] }"), "/routes/0/requires", "0 items", "");
 }
 
@@ -120,34 +139,43 @@ static void test_overlaps(void **state)
 	(void)state;
 	expect_one(ROUTES("{ \"service\": \"s\", \"name\": \"one\" }, { \"service\": \"s\" }"), "/routes/1",
 		   "routes/0 (one) and routes/1 (routes/1)", "change");
-	expect_one(ROUTES("{ \"service\": \"s\", \"match\": { \"host\": \"A.b\", \"path\": \"/x/*\", \"methods\": [\"GET\", \"PUT\"] } }, "
-			  "{ \"service\": \"s\", \"match\": { \"path\": \"/x/*\", \"methods\": [\"PUT\"] } }, "
-			  "{ \"service\": \"s\", \"match\": { \"host\": \"a.B\", \"path\": \"/x/*\", \"methods\": [\"PUT\", \"POST\"] } }"),
-		   "/routes/2", "routes/0 (routes/0) and routes/2 (routes/2)", "methods");
+	expect_one(
+		ROUTES("{ \"service\": \"s\", \"match\": { \"host\": \"A.b\", \"path\": \"/x/*\", "
+		       "\"methods\": [\"GET\", \"PUT\"] } }, "
+		       "{ \"service\": \"s\", \"match\": { \"path\": \"/x/*\", \"methods\": [\"PUT\"] } }, "
+		       "{ \"service\": \"s\", \"match\": { \"host\": \"a.B\", \"path\": \"/x/*\", "
+		       "\"methods\": [\"PUT\", \"POST\"] } }"),
+		"/routes/2", "routes/0 (routes/0) and routes/2 (routes/2)", "methods");
 	/* A bad route before does not shift the numbers. */
-	l = load(ROUTES("{ \"service\": \"s\", \"match\": { \"path\": \"bad\" } }, { \"service\": \"s\" }, { \"service\": \"s\" }"));
+	l = load(ROUTES("{ \"service\": \"s\", \"match\": { \"path\": \"bad\" } }, { \"service\": "
+			"\"s\" }, { "
+			"\"service\": \"s\" }"));
 	assert_int_equal(l.diag.errors, 2);
 	assert_non_null(entry_at(&l, "/routes/0/match/path"));
 	assert_non_null(strstr(entry_at(&l, "/routes/2")->message, "routes/1 (routes/1) and routes/2"));
 	done(&l);
-	l = load_good(ROUTES("{ \"service\": \"s\", \"match\": { \"path\": \"/x\", \"methods\": [\"GET\"] } }, "
-			     "{ \"service\": \"s\", \"match\": { \"path\": \"/x\", \"methods\": [\"PUT\"] } }, "
-			     "{ \"service\": \"s\", \"match\": { \"path\": \"/x\" } }, "
-			     "{ \"service\": \"s\", \"match\": { \"path\": \"/x/*\" } }"));
+	l = load_good(
+		ROUTES("{ \"service\": \"s\", \"match\": { \"path\": \"/x\", \"methods\": [\"GET\"] } }, "
+		       "{ \"service\": \"s\", \"match\": { \"path\": \"/x\", \"methods\": [\"PUT\"] } }, "
+		       "{ \"service\": \"s\", \"match\": { \"path\": \"/x\" } }, "
+		       "{ \"service\": \"s\", \"match\": { \"path\": \"/x/*\" } }"));
 	done(&l);
-	expect_one(ROUTES("{ \"service\": \"s\", \"name\": \"n\" }, { \"service\": \"s\", \"name\": \"n\", \"match\": { \"path\": \"/\" } }"),
+	expect_one(ROUTES("{ \"service\": \"s\", \"name\": \"n\" }, { \"service\": \"s\", \"name\": "
+			  "\"n\", \"match\": { \"path\": \"/\" } }"),
 		   "/routes/1/name", "the name \"n\" already", "of its own");
 }
 
 static void test_weights_of_a_route(void **state)
 {
-	static const char services[] = "{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a\", "
-				       "\"weight\": 0 }, \"b\": { \"url\": \"http://b\" } } } }, \"routes\": [%s] }";
+	static const char services[] =
+		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a\", "
+		"\"weight\": 0 }, \"b\": { \"url\": \"http://b\" } } } }, \"routes\": [%s] }";
 	char text[1024];
 	struct loaded l;
 
 	(void)state;
-	(void)snprintf(text, sizeof(text), services, "{ \"service\": \"s\", \"policy\": \"weighted\", \"regions\": [\"a\"] }");
+	(void)snprintf(text, sizeof(text), services,
+		       "{ \"service\": \"s\", \"policy\": \"weighted\", \"regions\": [\"a\"] }");
 	expect_one(text, "/routes/0", "all weigh 0", "above 0");
 	(void)snprintf(text, sizeof(text), services, "{ \"service\": \"s\", \"policy\": \"weighted\" }");
 	l = load_good(text);
@@ -158,7 +186,8 @@ static void test_weights_of_a_route(void **state)
 static void test_unused_service_is_noted(void **state)
 {
 	(void)state;
-	expect_note("{ " LISTEN ", " TWO ", \"routes\": [{ \"service\": \"s\" }] }", "/services/orders", "no route leads");
+	expect_note("{ " LISTEN ", " TWO ", \"routes\": [{ \"service\": \"s\" }] }", "/services/orders",
+		    "no route leads");
 }
 
 static void test_ten_thousand_routes(void **state)
@@ -170,9 +199,11 @@ static void test_ten_thousand_routes(void **state)
 
 	(void)state;
 	assert_non_null(text);
-	n = (size_t)snprintf(text, SIZE, "{ " LISTEN ", \"services\": { \"s\": { " PAIR " } }, \"routes\": [");
+	n = (size_t)snprintf(text, SIZE,
+			     "{ " LISTEN ", \"services\": { \"s\": { " PAIR " } }, \"routes\": [");
 	for (int i = 0; i < COUNT; i++)
-		n += (size_t)snprintf(text + n, SIZE - n, "%s{ \"service\": \"s\", \"match\": { \"path\": \"/r%d/*\" } }",
+		n += (size_t)snprintf(text + n, SIZE - n,
+				      "%s{ \"service\": \"s\", \"match\": { \"path\": \"/r%d/*\" } }",
 				      i > 0 ? ",\n" : "", i);
 	(void)snprintf(text + n, SIZE - n, "] }");
 	l = load_good(text);

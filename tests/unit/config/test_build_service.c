@@ -51,13 +51,16 @@ static void test_defaults(void **state)
 
 static void test_all_given(void **state)
 {
-	struct loaded l = load_good(SERVICE(
-		"\"health\": { \"path\": \"/up?deep=1\", \"interval\": \"4s\", \"timeout\": \"4s\", "
-		"\"healthy_threshold\": 5, \"unhealthy_threshold\": 6, \"statuses\": [200, 204] }, "
-		"\"balance\": { \"policy\": \"failover\" }, \"retry\": { \"attempts\": 2, \"per_try_timeout\": \"1.5s\", "
-		"\"budget\": 0.15, \"statuses\": [503], \"body_limit\": \"1MiB\" }, \"connect_timeout\": \"2s\", "
-		"\"timeout\": \"3s\", \"idle_timeout\": \"4s\", \"tunnel_idle_timeout\": \"5s\", "
-		"\"idempotency\": { \"honoured\": \"global\" }"));
+	struct loaded l = load_good(
+		SERVICE("\"health\": { \"path\": \"/up?deep=1\", \"interval\": \"4s\", \"timeout\": "
+			"\"4s\", "
+			"\"healthy_threshold\": 5, \"unhealthy_threshold\": 6, \"statuses\": [200, 204] }, "
+			"\"balance\": { \"policy\": \"failover\" }, \"retry\": { \"attempts\": 2, "
+			"\"per_try_timeout\": \"1.5s\", "
+			"\"budget\": 0.15, \"statuses\": [503], \"body_limit\": \"1MiB\" }, "
+			"\"connect_timeout\": \"2s\", "
+			"\"timeout\": \"3s\", \"idle_timeout\": \"4s\", \"tunnel_idle_timeout\": \"5s\", "
+			"\"idempotency\": { \"honoured\": \"global\" }"));
 	const struct iso_cfg_service *s = &l.snapshot->services[0];
 
 	(void)state;
@@ -80,11 +83,13 @@ static void test_all_given(void **state)
 	assert_int_equal(s->tunnel_idle_timeout_us, 5000000);
 	assert_int_equal(s->honoured, ISO_HONOURED_GLOBAL);
 	done(&l);
-	l = load_good(SERVICE("\"balance\": { \"policy\": \"weighted\" }, \"idempotency\": { \"honoured\": \"region\" }"));
+	l = load_good(SERVICE("\"balance\": { \"policy\": \"weighted\" }, \"idempotency\": { \"honoured\": "
+			      "\"region\" }"));
 	assert_int_equal(l.snapshot->services[0].policy, ISO_POLICY_WEIGHTED);
 	assert_int_equal(l.snapshot->services[0].honoured, ISO_HONOURED_REGION);
 	done(&l);
-	l = load_good(REGION("\"weight\": 7, \"priority\": 9, \"max_in_flight\": 11, \"protocol\": \"h2\""));
+	l = load_good(REGION("\"weight\": 7, \"priority\": 9, \"max_in_flight\": 11, \"protocol\": "
+			     "\"h2\""));
 	assert_int_equal(region(&l, 0)->weight, 7);
 	assert_int_equal(region(&l, 0)->priority, 9);
 	assert_int_equal(region(&l, 0)->max_in_flight, 11);
@@ -104,18 +109,25 @@ static void test_names_of_a_region(void **state)
 		{ "\"url\": \"https://a.test\"", "a.test", 443, true, "", "a.test", "a.test" },
 		{ "\"url\": \"https://A.test/\"", "a.test", 443, true, "", "A.test", "a.test" },
 		{ "\"url\": \"https://a.test:443/prod/\"", "a.test", 443, true, "/prod", "a.test", "a.test" },
-		{ "\"url\": \"https://a.test:8443/v1/x\"", "a.test", 8443, true, "/v1/x", "a.test:8443", "a.test" },
+		{ "\"url\": \"https://a.test:8443/v1/x\"", "a.test", 8443, true, "/v1/x", "a.test:8443",
+		  "a.test" },
 		{ "\"url\": \"http://a.test:80\"", "a.test", 80, false, "", "a.test", "" },
 		{ "\"url\": \"http://a.test:443\"", "a.test", 443, false, "", "a.test:443", "" },
-		{ "\"url\": \"https://a.test\", \"host\": \"api.test\"", "a.test", 443, true, "", "api.test", "api.test" },
-		{ "\"url\": \"https://a.test\", \"host\": \"api.test:444\"", "a.test", 443, true, "", "api.test:444", "api.test" },
-		{ "\"url\": \"https://a.test\", \"host\": \"api.test\", \"sni\": \"tls.test\"", "a.test", 443, true, "",
-		  "api.test", "tls.test" },
-		{ "\"url\": \"https://a.test:9\", \"sni\": \"TLS.test\"", "a.test", 9, true, "", "a.test:9", "tls.test" },
+		{ "\"url\": \"https://a.test\", \"host\": "
+		  "\"api.test\"",
+		  "a.test", 443, true, "", "api.test", "api.test" },
+		{ "\"url\": \"https://a.test\", \"host\": \"api.test:444\"", "a.test", 443, true, "",
+		  "api.test:444", "api.test" },
+		{ "\"url\": \"https://a.test\", \"host\": \"api.test\", \"sni\": "
+		  "\"tls.test\"",
+		  "a.test", 443, true, "", "api.test", "tls.test" },
+		{ "\"url\": \"https://a.test:9\", \"sni\": \"TLS.test\"", "a.test", 9, true, "", "a.test:9",
+		  "tls.test" },
 		{ "\"url\": \"https://192.0.2.1\"", "192.0.2.1", 443, true, "", "192.0.2.1", "192.0.2.1" },
-		{ "\"url\": \"https://[2001:db8::1]:444/p\"", "2001:db8::1", 444, true, "/p", "[2001:db8::1]:444",
-		  "2001:db8::1" },
-		{ "\"url\": \"https://192.0.2.1\", \"host\": \"api.test\"", "192.0.2.1", 443, true, "", "api.test", "api.test" },
+		{ "\"url\": \"https://[2001:db8::1]:444/p\"", "2001:db8::1", 444, true, "/p",
+		  "[2001:db8::1]:444", "2001:db8::1" },
+		{ "\"url\": \"https://192.0.2.1\", \"host\": \"api.test\"", "192.0.2.1", 443, true, "",
+		  "api.test", "api.test" },
 	};
 
 	(void)state;
@@ -141,10 +153,12 @@ static void test_names_of_a_region(void **state)
 
 static void test_bad_urls_and_names(void **state)
 {
-	static const char *const urls[] = { "ftp://a", "a.test", "https://", "https:///x", "https://a:0", "https://a:65536",
-					    "https://a:x", "https://u@a", "https://a b", "https://a/x?q=1", "https://a/x#f",
-					    "HTTPS://a", "https://a/x/../y", "https://a/%41", "https://a/%zz", "https://[::1",
-					    "//a", "https://a/x y" };
+	static const char *const urls[] = { "ftp://a",		"a.test",	 "https://",
+					    "https:///x",	"https://a:0",	 "https://a:65536",
+					    "https://a:x",	"https://u@a",	 "https://a b",
+					    "https://a/x?q=1",	"https://a/x#f", "HTTPS://a",
+					    "https://a/x/../y", "https://a/%41", "https://a/%zz",
+					    "https://[::1",	"//a",		 "https://a/x y" };
 	static const char *const hosts[] = { "a b", "https://a", "a:x", "a:", "u@a", "a/b", ":80" };
 	char text[1024];
 
@@ -157,7 +171,9 @@ static void test_bad_urls_and_names(void **state)
 		(void)snprintf(text, sizeof(text), REGION("\"host\": \"%s\""), hosts[i]);
 		expect_one(text, "/services/s/regions/a/host", "is no host", "port");
 	}
-	expect_one("{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"https://a\", \"sni\": \"a:1\" }, "
+	expect_one("{ " LISTEN
+		   ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"https://a\", \"sni\": "
+		   "\"a:1\" }, "
 		   "\"b\": { \"url\": \"http://b\" } } } } }",
 		   "/services/s/regions/a/sni", "is no server name", "without a port");
 }
@@ -165,18 +181,32 @@ static void test_bad_urls_and_names(void **state)
 static void test_identity(void **state)
 {
 	static const char *const variants[] = {
-		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\" } } } } }",
-		"{ " LISTEN ", \"services\": { \"t\": { \"regions\": { \"a\": { \"url\": \"http://a.test\" } } } } }",
-		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"b\": { \"url\": \"http://a.test\" } } } } }",
-		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test/x\" } } } } }",
-		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"https://a.test\" } } } } }",
-		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\", \"host\": \"b\" } } } } }",
-		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"https://a.test\", \"sni\": \"b\" } } } } }",
-		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\", \"protocol\": \"h2\" } } } } }",
+		"{ " LISTEN
+		", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test\" } } } } }",
+		"{ " LISTEN
+		", \"services\": { \"t\": { \"regions\": { \"a\": { \"url\": \"http://a.test\" } } } } }",
+		"{ " LISTEN
+		", \"services\": { \"s\": { \"regions\": { \"b\": { \"url\": \"http://a.test\" } } } } }",
+		"{ " LISTEN
+		", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a.test/x\" } } } } }",
+		"{ " LISTEN
+		", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"https://a.test\" } } } } }",
+		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": "
+		"\"http://a.test\", "
+		"\"host\": \"b\" } } } } }",
+		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": "
+		"\"https://a.test\", "
+		"\"sni\": \"b\" } } } } }",
+		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": "
+		"\"http://a.test\", "
+		"\"protocol\": \"h2\" } } } } }",
 	};
 	/* Of no meaning for what was learnt. */
-	static const char same[] = "{ " LISTEN ", \"services\": { \"s\": { \"timeout\": \"9s\", \"regions\": { \"a\": { \"weight\": "
-				   "3, \"max_in_flight\": 5, \"headers\": { \"x\": \"y\" }, \"url\": \"http://a.test\" } } } } }";
+	static const char same[] =
+		"{ " LISTEN
+		", \"services\": { \"s\": { \"timeout\": \"9s\", \"regions\": { \"a\": { \"weight\": "
+		"3, \"max_in_flight\": 5, \"headers\": { \"x\": \"y\" }, \"url\": \"http://a.test\" "
+		"} } } } }";
 	enum { N = sizeof(variants) / sizeof(variants[0]) };
 	struct loaded l[N], other = load_good(same);
 
@@ -184,7 +214,8 @@ static void test_identity(void **state)
 	for (size_t i = 0; i < N; i++) {
 		l[i] = load_good(variants[i]);
 		for (size_t k = 0; k < i; k++)
-			assert_string_not_equal(region(&l[i], 0)->identity.ptr, region(&l[k], 0)->identity.ptr);
+			assert_string_not_equal(region(&l[i], 0)->identity.ptr,
+						region(&l[k], 0)->identity.ptr);
 	}
 	assert_string_equal(region(&other, 0)->identity.ptr, region(&l[0], 0)->identity.ptr);
 	for (size_t i = 0; i < N; i++)
@@ -197,22 +228,31 @@ static void test_health(void **state)
 	struct loaded l;
 
 	(void)state;
-	expect_one(SERVICE("\"health\": { \"interval\": \"1s\", \"timeout\": \"1001ms\" }"), "/services/s/health/timeout",
-		   "longer than the interval", "shorten");
-	expect_one(SERVICE("\"health\": { \"path\": \"health\" }"), "/services/s/health/path", "no path", "/health");
-	expect_one(SERVICE("\"health\": { \"path\": \"/a/../b\" }"), "/services/s/health/path", "no path", "");
+	expect_one(SERVICE("\"health\": { \"interval\": \"1s\", \"timeout\": \"1001ms\" }"),
+		   "/services/s/health/timeout", "longer than the interval", "shorten");
+	expect_one(SERVICE("\"health\": { \"path\": \"health\" }"), "/services/s/health/path", "no path",
+		   "/health");
+	expect_one(SERVICE("\"health\": { \"path\": \"/a/../b\" }"), "/services/s/health/path", "no path",
+		   "");
 	expect_one(SERVICE("\"health\": { \"path\": \"/a#b\" }"), "/services/s/health/path", "no path", "");
-	expect_one(SERVICE("\"health\": { \"path\": \"/a b\" }"), "/services/s/health/path", "blanks", "%XX");
-	expect_one(SERVICE("\"health\": { \"path\": \"/%%00\" }"), "/services/s/health/path", "no path", "");
+	expect_one(SERVICE("\"health\": { \"path\": \"/a b\" "
+			   "}"),
+		   "/services/s/health/path", "blanks", "%XX");
+	expect_one(SERVICE("\"health\": { \"path\": \"/%%00\" }"), "/services/s/health/path",
+		   "no "
+		   "path",
+		   "");
 	l = load_good(SERVICE("\"health\": { \"interval\": \"1s\" }"));
-	assert_int_equal(l.snapshot->services[0].health.timeout_us, 1000000); /* the default does not exceed it */
+	assert_int_equal(l.snapshot->services[0].health.timeout_us,
+			 1000000); /* the default does not exceed it */
 	done(&l);
 }
 
 static void test_notes(void **state)
 {
 	(void)state;
-	expect_note("{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a\" } } } } }",
+	expect_note("{ " LISTEN
+		    ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a\" } } } } }",
 		    "/services/s/regions", "one region only");
 	expect_note(REGION("\"tls\": { \"ca\": \"none.pem\" }"), "/services/s/regions/a", "no effect");
 	expect_note(REGION("\"sni\": \"x\""), "/services/s/regions/a", "no effect");
@@ -221,9 +261,10 @@ static void test_notes(void **state)
 
 static void test_weights(void **state)
 {
-	static const char zero[] = "{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a\", "
-				   "\"weight\": 0 }, \"b\": { \"url\": \"http://b\", \"weight\": 0 } }, "
-				   "\"balance\": { \"policy\": \"%s\" } } } }";
+	static const char zero[] =
+		"{ " LISTEN ", \"services\": { \"s\": { \"regions\": { \"a\": { \"url\": \"http://a\", "
+		"\"weight\": 0 }, \"b\": { \"url\": \"http://b\", \"weight\": 0 } }, "
+		"\"balance\": { \"policy\": \"%s\" } } } }";
 	char text[1024];
 	struct loaded l;
 
@@ -246,7 +287,8 @@ static void test_number_of_regions(void **state)
 	for (unsigned int count = 16; count <= 17; count++) {
 		n = (size_t)snprintf(text, 65536, "{ " LISTEN ", \"services\": { \"s\": { \"regions\": {");
 		for (unsigned int i = 0; i < count; i++)
-			n += (size_t)snprintf(text + n, 65536 - n, "%s\"r%u\": { \"url\": \"http://r%u\" }", i > 0 ? "," : "", i, i);
+			n += (size_t)snprintf(text + n, 65536 - n, "%s\"r%u\": { \"url\": \"http://r%u\" }",
+					      i > 0 ? "," : "", i, i);
 		(void)snprintf(text + n, 65536 - n, "} } } }");
 		l = load(text);
 		assert_int_equal(l.err, count == 16 ? ISO_OK : ISO_EBAD);
@@ -254,11 +296,14 @@ static void test_number_of_regions(void **state)
 			assert_int_equal(l.snapshot->routes[0].region_mask, 0xffff);
 		done(&l);
 	}
-	for (unsigned int count = 64; count <= 65; count++) { /* over all services, one each and a second one */
+	for (unsigned int count = 64; count <= 65;
+	     count++) { /* over all services, one each and a second one */
 		n = (size_t)snprintf(text, 65536, "{ " LISTEN ", \"services\": {");
 		for (unsigned int i = 0; i < count - 1; i++)
-			n += (size_t)snprintf(text + n, 65536 - n, "\"s%u\": { \"regions\": { \"r\": { \"url\": \"http://r\" }%s } },",
-					      i, i == 0 ? ", \"q\": { \"url\": \"http://q\" }" : "");
+			n += (size_t)snprintf(
+				text + n, 65536 - n,
+				"\"s%u\": { \"regions\": { \"r\": { \"url\": \"http://r\" }%s } },", i,
+				i == 0 ? ", \"q\": { \"url\": \"http://q\" }" : "");
 		(void)snprintf(text + n - 1, 65536 - n, "}, \"routes\": [{ \"service\": \"s1\" }] }");
 		l = load(text);
 		assert_int_equal(l.err, count == 64 ? ISO_OK : ISO_EBAD);
@@ -289,7 +334,8 @@ static int certs_teardown(void **state)
 }
 
 #define TWO_TLS(service, a, b)                                                                               \
-	"{ " LISTEN ", \"services\": { \"s\": { " service " \"regions\": { \"a\": { \"url\": \"https://a\" " a " }, " \
+	"{ " LISTEN ", \"services\": { \"s\": { " service                                                    \
+	" \"regions\": { \"a\": { \"url\": \"https://a\" " a " }, "                                          \
 	"\"b\": { \"url\": \"https://b\" " b " } } } } }"
 
 static void test_contexts_are_shared(void **state)
@@ -324,13 +370,16 @@ static void test_bad_cas_have_their_places(void **state)
 	assert_int_equal(l.diag.errors, 1); /* one place, one report */
 	assert_non_null(strstr(entry_at(&l, "/services/s/tls/ca")->message, "none.pem"));
 	done(&l);
-	l = load_named(name, TWO_TLS("", ", \"tls\": { \"ca\": \"junk.pem\" }", ", \"tls\": { \"ca\": \"junk.pem\" }"));
+	l = load_named(name, TWO_TLS("", ", \"tls\": { \"ca\": \"junk.pem\" }",
+				     ", \"tls\": { \"ca\": \"junk.pem\" }"));
 	assert_int_equal(l.diag.errors, 2);
 	assert_non_null(entry_at(&l, "/services/s/regions/a/tls/ca"));
 	assert_non_null(entry_at(&l, "/services/s/regions/b/tls/ca"));
 	done(&l);
 	/* The region's own file goes before the service's, which is then not read. */
-	l = load_named(name, TWO_TLS("\"tls\": { \"ca\": \"none.pem\" },", ", \"tls\": { \"ca\": \"a.pem\" }",
+	l = load_named(name, TWO_TLS("\"tls\": { \"ca\": \"none.pem\" },",
+				     ", \"tls\": { \"ca\": "
+				     "\"a.pem\" }",
 				     ", \"tls\": { \"ca\": \"a.pem\" }"));
 	assert_int_equal(l.err, ISO_OK);
 	done(&l);

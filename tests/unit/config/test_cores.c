@@ -16,16 +16,27 @@ static void test_limit(void **state)
 		const char *text;
 		uint32_t cores, expected;
 	} cases[] = {
-		{ "max 100000\n", 8, 8 },     { "100000 100000\n", 8, 1 }, { "150000 100000\n", 8, 2 },
-		{ "200000 100000", 8, 2 },    { "50000 100000\n", 8, 1 },  { "1000000 100000\n", 8, 8 },
-		{ "0 100000\n", 8, 1 },       { "100000 0\n", 8, 8 },      { "", 8, 8 },
-		{ "\n", 8, 8 },               { "100000", 8, 8 },          { "-1 100000", 8, 8 },
-		{ "1e5 100000", 8, 8 },       { "200000 100000 x", 8, 2 }, { "garbage", 1, 1 },
+		{ "max 100000\n", 8, 8 },
+		{ "100000 100000\n", 8, 1 },
+		{ "150000 100000\n", 8, 2 },
+		{ "200000 100000", 8, 2 },
+		{ "50000 100000\n", 8, 1 },
+		{ "1000000 100000\n", 8, 8 },
+		{ "0 100000\n", 8, 1 },
+		{ "100000 0\n", 8, 8 },
+		{ "", 8, 8 },
+		{ "\n", 8, 8 },
+		{ "100000", 8, 8 },
+		{ "-1 100000", 8, 8 },
+		{ "1e5 100000", 8, 8 },
+		{ "200000 100000 x", 8, 2 },
+		{ "garbage", 1, 1 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(iso_cores_limit(cases[i].cores, iso_slice_str(cases[i].text)), cases[i].expected);
+		assert_int_equal(iso_cores_limit(cases[i].cores, iso_slice_str(cases[i].text)),
+				 cases[i].expected);
 }
 
 static void test_usable_follows_affinity(void **state)

@@ -53,7 +53,8 @@ static void test_defaults_fit_their_rows(void **state)
 		value = json_loads(key->fallback, JSON_DECODE_ANY, NULL);
 		assert_non_null(value);
 		if (key->type == ISO_SCHEMA_DURATION)
-			assert_int_equal(iso_unit_duration(iso_slice_str(json_string_value(value)), &n), ISO_OK);
+			assert_int_equal(iso_unit_duration(iso_slice_str(json_string_value(value)), &n),
+					 ISO_OK);
 		else if (key->type == ISO_SCHEMA_SIZE)
 			assert_int_equal(iso_unit_size(iso_slice_str(json_string_value(value)), &n), ISO_OK);
 		else if (key->type == ISO_SCHEMA_INTEGER)
@@ -92,9 +93,12 @@ static void test_children(void **state)
 static void test_suggestions(void **state)
 {
 	static const char *const cases[][3] = {
-		{ "", "wrokers", "workers" },       { "", "Services", "services" },
-		{ "", "service", "services" },      { "", "listener", "listeners" },
-		{ "", "xyzzy", NULL },              { "", "", NULL },
+		{ "", "wrokers", "workers" },
+		{ "", "Services", "services" },
+		{ "", "service", "services" },
+		{ "", "listener", "listeners" },
+		{ "", "xyzzy", NULL },
+		{ "", "", NULL },
 		{ "services.*.health", "intervall", "interval" },
 		{ "services.*.health", "time_out", "timeout" },
 		{ "services.*.health", "status", "statuses" },
@@ -107,7 +111,8 @@ static void test_suggestions(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *meant = iso_schema_suggest(iso_schema_find(cases[i][0]), iso_slice_str(cases[i][1]));
+		const char *meant =
+			iso_schema_suggest(iso_schema_find(cases[i][0]), iso_slice_str(cases[i][1]));
 
 		if (cases[i][2] == NULL)
 			assert_null(meant);

@@ -14,7 +14,8 @@ static void *ref_and_ask(void *arg)
 	for (int i = 0; i < ROUNDS; i++) {
 		struct iso_snapshot *mine = iso_snapshot_ref(snapshot);
 
-		if (iso_snapshot_route(mine, ISO_SLICE("h"), ISO_SLICE("/"), ISO_SLICE("GET")) != mine->routes)
+		if (iso_snapshot_route(mine, ISO_SLICE("h"), ISO_SLICE("/"), ISO_SLICE("GET")) !=
+		    mine->routes)
 			return arg;
 		iso_snapshot_unref(mine);
 	}
@@ -29,7 +30,8 @@ static void test_last_reference_frees(void **state)
 
 	(void)state;
 	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, ref_and_ask, iso_snapshot_ref(l.snapshot)), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, ref_and_ask, iso_snapshot_ref(l.snapshot)),
+				 0);
 	for (int i = 0; i < THREADS; i++) {
 		void *result = &l;
 

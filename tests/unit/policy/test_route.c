@@ -1,5 +1,6 @@
 /*
- * The router against examples, malformed patterns, and a slow matcher that is obviously right, on random rules.
+ * The router against examples, malformed patterns, and a slow matcher that is obviously right, on random
+ * rules.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,7 +33,8 @@ static void add(struct rules *r, const char *host, const char *path, const char 
 	r->n++;
 }
 
-static uint32_t find(const struct iso_router *router, const char *authority, const char *path, const char *method)
+static uint32_t find(const struct iso_router *router, const char *authority, const char *path,
+		     const char *method)
 {
 	return iso_router_find(router, iso_slice_str(authority), iso_slice_str(path), iso_slice_str(method));
 }
@@ -69,8 +71,8 @@ static void test_order_of_specificity(void **state)
 	struct rules r = { .n = 0 };
 	const struct iso_router *router;
 
-	add(&r, "", "", NULL, NULL);                         /* 0 */
-	add(&r, "*.example.com", "/a/*", NULL, NULL);        /* 1 */
+	add(&r, "", "", NULL, NULL);			     /* 0 */
+	add(&r, "*.example.com", "/a/*", NULL, NULL);	     /* 1 */
 	add(&r, "*.eu.example.com", "/a/*", NULL, NULL);     /* 2 */
 	add(&r, "api.eu.example.com", "/a/*", NULL, NULL);   /* 3 */
 	add(&r, "api.eu.example.com", "/a/b", NULL, NULL);   /* 4 */
@@ -91,7 +93,8 @@ static void test_order_of_specificity(void **state)
 	assert_int_equal(find(router, "api.eu.example.com", "/a/b", "get"), 4); /* methods have a case */
 	assert_int_equal(find(router, "api.eu.example.com", "/a/b/", "GET"), 6);
 	assert_int_equal(find(router, "api.eu.example.com", "/c", "POST"), 7);
-	assert_int_equal(find(router, "api.eu.example.com", "/c", "GET"), 0); /* falls through to the next host */
+	assert_int_equal(find(router, "api.eu.example.com", "/c", "GET"),
+			 0); /* falls through to the next host */
 }
 
 static void test_authority_forms(void **state)
@@ -129,9 +132,13 @@ static void test_long_host_matches_no_name(void **state)
 	router = build(*state, &r);
 	memset(host, 'a', sizeof(host));
 	memcpy(host + sizeof(host) - 12, ".example.com", 12);
-	assert_int_equal(iso_router_find(router, iso_slice(host, sizeof(host)), ISO_SLICE("/any"), ISO_SLICE("GET")), 1);
-	assert_int_equal(iso_router_find(router, iso_slice(host + 45, 255), ISO_SLICE("/any"), ISO_SLICE("GET")), 0);
-	assert_int_equal(iso_router_find(router, iso_slice(host + 44, 256), ISO_SLICE("/any"), ISO_SLICE("GET")), 1);
+	assert_int_equal(
+		iso_router_find(router, iso_slice(host, sizeof(host)), ISO_SLICE("/any"), ISO_SLICE("GET")),
+		1);
+	assert_int_equal(
+		iso_router_find(router, iso_slice(host + 45, 255), ISO_SLICE("/any"), ISO_SLICE("GET")), 0);
+	assert_int_equal(
+		iso_router_find(router, iso_slice(host + 44, 256), ISO_SLICE("/any"), ISO_SLICE("GET")), 1);
 }
 
 static void test_paths(void **state)
@@ -139,8 +146,8 @@ static void test_paths(void **state)
 	struct rules r = { .n = 0 };
 	const struct iso_router *router;
 
-	add(&r, "", "/", NULL, NULL);      /* 0 */
-	add(&r, "", "/*", NULL, NULL);     /* 1 */
+	add(&r, "", "/", NULL, NULL);	   /* 0 */
+	add(&r, "", "/*", NULL, NULL);	   /* 1 */
 	add(&r, "", "/x/*", NULL, NULL);   /* 2 */
 	add(&r, "", "/x/y/", NULL, NULL);  /* 3 */
 	add(&r, "", "/x//z", NULL, NULL);  /* 4 */
@@ -238,10 +245,11 @@ static void test_out_of_memory(void **state)
 
 static void test_host_patterns(void **state)
 {
-	static const char *const good[] = { "a", "*.a", "api.example.com", "*.example.com", "10.0.0.1",
-					    "[2001:db8::1]", "a_b.c-d" };
-	static const char *const bad[] = { "", "*", "*.", "*a.b", "a.*", "*.*.b", ".a", "a.", "a..b", "A.b",
-					   "a:80", "[::1]:80", "[::1", "a b", "a/b", "\xc3\xa9.com", "a.*.b", "a*b" };
+	static const char *const good[] = { "a",	"*.a",		 "api.example.com", "*.example.com",
+					    "10.0.0.1", "[2001:db8::1]", "a_b.c-d" };
+	static const char *const bad[] = { "",	   "*",	  "*.",	  "*a.b",	  "a.*",   "*.*.b",
+					   ".a",   "a.",  "a..b", "A.b",	  "a:80",  "[::1]:80",
+					   "[::1", "a b", "a/b",  "\xc3\xa9.com", "a.*.b", "a*b" };
 	char longer[257];
 
 	(void)state;
@@ -260,9 +268,11 @@ static void test_host_patterns(void **state)
 
 static void test_path_patterns(void **state)
 {
-	static const char *const good[] = { "/", "/*", "/a", "/a/", "/a/*", "/a//b", "/a%2Fb", "/a.b/.c", "/..." };
-	static const char *const bad[] = { "", "*", "a", "a/*", "/a*", "/*/a", "/a/*/*", "/**", "/a?b", "/a#b",
-					   "/a/{id}", "/a b", "/a/../b", "/./a", "/a/.", "/a/..", "/\x01", "/\xc3\xa9" };
+	static const char *const good[] = { "/",     "/*",     "/a",	  "/a/", "/a/*",
+					    "/a//b", "/a%2Fb", "/a.b/.c", "/..." };
+	static const char *const bad[] = { "",	      "*",    "a",    "a/*",   "/a*",	  "/*/a",
+					   "/a/*/*",  "/**",  "/a?b", "/a#b",  "/a/{id}", "/a b",
+					   "/a/../b", "/./a", "/a/.", "/a/..", "/\x01",	  "/\xc3\xa9" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -352,7 +362,8 @@ static const char *random_host(struct iso_rng *rng, char *buf, size_t size, bool
 	if (pattern && iso_rng_below(rng, 2) == 0)
 		n += (size_t)snprintf(buf, size, "*.");
 	for (uint32_t i = 0; i < labels; i++)
-		n += (size_t)snprintf(buf + n, size - n, "%s%c", i > 0 ? "." : "", 'a' + (char)iso_rng_below(rng, 2));
+		n += (size_t)snprintf(buf + n, size - n, "%s%c", i > 0 ? "." : "",
+				      'a' + (char)iso_rng_below(rng, 2));
 	return buf;
 }
 
@@ -381,7 +392,8 @@ static void random_rules(struct iso_rng *rng, struct rules *r, char text[64][2][
 		uint32_t methods = iso_rng_below(rng, 3), first = iso_rng_below(rng, 3);
 
 		add(r, random_host(rng, text[r->n][0], 32, true), random_path(rng, text[r->n][1], 32, true),
-		    methods > 0 ? some_methods[first] : NULL, methods > 1 ? some_methods[(first + 1) % 3] : NULL);
+		    methods > 0 ? some_methods[first] : NULL,
+		    methods > 1 ? some_methods[(first + 1) % 3] : NULL);
 		for (uint32_t k = 0; k + 1 < r->n; k++) {
 			if (slow_overlap(r, k, r->n - 1)) {
 				r->n--;

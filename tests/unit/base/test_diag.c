@@ -1,0 +1,65 @@
+/*
+ * Diagnostics: by place, bounded, with their mend.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "iso/base/diag.h"
+
+static char *printed(struct iso_diag *diag)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	iso_diag_print(diag, out);
+	fclose(out);
+	return text;
+}
+
+static void test_sorted_by_place_with_mend(void **state)
+{
+	struct iso_diag diag;
+	char *text;
+
+	(void)state;
+	assert_int_equal(iso_diag_init(&diag, "f.json", 10), ISO_OK);
+	iso_diag_add(&diag, ISO_DIAG_ERROR, 9, 2, "/b", "second %d|do %s", 2, "that");
+	iso_diag_add(&diag, ISO_DIAG_NOTE, 3, 5, "", "first");
+	text = printed(&diag);
+	assert_string_equal(text, "f.json:3:5: note: first\nf.json:9:2: error at /b: second 2; do that\n");
+	assert_int_equal(diag.errors, 1);
+	free(text);
+	iso_diag_done(&diag);
+}
+
+static void test_more_than_fits_is_counted(void **state)
+{
+	struct iso_diag diag;
+	char *text;
+
+	(void)state;
+	assert_int_equal(iso_diag_init(&diag, "f", 1), ISO_OK);
+	for (int i = 0; i < 3; i++)
+		iso_diag_add(&diag, ISO_DIAG_ERROR, 1, 1, "", "x");
+	assert_int_equal(diag.errors, 3);
+	text = printed(&diag);
+	assert_non_null(strstr(text, "f: 2 more\n"));
+	free(text);
+	iso_diag_done(&diag);
+	iso_diag_done(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sorted_by_place_with_mend),
+		cmocka_unit_test(test_more_than_fits_is_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

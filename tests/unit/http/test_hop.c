@@ -1,0 +1,180 @@
+/*
+ * Hop-by-hop rules (RFC 9110 section 7.6), loops (RFC 8586), request ids, cookies (RFC 9113 section 8.2.3).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "iso/http/hop.h"
+
+static const struct iso_hop_facts facts = {
+	.client_ip = { "192.0.2.7", 9 },
+	.scheme = { "https", 5 },
+	.random = { 0x0123456789abcdefull, 0xfedcba9876543210ull },
+};
+
+struct fixture {
+	struct iso_arena arena;
+	struct iso_head head;
+	struct iso_slice id;
+};
+
+static void begin(struct fixture *f)
+{
+	iso_arena_init(&f->arena, NULL, 1 << 20);
+	f->head = (struct iso_head){ .version = ISO_HTTP_11, .authority = ISO_SLICE("api.example.com") };
+	f->id = ISO_SLICE("");
+}
+
+static void add(struct fixture *f, const char *name, const char *value)
+{
+	assert_int_equal(iso_fields_add(&f->head.fields, &f->arena, iso_slice_str(name), iso_slice_str(value)), ISO_OK);
+}
+
+static void check(const struct fixture *f, const char *name, const char *value)
+{
+	const struct iso_field *field = iso_fields_find(&f->head.fields, iso_slice_str(name));
+
+	if (value == NULL) {
+		assert_null(field);
+		return;
+	}
+	assert_non_null(field);
+	if (!iso_slice_eq(field->value, iso_slice_str(value)))
+		fail_msg("%s: %.*s", name, ISO_SLICE_FMT(field->value));
+}
+
+static void test_connection_fields_go(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "connection", "close, X-Mine ,te");
+	add(&f, "x-mine", "1");
+	add(&f, "keep-alive", "timeout=5");
+	add(&f, "proxy-connection", "x");
+	add(&f, "proxy-authorization", "x");
+	add(&f, "te", "gzip");
+	add(&f, "transfer-encoding", "chunked");
+	add(&f, "upgrade", "h2c");
+	add(&f, "http2-settings", "x");
+	add(&f, "accept", "yes");
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	check(&f, "connection", NULL);
+	check(&f, "x-mine", NULL);
+	check(&f, "keep-alive", NULL);
+	check(&f, "proxy-connection", NULL);
+	check(&f, "proxy-authorization", NULL);
+	check(&f, "te", NULL);
+	check(&f, "transfer-encoding", NULL);
+	check(&f, "upgrade", NULL);
+	check(&f, "http2-settings", NULL);
+	check(&f, "accept", "yes");
+	check(&f, "via", "1.1 isochrone");
+	check(&f, "x-forwarded-for", "192.0.2.7");
+	check(&f, "x-forwarded-proto", "https");
+	check(&f, "x-forwarded-host", "api.example.com");
+	check(&f, "cdn-loop", "isochrone");
+	iso_arena_done(&f.arena);
+}
+
+static void test_lists_are_appended(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "via", "1.0 a");
+	add(&f, "x-forwarded-for", "198.51.100.1");
+	add(&f, "x-forwarded-proto", "http");
+	add(&f, "te", "trailers");
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	check(&f, "via", "1.0 a, 1.1 isochrone");
+	check(&f, "x-forwarded-for", "198.51.100.1, 192.0.2.7");
+	check(&f, "x-forwarded-proto", "https");
+	check(&f, "te", "trailers");
+	iso_arena_done(&f.arena);
+}
+
+static void test_a_loop_is_refused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "cdn-loop", "other; v=1, isochrone; x=y");
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_EEXISTS);
+	iso_arena_done(&f.arena);
+	begin(&f);
+	add(&f, "cdn-loop", "isochrone-like");
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	iso_arena_done(&f.arena);
+}
+
+static void test_protected_names_in_connection(void **state)
+{
+	const char *names[] = { "content-length", "Host", "Authorization", "cookie", "X-Forwarded-For" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct fixture f;
+
+		begin(&f);
+		add(&f, "connection", names[i]);
+		assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_EBAD);
+		iso_arena_done(&f.arena);
+	}
+}
+
+static void test_request_id(void **state)
+{
+	const char *bad[] = { "", "a b", "a\"b", "\xc3\xa9", "a;b" };
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "x-request-id", "Client-1.2_3~x=/+");
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	assert_true(iso_slice_eq(f.id, ISO_SLICE("Client-1.2_3~x=/+")));
+	iso_arena_done(&f.arena);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		begin(&f);
+		add(&f, "x-request-id", bad[i]);
+		assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+		assert_int_equal(f.id.len, 32);
+		for (size_t k = 0; k < 32; k++)
+			assert_non_null(strchr("0123456789abcdef", f.id.ptr[k]));
+		check(&f, "x-request-id", f.id.ptr);
+		iso_arena_done(&f.arena);
+	}
+}
+
+static void test_cookies_are_joined(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "cookie", "a=1");
+	add(&f, "x", "y");
+	add(&f, "cookie", "b=2");
+	add(&f, "cookie", "c=3");
+	assert_int_equal(iso_hop_join_cookies(&f.head.fields, &f.arena), ISO_OK);
+	check(&f, "cookie", "a=1; b=2; c=3");
+	assert_int_equal(f.head.fields.n, 2);
+	iso_arena_done(&f.arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_connection_fields_go), cmocka_unit_test(test_lists_are_appended),
+		cmocka_unit_test(test_a_loop_is_refused),    cmocka_unit_test(test_protected_names_in_connection),
+		cmocka_unit_test(test_request_id),	     cmocka_unit_test(test_cookies_are_joined),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

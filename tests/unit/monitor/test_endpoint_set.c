@@ -1,0 +1,175 @@
+/*
+ * Addresses over successive DNS answers: stable indexes, missing ones, rotation.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "endpoint_set_priv.h"
+#include "iso/net/resolver.h"
+
+static const uint64_t second = 1000000;
+
+static struct iso_sockaddr addr(uint8_t last)
+{
+	char text[] = "192.0.2.\0\0\0";
+	struct iso_sockaddr a;
+
+	text[8] = (char)('0' + last / 10);
+	text[9] = (char)('0' + last % 10);
+	if (last < 10) {
+		text[8] = (char)('0' + last);
+		text[9] = '\0';
+	}
+	assert_int_equal(iso_sockaddr_parse(text, 443, &a), ISO_OK);
+	return a;
+}
+
+static void answer(struct iso_endpoint_set *set, const char *lasts, uint32_t ttl_s, uint64_t now_us)
+{
+	struct iso_sockaddr addrs[16];
+	size_t n = 0;
+
+	for (; lasts[n] != '\0'; n++)
+		addrs[n] = addr((uint8_t)(lasts[n] - 'a'));
+	iso_endpoint_set_answer(set, addrs, n, ttl_s, now_us);
+}
+
+/* The set as text: letters by index, upper case where usable. */
+static const char *text(struct iso_endpoint_set *set, uint64_t now_us)
+{
+	static char buf[ISO_ENDPOINTS_MAX + 1];
+	struct iso_board_region r = { 0 };
+	uint32_t i;
+
+	iso_endpoint_set_read(set, now_us, &r);
+	for (i = 0; i < r.endpoint_count; i++) {
+		buf[i] = '?';
+		for (uint8_t k = 0; k < 26; k++) {
+			struct iso_sockaddr a = addr(k);
+
+			if (iso_sockaddr_eq(&a, &r.endpoints[i].addr))
+				buf[i] = (char)((r.endpoints[i].usable ? 'A' : 'a') + k);
+		}
+	}
+	buf[i] = '\0';
+	return buf;
+}
+
+static void test_ttl_is_clamped(void **state)
+{
+	(void)state;
+	assert_int_equal(iso_endpoint_ttl_us(0), 5 * second);
+	assert_int_equal(iso_endpoint_ttl_us(60), 60 * second);
+	assert_int_equal(iso_endpoint_ttl_us(UINT32_MAX), 300 * second);
+}
+
+static void test_missing_goes_after_ttl_and_two_seconds(void **state)
+{
+	struct iso_endpoint_set set;
+
+	(void)state;
+	iso_endpoint_set_init(&set, 1);
+	answer(&set, "ab", 60, 100 * second);
+	assert_string_equal(text(&set, 100 * second), "AB");
+	answer(&set, "b", 60, 160 * second);
+	assert_string_equal(text(&set, 161 * second), "AB");
+	assert_string_equal(text(&set, 162 * second), "aB");
+	answer(&set, "b", 60, 220 * second);
+	assert_string_equal(text(&set, 279 * second), "aB"); /* warm */
+	assert_int_equal(set.count, 2);
+	answer(&set, "bc", 60, 280 * second); /* its place is taken */
+	assert_string_equal(text(&set, 280 * second), "CB");
+}
+
+static void test_rotation_keeps_indexes(void **state)
+{
+	struct iso_endpoint_set set;
+	uint32_t epoch;
+
+	(void)state;
+	iso_endpoint_set_init(&set, 7);
+	answer(&set, "abc", 60, 0);
+	epoch = set.epoch;
+	answer(&set, "dcb", 60, 60 * second);
+	assert_string_equal(text(&set, 60 * second), "ABCD");
+	answer(&set, "ad", 60, 120 * second);
+	assert_string_equal(text(&set, 125 * second), "AbcD");
+	answer(&set, "abcd", 60, 180 * second);
+	assert_string_equal(text(&set, 180 * second), "ABCD");
+	assert_int_equal(set.epoch, epoch);
+}
+
+static void test_empty_answer_changes_nothing(void **state)
+{
+	struct iso_endpoint_set set;
+
+	(void)state;
+	iso_endpoint_set_init(&set, 1);
+	answer(&set, "ab", 5, 0);
+	answer(&set, "", 5, 5 * second);
+	assert_string_equal(text(&set, 1000 * second), "AB");
+}
+
+static void test_epoch_changes_with_a_reused_index(void **state)
+{
+	struct iso_endpoint_set set;
+	uint32_t epoch;
+
+	(void)state;
+	iso_endpoint_set_init(&set, 1);
+	answer(&set, "ab", 5, 0);
+	epoch = set.epoch;
+	answer(&set, "a", 5, 5 * second);
+	assert_string_equal(text(&set, 14 * second), "Ab");
+	assert_int_equal(set.epoch, epoch);
+	assert_string_equal(text(&set, 15 * second), "A"); /* cut off the end */
+	assert_int_not_equal(set.epoch, epoch);
+	epoch = set.epoch;
+	answer(&set, "ca", 5, 15 * second);
+	assert_string_equal(text(&set, 15 * second), "AC");
+}
+
+static void test_more_addresses_than_places(void **state)
+{
+	struct iso_endpoint_set set;
+
+	(void)state;
+	iso_endpoint_set_init(&set, 1);
+	answer(&set, "abcdefghij", 60, 0);
+	assert_string_equal(text(&set, 0), "ABCDEFGH");
+	/* All new: places come from those that are missing. */
+	answer(&set, "klmnopqr", 60, 60 * second);
+	assert_string_equal(text(&set, 60 * second), "KLMNOPQR");
+	answer(&set, "rstu", 60, 120 * second);
+	assert_int_equal(set.count, 8);
+	assert_non_null(strchr(text(&set, 120 * second), 'S'));
+	assert_non_null(strchr(text(&set, 120 * second), 'R'));
+}
+
+static void test_duplicates_in_an_answer(void **state)
+{
+	struct iso_endpoint_set set;
+
+	(void)state;
+	iso_endpoint_set_init(&set, 1);
+	answer(&set, "aabba", 60, 0);
+	assert_string_equal(text(&set, 0), "AB");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ttl_is_clamped),
+		cmocka_unit_test(test_missing_goes_after_ttl_and_two_seconds),
+		cmocka_unit_test(test_rotation_keeps_indexes),
+		cmocka_unit_test(test_empty_answer_changes_nothing),
+		cmocka_unit_test(test_epoch_changes_with_a_reused_index),
+		cmocka_unit_test(test_more_addresses_than_places),
+		cmocka_unit_test(test_duplicates_in_an_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

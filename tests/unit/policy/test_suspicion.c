@@ -1,0 +1,52 @@
+/*
+ * Silence and patience.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "iso/policy/suspicion.h"
+
+static void test_patience(void **state)
+{
+	(void)state;
+	assert_int_equal(iso_patience_us(0), 1000000);
+	assert_int_equal(iso_patience_us(1), 80000);
+	assert_int_equal(iso_patience_us(20000), 80000);
+	assert_int_equal(iso_patience_us(50000), 200000);
+	assert_int_equal(iso_patience_us(UINT32_MAX), 4ull * UINT32_MAX);
+}
+
+static void test_silence(void **state)
+{
+	(void)state;
+	assert_int_equal(iso_silence_us(1000, 400, 0, 1), 600);
+	assert_int_equal(iso_silence_us(1000, 400, 900, 1), 100); /* something came */
+	assert_int_equal(iso_silence_us(1000, 400, 100, 1), 600); /* before it was sent */
+	assert_int_equal(iso_silence_us(1000, 400, 0, 0), 0);     /* nothing waits */
+	assert_int_equal(iso_silence_us(1000, 2000, 0, 1), 0);    /* another thread's clock is ahead */
+}
+
+static void test_suspect_edges(void **state)
+{
+	(void)state;
+	assert_false(iso_suspect(300000, 100000, 0, 1, 50000));
+	assert_true(iso_suspect(300001, 100000, 0, 1, 50000));
+	assert_false(iso_suspect(300001, 100000, 100001, 1, 50000));
+	assert_false(iso_suspect(300001, 100000, 0, 0, 50000));
+	assert_false(iso_suspect(1100000, 100000, 0, 1, 0));
+	assert_true(iso_suspect(1100001, 100000, 0, 1, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_suspect_edges),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,100 @@
+/*
+ * The decaying estimate: calm in noise, quick at a change, and never improved by a failure.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "iso/base/rng.h"
+#include "iso/stats/ewma.h"
+
+enum { MS = 1000 };
+
+static uint32_t noisy(struct iso_rng *rng, uint32_t us)
+{
+	return us * (80 + iso_rng_below(rng, 41)) / 100; /* +-20 % */
+}
+
+static void test_calm_in_noise(void **state)
+{
+	struct iso_rng rng;
+	struct iso_ewma e;
+	uint64_t now = 1000000;
+
+	(void)state;
+	iso_rng_seed(&rng, 3);
+	iso_ewma_init(&e);
+	assert_false(iso_ewma_known(&e));
+	for (int i = 0; i < 5000; i++) {
+		now += 10 * MS;
+		assert_false(iso_ewma_update(&e, noisy(&rng, 50 * MS), now));
+		if (i > 200)
+			assert_in_range(iso_ewma_us(&e), 47 * MS, 53 * MS);
+	}
+}
+
+static void test_change_is_seen_within_four_samples_up_and_five_down(void **state)
+{
+	struct iso_ewma e;
+	uint64_t now = 1000000;
+
+	(void)state;
+	iso_ewma_init(&e);
+	for (int i = 0; i < 300; i++)
+		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+	for (int i = 0; i < 4; i++)
+		iso_ewma_update(&e, 225 * MS, now += 10 * MS);
+	assert_int_equal(iso_ewma_us(&e), 225 * MS);
+	for (int i = 0; i < 5; i++)
+		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+	assert_int_equal(iso_ewma_us(&e), 25 * MS);
+}
+
+static void test_a_failure_never_helps(void **state)
+{
+	struct iso_rng rng;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 1000; seed++) {
+		struct iso_ewma with, without;
+		uint64_t now = 1000000;
+
+		iso_rng_seed(&rng, seed);
+		iso_ewma_init(&with);
+		for (int i = 0; i < 50; i++)
+			iso_ewma_update(&with, noisy(&rng, 40 * MS), now += 10 * MS);
+		without = with;
+		iso_ewma_fail(&with, iso_rng_below(&rng, 2000 * MS));
+		assert_true(iso_ewma_us(&with) >= iso_ewma_us(&without));
+		assert_true(with.fresh_us == without.fresh_us);
+	}
+}
+
+static void test_decay_moves_towards_the_target(void **state)
+{
+	struct iso_ewma e;
+
+	(void)state;
+	iso_ewma_init(&e);
+	iso_ewma_set(&e, 200 * MS);
+	iso_ewma_decay(&e, 20 * MS, 1000000, 1000000);
+	/* 20 + 180/e = 86.2 */
+	assert_in_range(iso_ewma_us(&e), 86 * MS, 87 * MS);
+	iso_ewma_decay(&e, 20 * MS, 20000000, 1000000);
+	assert_in_range(iso_ewma_us(&e), 20 * MS, 20 * MS + 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_calm_in_noise),
+		cmocka_unit_test(test_change_is_seen_within_four_samples_up_and_five_down),
+		cmocka_unit_test(test_a_failure_never_helps),
+		cmocka_unit_test(test_decay_moves_towards_the_target),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
