@@ -126,7 +126,11 @@ static int on_headers_complete(llhttp_t *ll)
 	const char *why = NULL;
 	uint16_t status = 400;
 
-	p->head.version = ll->http_major == 1 && ll->http_minor == 1 ? ISO_HTTP_11 : ISO_HTTP_10;
+	if (ll->http_major != 1 || ll->http_minor > 1) {
+		refuse(p, 505, "the HTTP version is not 1.0 or 1.1");
+		return -1;
+	}
+	p->head.version = ll->http_minor == 1 ? ISO_HTTP_11 : ISO_HTTP_10;
 	p->head.status = p->response ? ll->status_code : 0;
 	if (p->response)
 		why = iso_h1_judge_response(&p->head, &p->chunked);

@@ -140,7 +140,8 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 	assert(n <= ISO_VIEW_MAX);
 	for (uint32_t i = 0; i < n; i++) {
 		iso_estimate_tick(&regions[i]->estimate, judge->now_us);
-		(void)iso_outlier_tick(&regions[i]->outlier, judge->healthy_threshold, judge->now_us);
+		if (iso_outlier_tick(&regions[i]->outlier, judge->healthy_threshold, judge->now_us))
+			regions[i]->wish = NULL; /* what failed before is over */
 	}
 	pardon(regions, n, judge);
 	eject(regions, n, judge);
@@ -162,7 +163,7 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 		f->suspect = regions[i]->suspect_us != 0;
 		f->weight = weights[i];
 		f->ramp = inputs[i].ramp;
-		f->estimate_us = (uint32_t)(estimate_us > regions[i]->silent_us ? estimate_us : inputs[i].estimate_us);
+		f->estimate_us = (uint32_t)(regions[i]->silent_us > estimate_us ? inputs[i].estimate_us : estimate_us);
 		f->usual_us = iso_estimate_usual_us(&regions[i]->estimate);
 		f->normal_us = regions[i]->normal_us;
 	}

@@ -29,9 +29,11 @@ struct iso_tls_server {
 
 int iso_tls_problem(struct iso_tls_problem *problem, size_t index, bool key, const char *what, const char *path)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_peek_last_error(), first = ERR_peek_error();
 	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
+	if (ERR_GET_LIB(first) == ERR_LIB_SYS)
+		reason = strerror(ERR_GET_REASON(first));
 	if (problem != NULL) {
 		problem->cert_index = index;
 		problem->key = key;

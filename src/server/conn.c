@@ -153,7 +153,10 @@ static void on_timer(struct iso_timer *timer)
 
 static void run_free(struct iso_task *task)
 {
-	free(ISO_CONTAINER(task, struct iso_sconn, free_task));
+	struct iso_sconn *c = ISO_CONTAINER(task, struct iso_sconn, free_task);
+
+	iso_tls_server_unref(c->tls_server);
+	free(c);
 }
 
 void iso_sconn_close(struct iso_sconn *c)
@@ -242,6 +245,7 @@ static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockadd
 		free(c);
 		return;
 	}
+	c->tls_server = listener->tls != NULL ? iso_tls_server_ref(listener->tls) : NULL;
 	iso_list_push_back(&server->conns, &c->link);
 	COUNT(server, accepted, 1);
 	COUNT(server, connections, 1);

@@ -36,6 +36,7 @@ struct iso_sconn {
 	struct iso_list link;
 	struct iso_timer timer;          /* handshake, idle, lingering: by phase */
 	struct iso_task free_task;
+	struct iso_tls_server *tls_server; /* one reference: its callbacks run during the handshake; NULL: in clear */
 	struct iso_sockaddr peer, local;
 	uint64_t idle_since_us;          /* 0: a request is running */
 	uint32_t streams;

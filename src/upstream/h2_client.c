@@ -310,7 +310,7 @@ static int h2_init(struct iso_uconn *c)
 	if (h2 == NULL)
 		return ISO_ENOMEM;
 	c->codec = h2;
-	if (nghttp2_session_client_new2(&h2->session, callbacks, c, options) != 0 ||
+	if (nghttp2_session_client_new3(&h2->session, callbacks, c, options, &c->t.loop->h2_mem.mem) != 0 ||
 	    nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
 				    sizeof(settings) / sizeof(settings[0])) != 0 ||
 	    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) != 0)

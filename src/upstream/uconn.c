@@ -201,6 +201,7 @@ static void run_free(struct iso_task *task)
 
 	if (c->ops != NULL)
 		c->ops->done(c);
+	iso_tls_client_unref(c->tls_client);
 	free(c);
 }
 
@@ -226,6 +227,7 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint)
 		free(c);
 		return err;
 	}
+	c->tls_client = pool->region->tls_client != NULL ? iso_tls_client_ref(pool->region->tls_client) : NULL;
 	iso_list_push_back(&pool->conns, &c->link);
 	pool->conn_count++;
 	pool->connecting++;

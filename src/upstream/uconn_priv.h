@@ -45,6 +45,7 @@ struct iso_uconn {
 	struct iso_timer timer;           /* connecting: connect_timeout; open: idle culling and pings */
 	struct iso_timer silence;         /* suspicion, while something waits */
 	struct iso_task free_task;
+	struct iso_tls_client *tls_client; /* one reference: it keeps our sessions; NULL: in clear */
 	uint64_t idle_since_us, ping_sent_us, used;
 	uint32_t connect_us, tls_us;
 	uint32_t streams, streams_max;    /* open now; most at a time */

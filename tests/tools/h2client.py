@@ -37,8 +37,8 @@ class H2Client:
         self.alpn = self.sock.selected_alpn_protocol() if ca else None
         self.conn = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="utf-8", validate_inbound_headers=True))
-        self.conn.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = window
         self.conn.initiate_connection()
+        self.conn.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.streams, self.goaway, self.closed = {}, None, False
         self.acknowledge = True  # False: the windows are not opened again, as a client that does not read
         self.flush()

@@ -112,7 +112,7 @@ class Process:
     def __init__(self, args, log, env=None, cwd=None):
         self.args = [str(a) for a in args]
         self.log = pathlib.Path(log)
-        self._out = open(self.log, "ab")
+        self._out = open(self.log, "wb")
         self.popen = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out,
                                       env=env, cwd=cwd)
 

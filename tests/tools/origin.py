@@ -106,6 +106,17 @@ class Origin:
         raise NotImplementedError
 
 
+def close_cleanly(sock):
+    """Ends TLS with close_notify, so that a body that runs until the close is whole."""
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(0.5)
+        try:
+            sock.unwrap()
+        except OSError:
+            pass
+    return False
+
+
 def reset_tcp(sock):
     """Closes with RST instead of FIN."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -203,6 +214,8 @@ class H2Origin(Origin):
             self.requests.append(request)
             if self.early and not request.path.startswith("/health"):
                 self.early(connection, request)
+            if request.get("expect") == "100-continue":
+                connection.informational(request.sid, 100)
         elif isinstance(event, h2.events.DataReceived):
             if event.stream_id in running:
                 running[event.stream_id].body += event.data
@@ -224,7 +237,7 @@ class H2Origin(Origin):
 
 
 class H1Origin(Origin):
-    """script(sock, request) runs when a request is complete and writes its answer's bytes; False ends the connection."""
+    """script(sock, request) runs when a request is complete and writes the answer; False ends the connection."""
 
     alpn = ["http/1.1"]
 
@@ -240,6 +253,8 @@ class H1Origin(Origin):
                 name, _, value = line.decode("latin-1").partition(":")
                 request.headers.append((name.lower(), value.strip()))
             self.requests.append(request)
+            if request.get("expect") == "100-continue":
+                sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._body(stream, request)
             if path.startswith("/health"):
                 status = b"200 OK" if self.healthy else b"503 Service Unavailable"

@@ -169,7 +169,9 @@ static void test_request_line(void **state)
 	BAD("GET a HTTP/1.1\r\nHost: a\r\n\r\n");
 	BAD("GET * HTTP/1.1\r\nHost: a\r\n\r\n");
 	BAD("GET /\r\n\r\n");
-	BAD("GET / HTTP/2.0\r\nHost: a\r\n\r\n");
+	BAD_STATUS("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505);
+	BAD_STATUS("GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505);
+	BAD_STATUS("GET / HTTP/1.2\r\nHost: a\r\n\r\n", 0);
 	BAD("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n");
 	BAD_STATUS("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 501);
 	BAD_STATUS("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501);

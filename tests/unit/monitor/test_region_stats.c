@@ -1,0 +1,269 @@
+/*
+ * One region's statistics: what each kind of sample, probe and silence does to it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "region_stats_priv.h"
+
+static const uint64_t second = 1000000;
+static const struct iso_cfg_health health = { .healthy_threshold = 2, .unhealthy_threshold = 3 };
+
+static int setup(void **state)
+{
+	struct iso_region_stats *rs = calloc(1, sizeof(*rs));
+
+	assert_non_null(rs);
+	iso_region_stats_init(rs);
+	*state = rs;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	free(*state);
+	return 0;
+}
+
+static void ok(struct iso_region_stats *rs, uint64_t start_us, uint32_t us)
+{
+	struct iso_sample s = { .start_us = start_us, .end_us = start_us + us, .status = 200, .ttfb_us = us,
+				.outcome = ISO_OUTCOME_OK };
+
+	iso_region_stats_sample(rs, &s);
+}
+
+static void bad(struct iso_region_stats *rs, enum iso_outcome outcome, enum iso_fault fault, uint64_t now_us)
+{
+	struct iso_sample s = { .start_us = now_us - 2000, .end_us = now_us, .outcome = (uint8_t)outcome,
+				.fault = (uint8_t)fault };
+
+	if (outcome == ISO_OUTCOME_STATUS || outcome == ISO_OUTCOME_OK) {
+		s.status = fault == ISO_FAULT_REGION ? 503 : 403;
+		s.ttfb_us = 2000;
+	}
+	iso_region_stats_sample(rs, &s);
+}
+
+static void probe(struct iso_region_stats *rs, bool passed, uint32_t us, uint64_t now_us)
+{
+	struct iso_probe_note note = { .at_us = now_us, .ttfb_us = us, .status = passed ? 200 : 503,
+				       .passed = passed, .words = passed ? NULL : "words" };
+
+	iso_region_stats_probe(rs, &note, now_us - us, passed ? ISO_OUTCOME_OK : ISO_OUTCOME_STATUS, &health, false);
+}
+
+static void test_good_answers(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_window_sums sums;
+
+	for (uint64_t i = 0; i < 50; i++)
+		ok(rs, 10 * second + i * 10000, 40000);
+	iso_window_sum(&rs->window, 11 * second, &sums);
+	assert_int_equal(sums.good, 50);
+	assert_in_range(sums.p50_us, 39200, 40800);
+	assert_in_range(iso_estimate_us(&rs->estimate), 39999, 40001);
+	assert_int_equal(rs->outcomes[ISO_OUTCOME_OK], 50);
+	assert_int_equal(rs->live_good_us, 10 * second + 49 * 10000 + 40000);
+	assert_null(rs->wish);
+}
+
+/* A region that refuses every client in 2 ms is neither fast nor to blame. */
+static void test_client_faults_say_nothing(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	uint32_t before;
+
+	for (uint64_t i = 0; i < 50; i++)
+		ok(rs, 10 * second + i * 10000, 40000);
+	before = iso_estimate_us(&rs->estimate);
+	for (uint64_t i = 0; i < 500; i++)
+		bad(rs, ISO_OUTCOME_OK, i % 2 ? ISO_FAULT_CLIENT : ISO_FAULT_APPLICATION, 11 * second + i * 1000);
+	assert_int_equal(iso_estimate_us(&rs->estimate), before);
+	assert_null(rs->wish);
+	assert_int_equal(rs->live_good_us, 10 * second + 49 * 10000 + 40000);
+}
+
+static void test_our_own_limits_and_graceful_ends_say_nothing(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	for (uint64_t i = 0; i < 100; i++) {
+		bad(rs, ISO_OUTCOME_OVERLOAD, ISO_FAULT_NONE, 10 * second + i);
+		bad(rs, ISO_OUTCOME_GOAWAY, ISO_FAULT_NONE, 10 * second + i);
+		bad(rs, ISO_OUTCOME_REFUSED_STREAM, ISO_FAULT_NONE, 10 * second + i);
+	}
+	assert_null(rs->wish);
+	assert_int_equal(iso_estimate_us(&rs->estimate), 0);
+}
+
+static void test_failures_wish_it_out(void **state)
+{
+	static const enum iso_outcome outcomes[] = { ISO_OUTCOME_CONNECT, ISO_OUTCOME_TLS, ISO_OUTCOME_RESET,
+						     ISO_OUTCOME_TIMEOUT, ISO_OUTCOME_PROTOCOL };
+	struct iso_region_stats *rs = *state;
+
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+		iso_region_stats_init(rs);
+		bad(rs, outcomes[i], ISO_FAULT_REGION, 10 * second);
+		bad(rs, outcomes[i], ISO_FAULT_REGION, 20 * second);
+		assert_null(rs->wish);
+		bad(rs, outcomes[i], ISO_FAULT_REGION, 30 * second);
+		assert_non_null(rs->wish);
+		ok(rs, 31 * second, 1000); /* it is well again before anything was done */
+		assert_null(rs->wish);
+	}
+}
+
+static void test_throttles_do_not_eject(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	ok(rs, 9 * second, 40000);
+	for (uint64_t i = 0; i < 100; i++)
+		bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 10 * second + i);
+	assert_null(rs->wish);
+	assert_true(iso_estimate_us(&rs->estimate) > 500000);
+}
+
+static void test_what_set_out_before_the_return_is_no_news(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	rs->back_us = 10 * second;
+	for (uint64_t i = 0; i < 10; i++)
+		bad(rs, ISO_OUTCOME_TIMEOUT, ISO_FAULT_REGION, 10 * second + i); /* began 2 ms earlier */
+	assert_null(rs->wish);
+	for (uint64_t i = 0; i < 3; i++)
+		bad(rs, ISO_OUTCOME_TIMEOUT, ISO_FAULT_REGION, 11 * second + i);
+	assert_non_null(rs->wish);
+}
+
+static void test_cancelled_counts_its_age(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_sample s = { .outcome = ISO_OUTCOME_CANCELLED };
+	uint32_t before;
+
+	for (uint64_t i = 0; i < 50; i++)
+		ok(rs, 10 * second + i * 10000, 40000);
+	before = iso_estimate_us(&rs->estimate);
+	s.start_us = 11 * second;
+	s.end_us = s.start_us + 10000; /* the client left early */
+	iso_region_stats_sample(rs, &s);
+	assert_int_equal(iso_estimate_us(&rs->estimate), before);
+	s.end_us = s.start_us + 900000;
+	iso_region_stats_sample(rs, &s);
+	assert_true(iso_estimate_us(&rs->estimate) > before);
+}
+
+static void silence(struct iso_region_stats *rs, uint64_t oldest_us, uint64_t progress_us, uint64_t now_us)
+{
+	struct iso_cell_view cell = { oldest_us, progress_us, 1 };
+
+	iso_region_stats_cells(rs, &cell, 1, now_us);
+}
+
+static void test_suspicion_needs_silence_everywhere(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_cell_view cells[2] = { { 20 * second, 0, 1 }, { 20 * second, 20 * second + 150000, 3 } };
+
+	ok(rs, 10 * second, 20000); /* patience: 80 ms */
+	iso_region_stats_cells(rs, cells, 2, 20 * second + 200000);
+	assert_int_equal(rs->suspect_us, 0); /* the other worker hears from it */
+	cells[1].waiting = 0;
+	iso_region_stats_cells(rs, cells, 2, 20 * second + 200000);
+	assert_int_equal(rs->suspect_us, 20 * second + 200000);
+	assert_int_equal(rs->silent_us, 200000);
+	assert_true(iso_region_stats_doubted(rs));
+}
+
+static void test_suspicion_is_lifted_by_a_normal_answer(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	for (uint64_t i = 0; i < 100; i++)
+		ok(rs, 19 * second + i * 9000, 20000);
+	silence(rs, 20 * second, 0, 20 * second + 100000);
+	assert_int_not_equal(rs->suspect_us, 0);
+	ok(rs, 20 * second, 150000); /* late, and begun before */
+	assert_int_not_equal(rs->suspect_us, 0);
+	ok(rs, 20 * second + 200000, 150000); /* begun after, but late */
+	assert_int_not_equal(rs->suspect_us, 0);
+	bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_REGION, 21 * second); /* an error is not normal */
+	assert_int_not_equal(rs->suspect_us, 0);
+	ok(rs, 21 * second, 21000);
+	assert_int_equal(rs->suspect_us, 0);
+	assert_int_equal(rs->normal_us, 21 * second);
+}
+
+static void test_a_probe_lifts_or_confirms(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	ok(rs, 10 * second, 20000);
+	silence(rs, 20 * second, 0, 20 * second + 100000);
+	probe(rs, true, 30000, 20 * second + 200000);
+	assert_int_equal(rs->suspect_us, 0);
+	silence(rs, 30 * second, 0, 30 * second + 100000);
+	probe(rs, false, 30000, 30 * second + 200000);
+	assert_int_not_equal(rs->suspect_us, 0);
+	assert_non_null(rs->wish);
+}
+
+/* A deep check takes 500 ms where traffic takes 20: that is normal for a probe. */
+static void test_slow_probes_can_be_normal(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	probe(rs, true, 500000, 9 * second);
+	ok(rs, 10 * second, 20000);
+	silence(rs, 20 * second, 0, 20 * second + 100000);
+	probe(rs, true, 520000, 21 * second);
+	assert_int_equal(rs->suspect_us, 0);
+}
+
+static void test_uplink_excuses_failed_connects(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_probe_note note = { .words = "connect" };
+
+	for (uint64_t i = 0; i < 5; i++) {
+		note.at_us = (10 + i) * second;
+		iso_region_stats_probe(rs, &note, note.at_us - 10, ISO_OUTCOME_CONNECT, &health, true);
+	}
+	assert_int_equal(rs->health.state, ISO_HEALTH_UNKNOWN);
+	for (uint64_t i = 0; i < 3; i++) {
+		note.at_us = (20 + i) * second;
+		iso_region_stats_probe(rs, &note, note.at_us - 10, ISO_OUTCOME_CONNECT, &health, false);
+	}
+	assert_int_equal(rs->health.state, ISO_HEALTH_DOWN);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_good_answers),
+		TEST(test_client_faults_say_nothing),
+		TEST(test_our_own_limits_and_graceful_ends_say_nothing),
+		TEST(test_failures_wish_it_out),
+		TEST(test_throttles_do_not_eject),
+		TEST(test_what_set_out_before_the_return_is_no_news),
+		TEST(test_cancelled_counts_its_age),
+		TEST(test_suspicion_needs_silence_everywhere),
+		TEST(test_suspicion_is_lifted_by_a_normal_answer),
+		TEST(test_a_probe_lifts_or_confirms),
+		TEST(test_slow_probes_can_be_normal),
+		TEST(test_uplink_excuses_failed_connects),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
