@@ -1,6 +1,7 @@
 /*
  * The addresses of one region over successive DNS answers. Pure; owned by endpoints.c, control thread.
- * Invariant: an index keeps its address until the address has been gone for 3 TTLs and the index is needed again.
+ * Invariant: an index keeps its address until the address has been gone for 3 TTLs and the index is needed
+ * again.
  */
 #include "endpoint_set_priv.h"
 
@@ -41,7 +42,8 @@ static struct iso_endpoint_entry *find(struct iso_endpoint_set *set, const struc
 	return NULL;
 }
 
-/* A place for a new address: one that is gone, a new one, or else that of the address which is missing longest. */
+/* A place for a new address: one that is gone, a new one, or else that of the address which is missing
+ * longest. */
 static struct iso_endpoint_entry *place(struct iso_endpoint_set *set, uint64_t now_us)
 {
 	struct iso_endpoint_entry *oldest = NULL;
@@ -65,8 +67,8 @@ static struct iso_endpoint_entry *place(struct iso_endpoint_set *set, uint64_t n
 	return oldest;
 }
 
-void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n, uint32_t ttl_s,
-			     uint64_t now_us)
+void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n,
+			     uint32_t ttl_s, uint64_t now_us)
 {
 	if (n == 0)
 		return;

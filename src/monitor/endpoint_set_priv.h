@@ -15,8 +15,8 @@ struct iso_endpoint_entry {
 struct iso_endpoint_set {
 	struct iso_endpoint_entry entries[ISO_ENDPOINTS_MAX];
 	uint32_t count;
-	uint32_t epoch;   /* changes when an index gets another address */
-	uint64_t ttl_us;  /* of the last good answer, clamped */
+	uint32_t epoch;  /* changes when an index gets another address */
+	uint64_t ttl_us; /* of the last good answer, clamped */
 };
 
 /* epoch: anything that the slot has not had before. */
@@ -24,11 +24,11 @@ void iso_endpoint_set_init(struct iso_endpoint_set *set, uint32_t epoch);
 /* Clamped to 5 … 300 s. */
 uint64_t iso_endpoint_ttl_us(uint32_t ttl_s);
 /* A good answer. An empty one changes nothing. */
-void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n, uint32_t ttl_s,
-			     uint64_t now_us);
+void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n,
+			     uint32_t ttl_s, uint64_t now_us);
 /*
- * Fills the endpoints of a board's region. An address that is missing takes no new requests from TTL + 2 s after it was
- * last seen, and loses its place after 3 TTLs.
+ * Fills the endpoints of a board's region. An address that is missing takes no new requests from TTL + 2 s
+ * after it was last seen, and loses its place after 3 TTLs.
  */
 void iso_endpoint_set_read(struct iso_endpoint_set *set, uint64_t now_us, struct iso_board_region *to);
 

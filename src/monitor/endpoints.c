@@ -1,6 +1,7 @@
 /*
  * One query per slot in turn: resolve, wait for the TTL, resolve again. Thread: control.
- * Invariant: a slot has either a query under way or its timer set, except for IP literals, which are resolved once.
+ * Invariant: a slot has either a query under way or its timer set, except for IP literals, which are resolved
+ * once.
  */
 #include "endpoints_priv.h"
 
@@ -11,8 +12,8 @@
 
 enum {
 	QUERY_TIMEOUT_US = 5 * 1000 * 1000,
-	RETRY_US = 5 * 1000 * 1000,       /* after a failure that leaves a good set */
-	RETRY_EMPTY_US = 1000 * 1000,     /* while there is no address at all */
+	RETRY_US = 5 * 1000 * 1000,   /* after a failure that leaves a good set */
+	RETRY_EMPTY_US = 1000 * 1000, /* while there is no address at all */
 	HOST_MAX = 256,
 };
 

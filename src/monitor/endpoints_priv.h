@@ -16,7 +16,8 @@ struct iso_endpoints_hook {
 
 /* dns_servers: as iso_resolver_new; NULL: the system's. */
 ISO_MUST_USE int iso_endpoints_new(struct iso_loop *loop, const char *dns_servers,
-				   const struct iso_endpoints_hook *hook, struct iso_endpoints **ret_endpoints);
+				   const struct iso_endpoints_hook *hook,
+				   struct iso_endpoints **ret_endpoints);
 void iso_endpoints_free(struct iso_endpoints *endpoints);
 /* Starts resolving what the snapshot names newly, at once; stops what it names no more. */
 void iso_endpoints_bind(struct iso_endpoints *endpoints, const struct iso_snapshot *snapshot);

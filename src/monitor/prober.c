@@ -1,6 +1,7 @@
 /*
  * One probe per region slot: waits, asks, judges, tells the publisher, waits again. Thread: control.
- * Invariant: a slot has at most one attempt under way; while it has, its `next` timer is not set and `timeout` is.
+ * Invariant: a slot has at most one attempt under way; while it has, its `next` timer is not set and
+ * `timeout` is.
  */
 #include "iso/monitor/prober.h"
 
@@ -9,8 +10,8 @@
 #include "iso/upstream/attempt.h"
 
 enum {
-	NAMES_WAIT_US = 20 * 1000,      /* until the first DNS answer */
-	AGAIN_US = 250 * 1000,          /* after a probe that did not count */
+	NAMES_WAIT_US = 20 * 1000, /* until the first DNS answer */
+	AGAIN_US = 250 * 1000,     /* after a probe that did not count */
 	LAG_MAX_US = 50 * 1000,
 	BODY_MAX = 64 * 1024,
 	ARENA_MAX = 256 * 1024,
@@ -19,12 +20,12 @@ enum {
 struct probe {
 	struct iso_prober *owner;
 	struct iso_timer next, timeout;
-	struct iso_task cut;             /* ends a probe whose body is too long */
+	struct iso_task cut;                   /* ends a probe whose body is too long */
 	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: none */
 	uint32_t region, slot;
 	bool running;
 	/* While it runs. */
-	struct iso_snapshot *snapshot;   /* holds what the attempt's spec points to */
+	struct iso_snapshot *snapshot; /* holds what the attempt's spec points to */
 	struct iso_attempt attempt;
 	struct iso_arena arena;
 	struct iso_head head;
@@ -53,7 +54,8 @@ static void schedule(struct probe *p)
 {
 	uint32_t draw = (uint32_t)(iso_rng_next(&loop_of(p)->rng) >> 32);
 
-	set_next(p, iso_publisher_probe_wait_us(p->owner->publisher, p->slot, p->service->health.interval_us, draw));
+	set_next(p, iso_publisher_probe_wait_us(p->owner->publisher, p->slot, p->service->health.interval_us,
+						draw));
 }
 
 /* After the attempt is over or cancelled. */
@@ -89,7 +91,8 @@ static const char *words_of(const struct probe *p, const struct iso_sample *samp
 	const char *words = NULL;
 
 	if (sample->outcome == ISO_OUTCOME_TIMEOUT)
-		return sample->ttfb_us != 0 ? "its probe's answer did not end in time" : "its probe timed out";
+		return sample->ttfb_us != 0 ? "its probe's answer did not end in time"
+					    : "its probe timed out";
 	if (sample->outcome != ISO_OUTCOME_STATUS)
 		return iso_outcome_text((enum iso_outcome)sample->outcome);
 	words = iso_classify(&p->verdict).words;
@@ -331,7 +334,8 @@ static void on_doubt(void *arg, uint32_t slot)
 		set_next(p, 0);
 }
 
-int iso_prober_new(struct iso_upstream *upstream, struct iso_publisher *publisher, struct iso_prober **ret_prober)
+int iso_prober_new(struct iso_upstream *upstream, struct iso_publisher *publisher,
+		   struct iso_prober **ret_prober)
 {
 	struct iso_prober *prober = calloc(1, sizeof(*prober));
 	struct iso_publisher_hook hook = { on_doubt, prober };

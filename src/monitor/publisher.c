@@ -100,7 +100,8 @@ int iso_publisher_bind(struct iso_publisher *pub, struct iso_snapshot *snapshot)
 		const struct iso_cfg_service *service = &snapshot->services[s];
 
 		for (uint32_t r = 0; r < service->region_count; r++) {
-			int err = bind_slot(&pub->slots[service->regions[r].slot], service->regions[r].identity);
+			int err = bind_slot(&pub->slots[service->regions[r].slot],
+					    service->regions[r].identity);
 
 			if (err != ISO_OK)
 				return err;
@@ -274,7 +275,8 @@ void iso_publisher_run_now(struct iso_publisher *pub)
 	tell_doubts(pub);
 }
 
-void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sample, bool passed, const char *words)
+void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sample, bool passed,
+			 const char *words)
 {
 	struct iso_publisher_slot *slot;
 	struct iso_probe_note note = {

@@ -10,11 +10,11 @@
 
 struct iso_publisher_slot {
 	struct iso_region_stats stats;
-	struct iso_region_facts facts;        /* as published last */
-	struct iso_board_region board;        /* its endpoints, as published last */
-	char *identity;                       /* of what the statistics speak */
+	struct iso_region_facts facts;         /* as published last */
+	struct iso_board_region board;         /* its endpoints, as published last */
+	char *identity;                        /* of what the statistics speak */
 	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: it names no region here */
-	uint32_t region;                      /* index in the service */
+	uint32_t region;                       /* index in the service */
 	bool doubted;
 };
 

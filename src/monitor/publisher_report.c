@@ -5,13 +5,15 @@
 #include "publisher_priv.h"
 
 static const char *const state_texts[] = {
-	[ISO_REGION_UNKNOWN] = "unknown",     [ISO_REGION_HEALTHY] = "healthy", [ISO_REGION_DEGRADED] = "degraded",
-	[ISO_REGION_UNHEALTHY] = "unhealthy", [ISO_REGION_EJECTED] = "ejected", [ISO_REGION_DRAINED] = "drained",
+	[ISO_REGION_UNKNOWN] = "unknown",   [ISO_REGION_HEALTHY] = "healthy",
+	[ISO_REGION_DEGRADED] = "degraded", [ISO_REGION_UNHEALTHY] = "unhealthy",
+	[ISO_REGION_EJECTED] = "ejected",   [ISO_REGION_DRAINED] = "drained",
 };
 
 const char *iso_region_state_text(enum iso_region_state state)
 {
-	return (unsigned int)state < sizeof(state_texts) / sizeof(state_texts[0]) ? state_texts[state] : "unknown";
+	return (unsigned int)state < sizeof(state_texts) / sizeof(state_texts[0]) ? state_texts[state]
+										  : "unknown";
 }
 
 bool iso_publisher_uplink_down(const struct iso_publisher *pub)
@@ -33,7 +35,8 @@ bool iso_publisher_fails_open(const struct iso_publisher *pub, uint32_t index)
 }
 
 /* The view that a pick of a fresh request has, all of the service's regions allowed. */
-static void view_of(const struct iso_publisher *pub, const struct iso_cfg_service *service, struct iso_view *ret_view)
+static void view_of(const struct iso_publisher *pub, const struct iso_cfg_service *service,
+		    struct iso_view *ret_view)
 {
 	memset(ret_view, 0, sizeof(*ret_view));
 	ret_view->n = service->region_count;
@@ -43,7 +46,8 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 		uint16_t bit = (uint16_t)(1u << r);
 		uint32_t in_flight, connections;
 
-		ret_view->c[r] = (struct iso_candidate){ board->weight, region->weight, board->ramp, region->priority };
+		ret_view->c[r] = (struct iso_candidate){ board->weight, region->weight, board->ramp,
+							 region->priority };
 		iso_publisher_load(pub, region->slot, &in_flight, &connections);
 		ret_view->allowed |= board->drained ? 0 : bit;
 		ret_view->up |= board->up ? bit : 0;
@@ -92,7 +96,8 @@ static void fill_probe(const struct iso_region_stats *stats, struct iso_probe_re
 	};
 }
 
-bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index, struct iso_region_report *ret_report)
+bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
+			  struct iso_region_report *ret_report)
 {
 	const struct iso_publisher_slot *slot;
 	struct iso_window_sums sums;

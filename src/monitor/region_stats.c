@@ -56,8 +56,8 @@ static void failed(struct iso_region_stats *rs, const struct iso_sample *sample,
 }
 
 /*
- * An answer that is an error. What is the client's or the application's fault proves that the region answers, but
- * its speed proves nothing: refusals are fast.
+ * An answer that is an error. What is the client's or the application's fault proves that the region answers,
+ * but its speed proves nothing: refusals are fast.
  */
 static void answered(struct iso_region_stats *rs, const struct iso_sample *sample)
 {
@@ -84,7 +84,8 @@ void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sampl
 	switch ((enum iso_outcome)sample->outcome) {
 	case ISO_OUTCOME_OK:
 	case ISO_OUTCOME_STATUS:
-		if (sample->outcome == ISO_OUTCOME_OK && sample->fault == ISO_FAULT_NONE && sample->status != 0)
+		if (sample->outcome == ISO_OUTCOME_OK && sample->fault == ISO_FAULT_NONE &&
+		    sample->status != 0)
 			good(rs, sample);
 		else
 			answered(rs, sample);

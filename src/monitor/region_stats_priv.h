@@ -1,6 +1,7 @@
 /*
- * What is known of one region, and the judgement over the regions of one service: samples in, time in, facts out.
- * Pure (no loop, no clock), so that simulations drive it in virtual time. Owner: the publisher, control thread.
+ * What is known of one region, and the judgement over the regions of one service: samples in, time in, facts
+ * out. Pure (no loop, no clock), so that simulations drive it in virtual time. Owner: the publisher, control
+ * thread.
  */
 #ifndef ISO_MONITOR_REGION_STATS_PRIV_H
 #define ISO_MONITOR_REGION_STATS_PRIV_H
@@ -14,28 +15,28 @@
 
 /* How a probe went. */
 struct iso_probe_note {
-	uint64_t at_us;       /* its end; 0: there was none yet */
+	uint64_t at_us; /* its end; 0: there was none yet */
 	uint32_t connect_us, tls_us, ttfb_us;
-	uint16_t status;      /* 0: no answer */
+	uint16_t status; /* 0: no answer */
 	bool passed;
-	const char *words;    /* static */
+	const char *words; /* static */
 };
 
 struct iso_region_stats {
 	struct iso_estimate estimate;
-	struct iso_window window;            /* live answers */
+	struct iso_window window; /* live answers */
 	struct iso_outlier outlier;
 	struct iso_health health;
-	struct iso_probe_note probe;         /* the last one */
-	const char *wish;                    /* why its live failures want it ejected; NULL: they do not */
-	const char *eject_words;             /* kept after the ejection, for people; NULL: never ejected */
-	uint64_t live_good_us;               /* the last good live answer */
-	uint64_t suspect_us;                 /* since when it is suspect; 0: it is not */
-	uint64_t silent_us;                  /* how long it has been silent, while suspect */
-	uint64_t normal_us;                  /* start of the last normal answer */
-	uint64_t back_us;                    /* when it last came back; 0: it was never out */
-	bool ramping;                        /* its way back is not complete */
-	bool out;                            /* as judged last: not up, or drained */
+	struct iso_probe_note probe;          /* the last one */
+	const char *wish;                     /* why its live failures want it ejected; NULL: they do not */
+	const char *eject_words;              /* kept after the ejection, for people; NULL: never ejected */
+	uint64_t live_good_us;                /* the last good live answer */
+	uint64_t suspect_us;                  /* since when it is suspect; 0: it is not */
+	uint64_t silent_us;                   /* how long it has been silent, while suspect */
+	uint64_t normal_us;                   /* start of the last normal answer */
+	uint64_t back_us;                     /* when it last came back; 0: it was never out */
+	bool ramping;                         /* its way back is not complete */
+	bool out;                             /* as judged last: not up, or drained */
 	uint64_t outcomes[ISO_OUTCOME_COUNT]; /* live attempts */
 	uint64_t probes_passed, probes_failed, probes_ignored;
 };
@@ -57,8 +58,8 @@ struct iso_region_facts {
 struct iso_judge {
 	uint64_t now_us;
 	uint32_t healthy_threshold;
-	uint16_t drained;     /* bit i: region i, by an operator */
-	bool uplink_down;     /* nothing is ejected now */
+	uint16_t drained;      /* bit i: region i, by an operator */
+	bool uplink_down;      /* nothing is ejected now */
 	const uint32_t *draws; /* one uniform number for each region, for jitter */
 };
 
@@ -66,8 +67,8 @@ void iso_region_stats_init(struct iso_region_stats *rs);
 /* A live attempt that ended. */
 void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sample *sample);
 /*
- * A probe that ended; start_us: when it began; outcome as the attempt's. With uplink_down a failure to connect says
- * nothing about the region.
+ * A probe that ended; start_us: when it began; outcome as the attempt's. With uplink_down a failure to
+ * connect says nothing about the region.
  */
 void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_note *note, uint64_t start_us,
 			    enum iso_outcome outcome, const struct iso_cfg_health *cfg, bool uplink_down);

@@ -10,7 +10,7 @@
 enum {
 	RAMP_US = 2 * 1000 * 1000,
 	RAMP_START = ISO_WEIGHT_ONE / 10,
-	UNKNOWN_US = 100 * 1000,          /* when no region's time is known */
+	UNKNOWN_US = 100 * 1000, /* when no region's time is known */
 	PARDON_US = 2 * 1000 * 1000,
 };
 
@@ -25,7 +25,8 @@ static bool is_drained(const struct iso_judge *judge, uint32_t i)
 }
 
 /* Whether a region other than `i` takes traffic. */
-static bool another_up(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge, uint32_t i)
+static bool another_up(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge,
+		       uint32_t i)
 {
 	for (uint32_t k = 0; k < n; k++)
 		if (k != i && is_up(regions[k]) && !is_drained(judge, k))
@@ -38,7 +39,8 @@ static void eject(struct iso_region_stats *const regions[], uint32_t n, const st
 	for (uint32_t i = 0; i < n; i++) {
 		struct iso_region_stats *rs = regions[i];
 
-		if (rs->wish == NULL || rs->outlier.ejected || judge->uplink_down || !another_up(regions, n, judge, i))
+		if (rs->wish == NULL || rs->outlier.ejected || judge->uplink_down ||
+		    !another_up(regions, n, judge, i))
 			continue;
 		iso_outlier_eject(&rs->outlier, rs->wish, judge->draws[i], judge->now_us);
 		rs->eject_words = rs->wish;
@@ -103,10 +105,11 @@ static enum iso_region_state state_of(const struct iso_region_stats *rs, bool dr
 }
 
 /*
- * Estimates for the weights. A region of which nothing good is known counts as the best that is known, plus what its
- * failures add: so that a failure lowers its share here, too. The base must not depend on failures.
+ * Estimates for the weights. A region of which nothing good is known counts as the best that is known, plus
+ * what its failures add: so that a failure lowers its share here, too. The base must not depend on failures.
  */
-static void estimates_of(struct iso_region_stats *const regions[], uint32_t n, struct iso_weight_input ret_inputs[])
+static void estimates_of(struct iso_region_stats *const regions[], uint32_t n,
+			 struct iso_weight_input ret_inputs[])
 {
 	uint32_t best_us = 0;
 
@@ -163,7 +166,8 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 		f->suspect = regions[i]->suspect_us != 0;
 		f->weight = weights[i];
 		f->ramp = inputs[i].ramp;
-		f->estimate_us = (uint32_t)(regions[i]->silent_us > estimate_us ? inputs[i].estimate_us : estimate_us);
+		f->estimate_us = (uint32_t)(regions[i]->silent_us > estimate_us ? inputs[i].estimate_us
+										: estimate_us);
 		f->usual_us = iso_estimate_usual_us(&regions[i]->estimate);
 		f->normal_us = regions[i]->normal_us;
 	}

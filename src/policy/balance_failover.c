@@ -6,7 +6,7 @@
 
 struct group {
 	uint16_t members;
-	uint32_t ramp;	 /* of the member that is furthest up */
+	uint32_t ramp;   /* of the member that is furthest up */
 	uint64_t weight; /* sum */
 };
 

@@ -7,7 +7,8 @@ void iso_budget_init(struct iso_budget *budget, uint32_t per_request_milli, uint
 {
 	uint64_t base_milli = ISO_BUDGET_BASE_MILLI / (workers > 0 ? workers : 1);
 
-	/* One token is the least that allows anything: many workers must not round each other's down to never. */
+	/* One token is the least that allows anything: many workers must not round each other's down to
+	 * never. */
 	if (base_milli < 1000)
 		base_milli = 1000;
 	iso_bucket_init(&budget->bucket, base_milli, per_request_milli, now_us);

@@ -1,7 +1,8 @@
 /*
  * The prediction. Pure.
- * Invariant: `live`, the probes and the ratio never depend on failures; excess_us >= 0 and every step is monotone in
- * it. So of two regions with the same good evidence, the one with more failures never has the lower estimate.
+ * Invariant: `live`, the probes and the ratio never depend on failures; excess_us >= 0 and every step is
+ * monotone in it. So of two regions with the same good evidence, the one with more failures never has the
+ * lower estimate.
  */
 #include "iso/policy/estimate.h"
 
@@ -71,7 +72,8 @@ static void learn_ratio(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_u
 {
 	double ratio;
 
-	if (e->live.count < LEARN_SAMPLES || now_us > e->live.fresh_us + ISO_ESTIMATE_STALE_US || ttfb_us == 0)
+	if (e->live.count < LEARN_SAMPLES || now_us > e->live.fresh_us + ISO_ESTIMATE_STALE_US ||
+	    ttfb_us == 0)
 		return;
 	if (e->live.change_us != 0 && now_us < e->live.change_us + CALM_US)
 		return;
@@ -115,7 +117,8 @@ void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us)
 	uint32_t target_us = by_probes_us(e);
 	uint64_t dt_us;
 
-	if (target_us == 0 || e->probed_us <= e->live.fresh_us || now_us <= e->live.fresh_us + ISO_ESTIMATE_STALE_US) {
+	if (target_us == 0 || e->probed_us <= e->live.fresh_us ||
+	    now_us <= e->live.fresh_us + ISO_ESTIMATE_STALE_US) {
 		e->decayed_us = 0;
 		return;
 	}

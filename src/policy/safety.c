@@ -69,7 +69,7 @@ static const char *answer_stands(const struct iso_safety_facts *f)
 	case ISO_FAULT_THROTTLE:
 		return NULL;
 	}
-	assert(!"a fault that is none");
+	assert(false && "a fault that is none");
 	return "unknown";
 }
 
@@ -86,7 +86,8 @@ static void judge_executed(const struct iso_safety_facts *f, struct iso_verdict 
 		say(verdict, ISO_RETRY_NO, "it was executed and its status is not listed");
 		return;
 	}
-	/* Nobody asked for other statuses to be tried again; a throttle is no answer to the request at all. */
+	/* Nobody asked for other statuses to be tried again; a throttle is no answer to the request at all.
+	 */
 	if (f->ending == ISO_ENDING_RESPONSE && !f->listed && f->fault != ISO_FAULT_THROTTLE) {
 		say(verdict, ISO_RETRY_NO, "it may have run and its status is not listed");
 		return;

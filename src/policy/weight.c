@@ -9,12 +9,13 @@
 /* 2^-4.3 is a twentieth: steep enough to send next to nothing far away, flat enough not to flap in noise. */
 static const double exponent = -4.3;
 /*
- * Below this (28 %) a difference counts less, as its square: an average of a hundred answers with 20 % of noise is off
- * by 2 to 3 %, which the plain power turns into swings of 25 points of share between equal regions at 10 requests/s,
- * and this into 12.
+ * Below this (28 %) a difference counts less, as its square: an average of a hundred answers with 20 % of
+ * noise is off by 2 to 3 %, which the plain power turns into swings of 25 points of share between equal
+ * regions at 10 requests/s, and this into 12.
  */
 static const double calm_log = 0.25;
-/* Five to six standard deviations of the difference of two averages of n answers each with 20 % of noise: this / sqrt(n). */
+/* Five to six standard deviations of the difference of two averages of n answers each with 20 % of noise:
+ * this / sqrt(n). */
 static const double calm_few = 1.6;
 
 static double floored(uint32_t us)
@@ -54,8 +55,9 @@ static uint32_t best_of(const struct iso_weight_input inputs[], uint32_t mask, u
 }
 
 /*
- * Of the regions in `up`: each that ramps gets its ramp's part of its full share, the others divide the rest as they
- * would among themselves. When all of them ramp, there is no rest to give away: their weights are the parts.
+ * Of the regions in `up`: each that ramps gets its ramp's part of its full share, the others divide the rest
+ * as they would among themselves. When all of them ramp, there is no rest to give away: their weights are the
+ * parts.
  */
 static void ramp(double weights[], const struct iso_weight_input inputs[], uint16_t up, uint32_t n)
 {
@@ -87,7 +89,8 @@ static void ramp(double weights[], const struct iso_weight_input inputs[], uint1
 			weights[i] /= most;
 }
 
-void iso_weights_publish(const struct iso_weight_input inputs[], uint16_t up, uint32_t n, uint32_t ret_weights[])
+void iso_weights_publish(const struct iso_weight_input inputs[], uint16_t up, uint32_t n,
+			 uint32_t ret_weights[])
 {
 	double weights[ISO_VIEW_MAX];
 	uint32_t best = best_of(inputs, up, n);
@@ -95,11 +98,13 @@ void iso_weights_publish(const struct iso_weight_input inputs[], uint16_t up, ui
 	assert(n <= ISO_VIEW_MAX);
 	if (best == n)
 		best = best_of(inputs, UINT16_MAX, n);
-	/* Its own samples alone: were the best one's to count, its failure could lower a third region's weight. */
+	/* Its own samples alone: were the best one's to count, its failure could lower a third region's
+	 * weight. */
 	for (uint32_t i = 0; i < n; i++)
-		weights[i] = inputs[i].estimate_us != 0 ?
-				     preference(inputs[i].estimate_us, inputs[best].estimate_us, inputs[i].samples) :
-				     1;
+		weights[i] = inputs[i].estimate_us != 0
+				     ? preference(inputs[i].estimate_us, inputs[best].estimate_us,
+						  inputs[i].samples)
+				     : 1;
 	ramp(weights, inputs, up, n);
 	for (uint32_t i = 0; i < n; i++)
 		ret_weights[i] = (uint32_t)lround(weights[i] * ISO_WEIGHT_ONE);

@@ -66,7 +66,7 @@ def test_nghttpd(lab, start, h2):
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
 def test_keepalive_requests_lose_nothing(lab, start, h2, protocol):
     """nginx sends GOAWAY, or closes, after twenty requests."""
-    port = start_nginx(lab, 'keepalive_requests 20; server { listen 127.0.0.1:PORT ssl http2; '
+    port = start_nginx(lab, 'server { listen 127.0.0.1:PORT ssl http2; keepalive_requests 20; '
                             'location / { return 200 "ok"; } }')
     proxy = start({"one": region(f"https://{HOST}:{port}", protocol=protocol)})
     client = h2(proxy)
@@ -134,7 +134,8 @@ def test_nobody_listens_is_502(start, h2):
 def test_host_of_each_region(start, origin, h2, certs):
     names = (NAME, "other.example.test")
     regions = [origin(H2Origin, say_ok, cert=(certs.cert(n), certs.key(n))) for n in names]
-    proxy = start({n: {"url": r.url, "host": n} for n, r in zip(names, regions)}, service={"balance": {"policy": "weighted"}})
+    proxy = start({n: {"url": r.url, "host": n} for n, r in zip(names, regions)},
+                  service={"balance": {"policy": "weighted"}})
     client = h2(proxy)
     for _ in range(40):
         assert client.get("/").status == 200
@@ -249,7 +250,7 @@ def test_refused_stream_is_retried_even_for_post(start, origin, h2):
     assert (answer.status, answer.reset, len(refused)) == (200, None, 1)
 
 
-@pytest.mark.parametrize("body", [b"{}", b"x" * 300000])
+@pytest.mark.parametrize("body", [b"{}", b"x" * 300000], ids=["small", "large"])
 def test_post_is_not_lost_to_an_idle_close(start, origin, h2, body):
     """The region closes a kept connection after each answer without having said so."""
     def answer_and_close(sock, request):
@@ -274,7 +275,8 @@ def test_answer_cut_in_the_middle_is_not_papered_over(start, origin, h2, h1):
     upstream = origin(H2Origin, cut)
     proxy = start({"one": region(upstream.url, protocol="h2")})
     answer = h2(proxy).get("/")
-    assert answer.status == 200 and not answer.ended and answer.reset not in (None, 0)
+    assert answer.status in (0, 200), "the head may still have been in a buffer"
+    assert not answer.ended and answer.reset not in (None, 0, 7)
     with pytest.raises((EOFError, ConnectionError)):
         h1(proxy).request("GET", "/")
 

@@ -45,7 +45,7 @@ def test_status(pair, h2):
     client = h2(pair)
     for _ in range(50):
         client.get("/")
-    wait_until(lambda: pair.region("one")["share"] > 0.9, 10, "the shares")
+    wait_until(lambda: pair.region("one")["share"] > 0.9 and pair.region("one")["latency_ms"]["p50"], 10, "the shares")
     regions = pair.status()["services"]["orders"]["regions"]
     assert set(regions) == {"one", "two"}
     for region in regions.values():

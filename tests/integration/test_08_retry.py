@@ -139,8 +139,8 @@ def test_last_answer_comes_through_when_tries_run_out(start, origin, h2):
 
 def test_attempts_bound_the_tries(start, origin, h2):
     seen = [origin(H1Origin, lambda s, r: h1_status(s, 503)) for _ in range(5)]
-    proxy = start({f"r{i}": {"url": o.url, "host": NAME} for i, o in enumerate(seen)}, service={"health": CALM,
-                                                                                                 "retry": {"attempts": 2}})
+    proxy = start({f"r{i}": {"url": o.url, "host": NAME} for i, o in enumerate(seen)},
+                  service={"health": CALM, "retry": {"attempts": 2}})
     assert h2(proxy).get("/").status == 503
     assert sum(len(o.served) for o in seen) == 2
 
@@ -165,7 +165,8 @@ def test_body_is_replayed_whole(start, origin, emulator, h2):
 
 def test_body_over_the_limit_is_not_replayed(start, origin, emulator, h2):
     first, second = origin(H2Origin, h2_reset(2)), emulator("second")
-    answer = h2(over(start, first.url, second.url, retry={"body_limit": "16KiB"})).request("PUT", "/", body=b"x" * 200000)
+    proxy = over(start, first.url, second.url, retry={"body_limit": "16KiB"})
+    answer = h2(proxy).request("PUT", "/", body=b"x" * 200000)
     assert answer.status == 502 or answer.reset not in (None, 7)
     assert second.executed() == 0
 
@@ -190,7 +191,7 @@ def test_no_retry_after_the_first_byte(start, origin, emulator, h2):
         connection.reset(request.sid, 2)
     first, second = origin(H2Origin, cut), emulator("second")
     answer = h2(over(start, first.url, second.url)).get("/")
-    assert answer.status == 200 and answer.reset is not None and second.executed() == 0
+    assert answer.status in (0, 200) and answer.reset not in (None, 0, 7) and second.executed() == 0
 
 
 # ---- Under load, by the regions' own count ----

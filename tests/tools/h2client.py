@@ -39,7 +39,7 @@ class H2Client:
             client_side=True, header_encoding="utf-8", validate_inbound_headers=True))
         self.conn.initiate_connection()
         self.conn.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
-        self.streams, self.goaway, self.closed = {}, None, False
+        self.streams, self.goaway, self.closed, self._partial = {}, None, False, b""
         self.acknowledge = True  # False: the windows are not opened again, as a client that does not read
         self.flush()
 
@@ -94,9 +94,24 @@ class H2Client:
         if not data:
             self.closed = True
             return
-        for event in self.conn.receive_data(data):
+        for event in self.conn.receive_data(self._without_goaway(data)):
             self._on(event)
         self.flush()
+
+    def _without_goaway(self, data):
+        """python3-h2 takes no frame after GOAWAY although streams go on: it is taken out and noted here."""
+        self._partial += data
+        whole = b""
+        while len(self._partial) >= 9:
+            size = 9 + int.from_bytes(self._partial[:3], "big")
+            if len(self._partial) < size:
+                break
+            frame, self._partial = self._partial[:size], self._partial[size:]
+            if frame[3] == 7:
+                self.goaway = int.from_bytes(frame[13:17], "big")
+            else:
+                whole += frame
+        return whole
 
     def _on(self, event):
         stream = self.streams.get(getattr(event, "stream_id", None))
@@ -115,8 +130,6 @@ class H2Client:
             stream.ended = True
         elif isinstance(event, h2.events.StreamReset):
             stream.reset = int(event.error_code)
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self.goaway = int(event.error_code)
 
     def wait(self, sid, seconds=30):
         """Until the stream has ended, was reset or the connection is gone."""

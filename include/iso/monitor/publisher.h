@@ -1,6 +1,6 @@
 /*
- * Evidence in, board out: drains what the workers saw, keeps each region's statistics, judges, and publishes the
- * board every 100 ms and at once when asked. Thread: control; nothing in here blocks.
+ * Evidence in, board out: drains what the workers saw, keeps each region's statistics, judges, and publishes
+ * the board every 100 ms and at once when asked. Thread: control; nothing in here blocks.
  */
 #ifndef ISO_MONITOR_PUBLISHER_H
 #define ISO_MONITOR_PUBLISHER_H
@@ -19,13 +19,14 @@ ISO_MUST_USE int iso_publisher_new(struct iso_loop *loop, struct iso_board_stand
 				   struct iso_publisher **ret_publisher);
 void iso_publisher_free(struct iso_publisher *publisher);
 /*
- * A thread's evidence, to be read from now on; borrowed until free. The control loop's own (the probes') goes in, too.
- * ISO_OK or ISO_ELIMIT.
+ * A thread's evidence, to be read from now on; borrowed until free. The control loop's own (the probes') goes
+ * in, too. ISO_OK or ISO_ELIMIT.
  */
 ISO_MUST_USE int iso_publisher_add_worker(struct iso_publisher *publisher, struct iso_evidence *evidence);
 /*
- * The snapshot that counts now (bound to the registry already); takes a reference of its own. What is known of a slot
- * is kept while its identity stays. Begins to resolve and to publish. ISO_OK or ISO_ENOMEM (nothing changed).
+ * The snapshot that counts now (bound to the registry already); takes a reference of its own. What is known
+ * of a slot is kept while its identity stays. Begins to resolve and to publish. ISO_OK or ISO_ENOMEM (nothing
+ * changed).
  */
 ISO_MUST_USE int iso_publisher_bind(struct iso_publisher *publisher, struct iso_snapshot *snapshot);
 /* Drains, judges and publishes now: urgent evidence came, a region was drained. */
@@ -39,32 +40,34 @@ bool iso_publisher_fails_open(const struct iso_publisher *publisher, uint32_t se
 const struct iso_snapshot *iso_publisher_snapshot(const struct iso_publisher *publisher);
 
 struct iso_probe_report {
-	uint64_t at_us;       /* when it ended, loop time; 0: there was none yet */
+	uint64_t at_us; /* when it ended, loop time; 0: there was none yet */
 	uint32_t connect_us, tls_us, ttfb_us;
-	uint16_t status;      /* 0: no answer came */
+	uint16_t status; /* 0: no answer came */
 	bool passed;
-	const char *words;    /* static */
+	const char *words; /* static */
 	uint64_t passes, failures, ignored;
 };
 
 struct iso_region_report {
 	enum iso_region_state state;
 	bool up, suspect;
-	double share;         /* 0 … 1 of new requests, by the service's policy, as a pick over the last board would */
+	double share; /* 0 … 1 of new requests, by the service's policy, as a pick over the last board would
+		       */
 	uint32_t estimate_us, p50_us, p95_us, p99_us; /* 0: unknown */
 	uint32_t in_flight, connections;              /* over all workers */
-	uint64_t good, bad;   /* live answers of the last minute */
+	uint64_t good, bad;                           /* live answers of the last minute */
 	uint64_t outcomes[ISO_OUTCOME_COUNT];         /* live attempts since the slot was taken */
-	const char *words;    /* why it is out, or in doubt; static; NULL: all is well */
-	uint64_t ejected_until_us;                    /* 0: not ejected */
-	const char *dns_words;                        /* why its name did not resolve last time; NULL */
+	const char *words;         /* why it is out, or in doubt; static; NULL: all is well */
+	uint64_t ejected_until_us; /* 0: not ejected */
+	const char *dns_words;     /* why its name did not resolve last time; NULL */
 	struct iso_probe_report probe;
 	uint32_t endpoint_count;
 	struct iso_board_endpoint endpoints[ISO_ENDPOINTS_MAX];
 };
 
 /* False when the bound snapshot has no region in that slot (nothing is filled in). */
-bool iso_publisher_region(const struct iso_publisher *publisher, uint32_t slot, struct iso_region_report *ret_report);
+bool iso_publisher_region(const struct iso_publisher *publisher, uint32_t slot,
+			  struct iso_region_report *ret_report);
 /* "healthy" and so on, as GET /status names it; "unknown" for a number that is none. */
 const char *iso_region_state_text(enum iso_region_state state);
 
@@ -77,22 +80,23 @@ struct iso_publisher_hook {
 };
 
 void iso_publisher_set_hook(struct iso_publisher *publisher, const struct iso_publisher_hook *hook);
-/* A probe ended. words: static, NULL when it passed. Publishes at once when the region's state may have changed. */
+/* A probe ended. words: static, NULL when it passed. Publishes at once when the region's state may have
+ * changed. */
 void iso_publisher_probe(struct iso_publisher *publisher, const struct iso_sample *sample, bool passed,
 			 const char *words);
 /* A probe that says nothing because this machine itself lagged. */
 void iso_publisher_probe_ignored(struct iso_publisher *publisher, uint32_t slot);
 
 enum iso_slot_names {
-	ISO_SLOT_WAITS,     /* no address yet, and no failure */
-	ISO_SLOT_NAMELESS,  /* no address, and resolving failed */
+	ISO_SLOT_WAITS,    /* no address yet, and no failure */
+	ISO_SLOT_NAMELESS, /* no address, and resolving failed */
 	ISO_SLOT_RESOLVED,
 };
 
 enum iso_slot_names iso_publisher_names(const struct iso_publisher *publisher, uint32_t slot);
 /* Microseconds from one probe of the slot to the next, by its state and `draw` (a uniform 32-bit number). */
-uint64_t iso_publisher_probe_wait_us(const struct iso_publisher *publisher, uint32_t slot, uint64_t interval_us,
-				     uint32_t draw);
+uint64_t iso_publisher_probe_wait_us(const struct iso_publisher *publisher, uint32_t slot,
+				     uint64_t interval_us, uint32_t draw);
 /* A probe that takes longer than this is slow, by what is known of the slot. */
 uint64_t iso_publisher_patience_us(const struct iso_publisher *publisher, uint32_t slot);
 

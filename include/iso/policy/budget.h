@@ -1,6 +1,7 @@
 /*
- * How many further tries a worker may make for a service: rescues, hedges and retries together. Income is a part of
- * the requests plus a few a second, so that an outage is not made worse by tries. Pure; one per worker and service.
+ * How many further tries a worker may make for a service: rescues, hedges and retries together. Income is a
+ * part of the requests plus a few a second, so that an outage is not made worse by tries. Pure; one per
+ * worker and service.
  */
 #ifndef ISO_POLICY_BUDGET_H
 #define ISO_POLICY_BUDGET_H
@@ -14,8 +15,10 @@ struct iso_budget {
 	uint64_t spent, refused; /* for metrics */
 };
 
-/* per_request_milli: retry.budget in thousandths. The fixed income is divided among the workers (at least 1). */
-void iso_budget_init(struct iso_budget *budget, uint32_t per_request_milli, uint32_t workers, uint64_t now_us);
+/* per_request_milli: retry.budget in thousandths. The fixed income is divided among the workers (at least 1).
+ */
+void iso_budget_init(struct iso_budget *budget, uint32_t per_request_milli, uint32_t workers,
+		     uint64_t now_us);
 /* A request came (its first attempt). */
 void iso_budget_request(struct iso_budget *budget, uint64_t now_us);
 /*

@@ -1,7 +1,7 @@
 /*
- * A region's predicted time to the response head. Good live answers make an average; what failures add is kept
- * apart from it and never negative, so that a failure cannot lower the prediction now or at any later time. Probes
- * carry a region that has no traffic. Pure; times are CLOCK_MONOTONIC microseconds.
+ * A region's predicted time to the response head. Good live answers make an average; what failures add is
+ * kept apart from it and never negative, so that a failure cannot lower the prediction now or at any later
+ * time. Probes carry a region that has no traffic. Pure; times are CLOCK_MONOTONIC microseconds.
  */
 #ifndef ISO_POLICY_ESTIMATE_H
 #define ISO_POLICY_ESTIMATE_H
@@ -14,21 +14,21 @@ enum {
 };
 
 struct iso_estimate {
-	struct iso_ewma live;    /* good answers only */
-	double excess_us;        /* what failures add */
-	uint32_t probes_us[2];   /* the last good probes, newest first */
-	uint32_t probe_count;    /* good probes since the last one that failed, at most 2 */
-	uint64_t probed_us;      /* time of the last good probe; 0: none */
-	double ratio;            /* of live answers to probes, learnt */
-	uint64_t decayed_us;     /* when the decay was last applied; 0: not stale */
+	struct iso_ewma live;  /* good answers only */
+	double excess_us;      /* what failures add */
+	uint32_t probes_us[2]; /* the last good probes, newest first */
+	uint32_t probe_count;  /* good probes since the last one that failed, at most 2 */
+	uint64_t probed_us;    /* time of the last good probe; 0: none */
+	double ratio;          /* of live answers to probes, learnt */
+	uint64_t decayed_us;   /* when the decay was last applied; 0: not stale */
 };
 
 void iso_estimate_init(struct iso_estimate *e);
 /* A good answer. */
 void iso_estimate_good(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us);
 /*
- * A failure that is the region's: counts as the largest of what was observed, its age, the penalty, Retry-After (0:
- * none) and the estimate itself. Never makes the estimate fresh.
+ * A failure that is the region's: counts as the largest of what was observed, its age, the penalty,
+ * Retry-After (0: none) and the estimate itself. Never makes the estimate fresh.
  */
 void iso_estimate_failure(struct iso_estimate *e, uint64_t age_us, uint64_t retry_after_us, uint64_t now_us);
 /* An error that is not the region's fault, or a try given up: slow ones count, fast ones say nothing. */

@@ -19,20 +19,22 @@ struct iso_health {
 };
 
 void iso_health_init(struct iso_health *health);
-/* A probe passed: the first one makes an unknown region healthy, healthy_threshold in a row one that was down. */
+/* A probe passed: the first one makes an unknown region healthy, healthy_threshold in a row one that was
+ * down. */
 void iso_health_pass(struct iso_health *health, uint32_t healthy_threshold);
 /* A probe failed: unhealthy_threshold in a row take the region down. */
 void iso_health_fail(struct iso_health *health, uint32_t unhealthy_threshold);
 
 enum iso_probe_pace {
 	ISO_PROBE_NORMAL,
-	ISO_PROBE_FAST, /* failing, ejected or suspect: interval / 4, at least 250 ms, never more than the interval */
+	ISO_PROBE_FAST, /* failing, ejected or suspect: interval / 4, at least 250 ms, never more than the
+			   interval */
 	ISO_PROBE_SLOW, /* good live answers within the last interval: 3 x interval */
 };
 
 /*
- * Whether live traffic proves the region: it was answered well since now - interval, its last probe passed and it is
- * not in doubt.
+ * Whether live traffic proves the region: it was answered well since now - interval, its last probe passed
+ * and it is not in doubt.
  */
 enum iso_probe_pace iso_health_pace(const struct iso_health *health, bool doubted, bool live);
 /* Microseconds to the next probe, +-10 % by draw (a uniform 32-bit number). */

@@ -12,7 +12,7 @@ enum { ISO_ATTEMPTS_MAX = 3 };
 
 struct iso_retry_plan {
 	uint32_t limit; /* retry.attempts: 1 to ISO_ATTEMPTS_MAX, the first included */
-	uint32_t used;	/* attempts begun */
+	uint32_t used;  /* attempts begun */
 	uint16_t tried; /* regions, for the pick's mask */
 	uint8_t regions[ISO_ATTEMPTS_MAX];
 	uint8_t endpoints[ISO_ATTEMPTS_MAX];
@@ -21,7 +21,7 @@ struct iso_retry_plan {
 struct iso_retry_step {
 	bool go;
 	uint16_t allowed;  /* for the pick: the route's regions, or only the one that must be used again */
-	uint16_t tried;	   /* for the pick: another region first, these only when nothing else is left */
+	uint16_t tried;    /* for the pick: another region first, these only when nothing else is left */
 	const char *words; /* why not; NULL when go */
 };
 

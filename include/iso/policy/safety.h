@@ -35,11 +35,11 @@ struct iso_safety_facts {
 	enum iso_executed executed;
 	enum iso_fault fault; /* of a response */
 	enum iso_key_scope key;
-	uint16_t status;	      /* of a response */
-	bool listed;		      /* the status is one of retry.statuses */
-	bool idempotent;	      /* by its method (RFC 9110 section 9.2.2), or the route says so */
-	bool committed;		      /* a byte of the final response has gone downstream */
-	bool replayable;	      /* the whole request body so far is still there, or there is none */
+	uint16_t status;              /* of a response */
+	bool listed;                  /* the status is one of retry.statuses */
+	bool idempotent;              /* by its method (RFC 9110 section 9.2.2), or the route says so */
+	bool committed;               /* a byte of the final response has gone downstream */
+	bool replayable;              /* the whole request body so far is still there, or there is none */
 	uint32_t deadline_used_milli; /* thousandths of the exchange's deadline */
 };
 
@@ -68,7 +68,7 @@ enum iso_retry_reason {
 struct iso_verdict {
 	enum iso_retry retry;
 	enum iso_retry_reason reason; /* what a retry is, or would be, for */
-	const char *words;	      /* why or why not; static */
+	const char *words;            /* why or why not; static */
 };
 
 /* Always fills *ret_verdict. */

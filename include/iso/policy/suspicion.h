@@ -7,11 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Microseconds of silence that make suspect: max(4 x usual, 80 ms); 1 s while the usual time is unknown (0). */
+/* Microseconds of silence that make suspect: max(4 x usual, 80 ms); 1 s while the usual time is unknown (0).
+ */
 uint64_t iso_patience_us(uint32_t usual_us);
 /* How long nothing has come while the oldest of `waiting` attempts waits; 0 when nothing waits. */
 uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting);
 /* Whether that silence exceeds the patience. */
-bool iso_suspect(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting, uint32_t usual_us);
+bool iso_suspect(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting,
+		 uint32_t usual_us);
 
 #endif

@@ -15,16 +15,17 @@ struct iso_weight_input {
 };
 
 /*
- * The preference for a region against the best of its service: ISO_WEIGHT_ONE when it is as fast, a twentieth when it
- * takes twice as long: (max(estimate, 5 ms) / max(best, 5 ms))^-4.3, flattened where the difference may be noise:
- * below 28 %, and below more than that while `samples` is less than 41.
+ * The preference for a region against the best of its service: ISO_WEIGHT_ONE when it is as fast, a twentieth
+ * when it takes twice as long: (max(estimate, 5 ms) / max(best, 5 ms))^-4.3, flattened where the difference
+ * may be noise: below 28 %, and below more than that while `samples` is less than 41.
  */
 uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us, uint32_t samples);
 /*
- * The weights of a service's n regions for the board. A region in `up` that ramps gets that part of the share which it
- * will have at its full ramp, however much better than the others it is. The regions that are not up get a weight
- * without ramp: it is used when nothing is up.
+ * The weights of a service's n regions for the board. A region in `up` that ramps gets that part of the share
+ * which it will have at its full ramp, however much better than the others it is. The regions that are not up
+ * get a weight without ramp: it is used when nothing is up.
  */
-void iso_weights_publish(const struct iso_weight_input inputs[], uint16_t up, uint32_t n, uint32_t ret_weights[]);
+void iso_weights_publish(const struct iso_weight_input inputs[], uint16_t up, uint32_t n,
+			 uint32_t ret_weights[]);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The property that keeps a failing region from winning: an added failure never raises its share (PRODUCT.md section
- * 4). Two copies of a service live through the same random events; one gets a failure more.
+ * The property that keeps a failing region from winning: an added failure never raises its share (PRODUCT.md
+ * section 4). Two copies of a service live through the same random events; one gets a failure more.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,8 +59,9 @@ static uint32_t share(struct copy *c, uint32_t region, uint64_t now_us)
 
 static struct iso_sample failure(struct iso_rng *rng, uint32_t region, uint64_t now_us)
 {
-	static const enum iso_outcome outcomes[] = { ISO_OUTCOME_STATUS, ISO_OUTCOME_CONNECT, ISO_OUTCOME_TLS,
-						     ISO_OUTCOME_RESET, ISO_OUTCOME_TIMEOUT, ISO_OUTCOME_PROTOCOL };
+	static const enum iso_outcome outcomes[] = { ISO_OUTCOME_STATUS,  ISO_OUTCOME_CONNECT,
+						     ISO_OUTCOME_TLS,     ISO_OUTCOME_RESET,
+						     ISO_OUTCOME_TIMEOUT, ISO_OUTCOME_PROTOCOL };
 	uint64_t age_us = 500 + iso_rng_below(rng, 3000000);
 	struct iso_sample s = { .start_us = now_us - age_us, .end_us = now_us, .slot = (uint16_t)region };
 
@@ -86,8 +87,12 @@ static void event(struct copy *a, struct copy *b, struct iso_rng *rng, uint64_t 
 {
 	uint32_t region = iso_rng_below(rng, REGIONS), kind = iso_rng_below(rng, 20);
 	uint32_t us = (uint32_t)(20000 + region * 15000 + iso_rng_below(rng, 40000)) * (kind == 5 ? 8 : 1);
-	struct iso_sample s = { .start_us = now_us - us, .end_us = now_us, .slot = (uint16_t)region,
-				.outcome = ISO_OUTCOME_OK, .status = 200, .ttfb_us = us };
+	struct iso_sample s = { .start_us = now_us - us,
+				.end_us = now_us,
+				.slot = (uint16_t)region,
+				.outcome = ISO_OUTCOME_OK,
+				.status = 200,
+				.ttfb_us = us };
 	struct iso_probe_note note = { .at_us = now_us, .ttfb_us = us, .status = 200, .passed = true };
 
 	switch (kind) {

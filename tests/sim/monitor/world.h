@@ -1,7 +1,7 @@
 /*
- * A small world in virtual time for the simulations: regions with latencies, noise and faults, a stream of requests,
- * probes, and the monitor's own statistics and judgement between them. One worker, no retries: what is tested is where
- * the requests go. Steps of 1 ms. Everything follows from the seed.
+ * A small world in virtual time for the simulations: regions with latencies, noise and faults, a stream of
+ * requests, probes, and the monitor's own statistics and judgement between them. One worker, no retries: what
+ * is tested is where the requests go. Steps of 1 ms. Everything follows from the seed.
  */
 #ifndef SIM_MONITOR_WORLD_H
 #define SIM_MONITOR_WORLD_H
@@ -25,7 +25,7 @@ struct place {
 	double noise;        /* standard deviation, as a part of it */
 	double probe_factor; /* a probe takes as many times as long */
 	enum fault fault;
-	bool probes_blind;   /* the health check does not see the fault */
+	bool probes_blind; /* the health check does not see the fault */
 };
 
 struct flight {
@@ -41,7 +41,7 @@ struct world {
 	struct iso_cfg_health health;
 	uint32_t n;
 	uint64_t now_us, begin_us, judged_us;
-	double rate, arrival_us;         /* requests a second; when the next one comes */
+	double rate, arrival_us; /* requests a second; when the next one comes */
 	struct iso_rng rng;
 	struct flight *flights;
 	uint32_t flight_count;
@@ -71,8 +71,10 @@ static inline void world_init(struct world *w, uint32_t n, uint64_t seed)
 	w->now_us = w->begin_us = 1000 * second;
 	w->arrival_us = (double)w->now_us;
 	w->flights = calloc(WORLD_IN_FLIGHT, sizeof(*w->flights));
-	w->health = (struct iso_cfg_health){ .interval_us = 10 * second, .timeout_us = 2 * second,
-					     .healthy_threshold = 2, .unhealthy_threshold = 3 };
+	w->health = (struct iso_cfg_health){ .interval_us = 10 * second,
+					     .timeout_us = 2 * second,
+					     .healthy_threshold = 2,
+					     .unhealthy_threshold = 3 };
 	iso_rng_seed(&w->rng, seed);
 	for (uint32_t i = 0; i < n; i++) {
 		w->stats[i] = calloc(1, sizeof(*w->stats[i]));
@@ -94,7 +96,8 @@ static inline void world_done(struct world *w)
 static inline void world_judge(struct world *w)
 {
 	uint32_t draws[WORLD_REGIONS];
-	struct iso_judge judge = { .now_us = w->now_us, .healthy_threshold = w->health.healthy_threshold,
+	struct iso_judge judge = { .now_us = w->now_us,
+				   .healthy_threshold = w->health.healthy_threshold,
 				   .draws = draws };
 	const struct iso_outlier *outliers[WORLD_REGIONS];
 
@@ -165,22 +168,27 @@ static inline void world_land_probe(struct world *w, const struct flight *f, boo
 	struct iso_region_stats *rs = w->stats[f->region];
 	enum fault fault = w->places[f->region].probes_blind ? FAULT_NONE : w->places[f->region].fault;
 	bool passed = fault == FAULT_NONE && !timed_out;
-	struct iso_probe_note note = { .at_us = w->now_us, .passed = passed, .words = passed ? NULL : "failed",
+	struct iso_probe_note note = { .at_us = w->now_us,
+				       .passed = passed,
+				       .words = passed ? NULL : "failed",
 				       .ttfb_us = (uint32_t)(w->now_us - f->start_us),
-				       .status = (uint16_t)(passed ? 200 : fault == FAULT_503 ? 503 : 0) };
-	enum iso_outcome outcome = passed                   ? ISO_OUTCOME_OK :
-				   timed_out                ? ISO_OUTCOME_TIMEOUT :
-				   fault == FAULT_503       ? ISO_OUTCOME_STATUS :
-							      ISO_OUTCOME_CONNECT;
+				       .status = (uint16_t)(passed               ? 200
+							    : fault == FAULT_503 ? 503
+										 : 0) };
+	enum iso_outcome outcome = passed               ? ISO_OUTCOME_OK
+				   : timed_out          ? ISO_OUTCOME_TIMEOUT
+				   : fault == FAULT_503 ? ISO_OUTCOME_STATUS
+							: ISO_OUTCOME_CONNECT;
 	bool live;
 
 	iso_region_stats_probe(rs, &note, f->start_us, outcome, &w->health, false);
 	w->probing[f->region] = false;
 	live = rs->live_good_us != 0 && rs->live_good_us + w->health.interval_us > w->now_us;
 	w->next_probe_us[f->region] =
-		w->now_us + iso_health_next_probe_us(w->health.interval_us,
-						     iso_health_pace(&rs->health, iso_region_stats_doubted(rs), live),
-						     (uint32_t)(iso_rng_next(&w->rng) >> 32));
+		w->now_us +
+		iso_health_next_probe_us(w->health.interval_us,
+					 iso_health_pace(&rs->health, iso_region_stats_doubted(rs), live),
+					 (uint32_t)(iso_rng_next(&w->rng) >> 32));
 }
 
 static inline void world_land(struct world *w, const struct flight *f, bool timed_out)

@@ -1,6 +1,6 @@
 /*
- * A control loop with a publisher and a prober over two cleartext regions that are served in this same thread. Nothing
- * sleeps: the loop runs until a condition holds, with a deadline.
+ * A control loop with a publisher and a prober over two cleartext regions that are served in this same
+ * thread. Nothing sleeps: the loop runs until a condition holds, with a deadline.
  */
 #ifndef TEST_MONITOR_RIG_H
 #define TEST_MONITOR_RIG_H
@@ -23,8 +23,8 @@ struct rig_server {
 	struct event *conns[RIG_CONNS];
 	uint32_t conn_count;
 	uint16_t port;
-	const char *answer;       /* NULL: never answers */
-	char request[2048];       /* the last one */
+	const char *answer; /* NULL: never answers */
+	char request[2048]; /* the last one */
 	uint32_t requests;
 };
 
@@ -160,17 +160,27 @@ static inline struct iso_snapshot *rig_snapshot(struct rig *rig)
 	snapshot->services = service;
 	snapshot->service_count = 1;
 	iso_arena_init(&snapshot->arena, NULL, 65536);
-	*service = (struct iso_cfg_service){ .name = ISO_SLICE("s"), .region_count = RIG_REGIONS,
-					     .connect_timeout_us = 1000000, .timeout_us = 5000000 };
-	service->health = (struct iso_cfg_health){ .path = ISO_SLICE("/health"), .interval_us = 40000,
-						   .timeout_us = 1000000, .healthy_threshold = 2,
-						   .unhealthy_threshold = 3, .statuses = { { 200 }, 1 } };
+	*service = (struct iso_cfg_service){ .name = ISO_SLICE("s"),
+					     .region_count = RIG_REGIONS,
+					     .connect_timeout_us = 1000000,
+					     .timeout_us = 5000000 };
+	service->health = (struct iso_cfg_health){ .path = ISO_SLICE("/health"),
+						   .interval_us = 40000,
+						   .timeout_us = 1000000,
+						   .healthy_threshold = 2,
+						   .unhealthy_threshold = 3,
+						   .statuses = { { 200 }, 1 } };
 	for (uint32_t i = 0; i < RIG_REGIONS; i++)
 		service->regions[i] = (struct iso_cfg_region){
-			.name = iso_slice_str(names[i]), .identity = iso_slice_str(names[i]),
-			.host = ISO_SLICE("127.0.0.1"), .port = rig->servers[i].port,
-			.base_path = ISO_SLICE("/prod"), .authority = ISO_SLICE("api.example"),
-			.sni = ISO_SLICE("api.example"), .weight = 100, .priority = i,
+			.name = iso_slice_str(names[i]),
+			.identity = iso_slice_str(names[i]),
+			.host = ISO_SLICE("127.0.0.1"),
+			.port = rig->servers[i].port,
+			.base_path = ISO_SLICE("/prod"),
+			.authority = ISO_SLICE("api.example"),
+			.sni = ISO_SLICE("api.example"),
+			.weight = 100,
+			.priority = i,
 		};
 	return snapshot;
 }

@@ -43,9 +43,9 @@ static bool first_is_down(struct rig *rig)
 	return state == ISO_REGION_UNHEALTHY || state == ISO_REGION_EJECTED;
 }
 
-static bool first_is_healthy(struct rig *rig)
+static bool first_is_up(struct rig *rig)
 {
-	return rig_region(rig, 0).state == ISO_REGION_HEALTHY;
+	return rig_region(rig, 0).up;
 }
 
 static bool many_probes(struct rig *rig)
@@ -91,7 +91,7 @@ static void test_unexpected_status_takes_it_down_and_back(void **state)
 	assert_true(report.share == 0);
 	assert_true(rig_region(rig, 1).share > 0.999);
 	rig->servers[0].answer = RIG_OK;
-	assert_true(rig_until(rig, first_is_healthy));
+	assert_true(rig_until(rig, first_is_up));
 }
 
 /* What is wrong with a region that answers 403 to everything is said in words. */

@@ -40,8 +40,12 @@ static const struct iso_board *board(struct rig *rig)
 static void push(struct rig *rig, uint16_t slot, enum iso_outcome outcome, uint32_t us)
 {
 	bool ok = outcome == ISO_OUTCOME_OK;
-	struct iso_sample s = { .start_us = rig->loop.now_us - us, .end_us = rig->loop.now_us, .slot = slot,
-				.status = ok ? 200 : 0, .ttfb_us = ok ? us : 0, .outcome = (uint8_t)outcome,
+	struct iso_sample s = { .start_us = rig->loop.now_us - us,
+				.end_us = rig->loop.now_us,
+				.slot = slot,
+				.status = ok ? 200 : 0,
+				.ttfb_us = ok ? us : 0,
+				.outcome = (uint8_t)outcome,
 				.fault = ok ? ISO_FAULT_NONE : ISO_FAULT_REGION };
 
 	iso_evidence_push(&rig->worker, &s);

@@ -31,7 +31,10 @@ static int teardown(void **state)
 
 static void ok(struct iso_region_stats *rs, uint64_t start_us, uint32_t us)
 {
-	struct iso_sample s = { .start_us = start_us, .end_us = start_us + us, .status = 200, .ttfb_us = us,
+	struct iso_sample s = { .start_us = start_us,
+				.end_us = start_us + us,
+				.status = 200,
+				.ttfb_us = us,
 				.outcome = ISO_OUTCOME_OK };
 
 	iso_region_stats_sample(rs, &s);
@@ -39,7 +42,9 @@ static void ok(struct iso_region_stats *rs, uint64_t start_us, uint32_t us)
 
 static void bad(struct iso_region_stats *rs, enum iso_outcome outcome, enum iso_fault fault, uint64_t now_us)
 {
-	struct iso_sample s = { .start_us = now_us - 2000, .end_us = now_us, .outcome = (uint8_t)outcome,
+	struct iso_sample s = { .start_us = now_us - 2000,
+				.end_us = now_us,
+				.outcome = (uint8_t)outcome,
 				.fault = (uint8_t)fault };
 
 	if (outcome == ISO_OUTCOME_STATUS || outcome == ISO_OUTCOME_OK) {
@@ -51,10 +56,14 @@ static void bad(struct iso_region_stats *rs, enum iso_outcome outcome, enum iso_
 
 static void probe(struct iso_region_stats *rs, bool passed, uint32_t us, uint64_t now_us)
 {
-	struct iso_probe_note note = { .at_us = now_us, .ttfb_us = us, .status = passed ? 200 : 503,
-				       .passed = passed, .words = passed ? NULL : "words" };
+	struct iso_probe_note note = { .at_us = now_us,
+				       .ttfb_us = us,
+				       .status = passed ? 200 : 503,
+				       .passed = passed,
+				       .words = passed ? NULL : "words" };
 
-	iso_region_stats_probe(rs, &note, now_us - us, passed ? ISO_OUTCOME_OK : ISO_OUTCOME_STATUS, &health, false);
+	iso_region_stats_probe(rs, &note, now_us - us, passed ? ISO_OUTCOME_OK : ISO_OUTCOME_STATUS, &health,
+			       false);
 }
 
 static void test_good_answers(void **state)
@@ -83,7 +92,8 @@ static void test_client_faults_say_nothing(void **state)
 		ok(rs, 10 * second + i * 10000, 40000);
 	before = iso_estimate_us(&rs->estimate);
 	for (uint64_t i = 0; i < 500; i++)
-		bad(rs, ISO_OUTCOME_OK, i % 2 ? ISO_FAULT_CLIENT : ISO_FAULT_APPLICATION, 11 * second + i * 1000);
+		bad(rs, ISO_OUTCOME_OK, i % 2 ? ISO_FAULT_CLIENT : ISO_FAULT_APPLICATION,
+		    11 * second + i * 1000);
 	assert_int_equal(iso_estimate_us(&rs->estimate), before);
 	assert_null(rs->wish);
 	assert_int_equal(rs->live_good_us, 10 * second + 49 * 10000 + 40000);

@@ -131,8 +131,10 @@ static void test_uplink_pardons(void **state)
 	struct service *s = *state;
 
 	for (uint64_t i = 0; i < 3; i++) {
-		struct iso_sample sample = { .start_us = 100 * second - 5, .end_us = 100 * second,
-					     .outcome = ISO_OUTCOME_CONNECT, .fault = ISO_FAULT_REGION };
+		struct iso_sample sample = { .start_us = 100 * second - 5,
+					     .end_us = 100 * second,
+					     .outcome = ISO_OUTCOME_CONNECT,
+					     .fault = ISO_FAULT_REGION };
 
 		iso_region_stats_sample(s->regions[0], &sample);
 	}

@@ -39,7 +39,8 @@ static void test_unsent_tries_are_free(void **state)
 	assert_true(iso_budget_spend(&b, true, second));
 }
 
-/* An outage at 100 requests/s for 10 s: every request would try again; at most 1.2 times the load plus a bucket does. */
+/* An outage at 100 requests/s for 10 s: every request would try again; at most 1.2 times the load plus a
+ * bucket does. */
 static void test_outage(void **state)
 {
 	struct iso_budget b;
@@ -85,8 +86,10 @@ static void test_workers_share_the_fixed_part(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_starts_with_three),          cmocka_unit_test(test_unsent_tries_are_free),
-		cmocka_unit_test(test_outage),                     cmocka_unit_test(test_idle_time_saves_one_second),
+		cmocka_unit_test(test_starts_with_three),
+		cmocka_unit_test(test_unsent_tries_are_free),
+		cmocka_unit_test(test_outage),
+		cmocka_unit_test(test_idle_time_saves_one_second),
 		cmocka_unit_test(test_workers_share_the_fixed_part),
 	};
 

@@ -113,7 +113,8 @@ static void test_stale_decays_to_the_slower_of_two_probes(void **state)
 	iso_estimate_probe(&e, 100000, now_us + 3 * second);
 	for (int i = 0; i <= 50; i++)
 		iso_estimate_tick(&e, now_us + 3 * second + (uint64_t)i * 100000);
-	/* The first tick starts the clock; 5 s later e^-5 of the 150 ms are left (the ratio is 1 or nearly so). */
+	/* The first tick starts the clock; 5 s later e^-5 of the 150 ms are left (the ratio is 1 or nearly
+	 * so). */
 	assert_in_range(iso_estimate_us(&e), 190000, 200000);
 }
 

@@ -83,14 +83,17 @@ static void test_next_probe(void **state)
 	assert_in_range(iso_health_next_probe_us(s10, ISO_PROBE_FAST, mid), 2499999, 2500000);
 	assert_in_range(iso_health_next_probe_us(s10, ISO_PROBE_SLOW, mid), 29999999, 30000000);
 	assert_in_range(iso_health_next_probe_us(ms300, ISO_PROBE_FAST, mid), 249999, 250000);
-	assert_in_range(iso_health_next_probe_us(ms100, ISO_PROBE_FAST, mid), 99999, 100000); /* never slower */
+	assert_in_range(iso_health_next_probe_us(ms100, ISO_PROBE_FAST, mid), 99999, 100000); /* never slower
+											       */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_success_is_up),      cmocka_unit_test(test_one_failure_is_not_down),
-		cmocka_unit_test(test_down_needs_the_threshold), cmocka_unit_test(test_pace),
+		cmocka_unit_test(test_first_success_is_up),
+		cmocka_unit_test(test_one_failure_is_not_down),
+		cmocka_unit_test(test_down_needs_the_threshold),
+		cmocka_unit_test(test_pace),
 		cmocka_unit_test(test_next_probe),
 	};
 

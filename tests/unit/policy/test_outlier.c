@@ -68,7 +68,8 @@ static void test_a_lost_second(void **state)
 	o = fresh();
 	assert_null(iso_outlier_failure(&o, ISO_FAILURE_GATEWAY, 10 * second));
 	assert_null(iso_outlier_failure(&o, ISO_FAILURE_GATEWAY, 10 * second + 600000));
-	assert_null(iso_outlier_failure(&o, ISO_FAILURE_GATEWAY, 11 * second + 200000)); /* spread over more */
+	assert_null(iso_outlier_failure(&o, ISO_FAILURE_GATEWAY, 11 * second + 200000)); /* spread over more
+											  */
 }
 
 static void test_time_grows_to_the_cap(void **state)
@@ -188,7 +189,8 @@ static void test_uplink(void **state)
 	assert_false(iso_outlier_uplink_down(both, 2, 10 * second));
 	(void)iso_outlier_failure(&b, ISO_FAILURE_CONNECT, 10 * second + 500000);
 	assert_true(iso_outlier_uplink_down(both, 2, 10 * second + 500000));
-	assert_false(iso_outlier_uplink_down(both, 1, 10 * second + 500000)); /* a lone region proves nothing */
+	assert_false(iso_outlier_uplink_down(both, 1, 10 * second + 500000)); /* a lone region proves nothing
+									       */
 	assert_false(iso_outlier_uplink_down(both, 2, 11 * second + 1));      /* too long ago */
 	iso_outlier_reached(&a, false, 11 * second);                          /* its probe, too */
 	assert_true(iso_outlier_uplink_down(both, 2, 11 * second + 1));

@@ -25,9 +25,9 @@ static struct iso_verdict judge(struct iso_safety_facts f)
 
 static void test_not_executed_goes_anywhere(void **state)
 {
-	static const enum iso_ending endings[] = { ISO_ENDING_CONNECT,	      ISO_ENDING_TLS,
+	static const enum iso_ending endings[] = { ISO_ENDING_CONNECT,        ISO_ENDING_TLS,
 						   ISO_ENDING_REFUSED_STREAM, ISO_ENDING_GOAWAY,
-						   ISO_ENDING_RESET,	      ISO_ENDING_TIMEOUT,
+						   ISO_ENDING_RESET,          ISO_ENDING_TIMEOUT,
 						   ISO_ENDING_OVERLOAD };
 	static const enum iso_retry_reason reasons[] = {
 		ISO_RETRY_REASON_CONNECT,  ISO_RETRY_REASON_TLS,   ISO_RETRY_REASON_REFUSED_STREAM,
@@ -110,9 +110,9 @@ static void test_executed_needs_a_listed_status(void **state)
 
 static void test_504_only_in_the_first_half(void **state)
 {
-	struct iso_safety_facts f =
-		FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 504,
-		      .fault = ISO_FAULT_REGION, .idempotent = true, .listed = true);
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE,
+					  .status = 504, .fault = ISO_FAULT_REGION, .idempotent = true,
+					  .listed = true);
 
 	(void)state;
 	f.deadline_used_milli = 499;
@@ -130,8 +130,8 @@ static void test_504_only_in_the_first_half(void **state)
 /* An authorizer that failed ran nothing; a plain 500 may have, and is not on the default list. */
 static void test_unlisted_status(void **state)
 {
-	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE, .status = 500,
-					  .fault = ISO_FAULT_REGION, .idempotent = true);
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_RESPONSE, .executed = ISO_EXECUTED_MAYBE,
+					  .status = 500, .fault = ISO_FAULT_REGION, .idempotent = true);
 
 	(void)state;
 	assert_int_equal(judge(f).retry, ISO_RETRY_NO);
@@ -194,8 +194,8 @@ static void test_misdirected(void **state)
 
 static void test_committed_cancelled_or_body_gone(void **state)
 {
-	struct iso_safety_facts f =
-		FACTS(.ending = ISO_ENDING_CONNECT, .executed = ISO_EXECUTED_NO, .idempotent = true);
+	struct iso_safety_facts f = FACTS(.ending = ISO_ENDING_CONNECT, .executed = ISO_EXECUTED_NO,
+					  .idempotent = true);
 
 	(void)state;
 	f.committed = true;

@@ -36,7 +36,8 @@ static void test_small_differences_are_flat(void **state)
 	assert_in_range(iso_weight_latency(52500, 50000, 100), 62900, 62912);
 	/* Where the flat part ends both formulas agree: e^0.25. */
 	assert_in_range(iso_weight_latency(64201, 50000, 100), 22360, 22380);
-	/* 10 answers: the flat part is 1.6 / sqrt(10) = 0.506 wide; ln 1.25 = 0.22314; 0.0984; x 4.3; e^-0.4231 */
+	/* 10 answers: the flat part is 1.6 / sqrt(10) = 0.506 wide; ln 1.25 = 0.22314; 0.0984; x 4.3;
+	 * e^-0.4231 */
 	assert_in_range(iso_weight_latency(62500, 50000, 10), 42920, 42940);
 }
 
@@ -57,7 +58,9 @@ static void test_weights_fall_with_the_estimate(void **state)
 
 static void test_unknown_counts_as_the_best(void **state)
 {
-	const struct iso_weight_input in[] = { { 0, 0, 65536 }, { 80000, 100, 65536 }, { 40000, 100, 65536 } };
+	const struct iso_weight_input in[] = { { 0, 0, 65536 },
+					       { 80000, 100, 65536 },
+					       { 40000, 100, 65536 } };
 	const struct iso_weight_input none[] = { { 0, 0, 65536 }, { 0, 0, 65536 } };
 	uint32_t w[3];
 
@@ -95,11 +98,14 @@ static void test_a_ramp_is_a_part_of_the_share(void **state)
 
 static void test_absence(void **state)
 {
-	const struct iso_weight_input in[] = { { 10000, 100, 0 }, { 40000, 100, 65536 }, { 80000, 100, 65536 } };
+	const struct iso_weight_input in[] = { { 10000, 100, 0 },
+					       { 40000, 100, 65536 },
+					       { 80000, 100, 65536 } };
 	uint32_t w[3];
 
 	(void)state;
-	/* The best of those that are up sets the scale; the fast one that is out has a weight for failing open. */
+	/* The best of those that are up sets the scale; the fast one that is out has a weight for failing
+	 * open. */
 	iso_weights_publish(in, 6, 3, w);
 	assert_int_equal(w[0], 65536);
 	assert_int_equal(w[1], 65536);
