@@ -21,13 +21,14 @@ static struct iso_slice client_origin(struct iso_exchange *x)
 /* The region's own names do not reach the client. */
 static int edit_response(struct iso_exchange *x, const struct iso_cfg_region *region, struct iso_head *head)
 {
+	const struct iso_slice hosts[2] = { region->authority, region->host };
 	int err = iso_hop_response(head, x->arena);
 
 	for (uint32_t i = 0; i < head->fields.n && err == ISO_OK; i++) {
 		struct iso_field *f = &head->fields.v[i];
 
 		if (f->id == ISO_FIELD_LOCATION)
-			f->value = iso_uri_relocate(x->arena, f->value, region->authority, region->base_path,
+			f->value = iso_uri_relocate(x->arena, f->value, hosts, region->base_path,
 						    client_origin(x));
 		else if (f->id == ISO_FIELD_SET_COOKIE)
 			f->value = iso_uri_recookie(x->arena, f->value, region->base_path);

@@ -155,7 +155,7 @@ static int on_body(llhttp_t *ll, const char *at, size_t n)
 	p->chunk_line = 0;
 	if (p->ops->body != NULL)
 		p->ops->body(p, (const uint8_t *)at, n);
-	return p->paused ? HPE_PAUSED : 0;
+	return 0;
 }
 
 static int on_message_complete(llhttp_t *ll)
@@ -213,7 +213,6 @@ void iso_h1_parser_begin(struct iso_h1_parser *p, struct iso_arena *arena, enum 
 {
 	p->arena = arena;
 	p->request_method = request_method;
-	p->paused = false;
 	restart(p);
 }
 
@@ -252,6 +251,8 @@ static int gather_head(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, 
 	if (*ret_whole)
 		take = end - p->text_len;
 	*ret_n = take;
+	if (iso_h1_bare_lf(p->text, p->text_len, p->text_len + take))
+		return refuse(p, 400, "a line does not end with CR LF");
 	p->text_len += take;
 	if (*ret_whole)
 		return ISO_OK;
@@ -296,8 +297,6 @@ static int feed_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, si
 	llhttp_errno_t err;
 
 	p->chunk_line += n;
-	if (llhttp_get_errno(&p->ll) == HPE_PAUSED)
-		llhttp_resume(&p->ll);
 	err = llhttp_execute(&p->ll, (const char *)bytes, n);
 	if (err == HPE_OK) {
 		*ret_used = n;
@@ -318,8 +317,7 @@ int iso_h1_parser_feed(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, 
 {
 	size_t done = 0;
 
-	p->paused = false;
-	while (done < n && !p->paused && p->state != STATE_DONE) {
+	while (done < n && p->state != STATE_DONE) {
 		size_t used = 0;
 		bool whole = false;
 		int err;
@@ -342,19 +340,12 @@ int iso_h1_parser_feed(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, 
 	return ISO_OK;
 }
 
-void iso_h1_parser_pause(struct iso_h1_parser *p)
-{
-	p->paused = true;
-}
-
 int iso_h1_parser_eof(struct iso_h1_parser *p)
 {
 	if (p->state == STATE_IDLE || p->state == STATE_DONE)
 		return ISO_OK;
 	if (p->state != STATE_BODY)
 		return ISO_EEOF;
-	if (llhttp_get_errno(&p->ll) == HPE_PAUSED)
-		llhttp_resume(&p->ll);
 	(void)llhttp_finish(&p->ll);
 	return p->state == STATE_DONE ? ISO_OK : ISO_EEOF;
 }

@@ -24,6 +24,20 @@ bool iso_h1_find_end(const char *text, size_t from, size_t len, size_t *ret_end)
 	return false;
 }
 
+bool iso_h1_bare_lf(const char *text, size_t from, size_t to)
+{
+	while (from < to) {
+		const char *lf = memchr(text + from, '\n', to - from);
+
+		if (lf == NULL)
+			return false;
+		if (lf == text || lf[-1] != '\r')
+			return true;
+		from = (size_t)(lf - text) + 1;
+	}
+	return false;
+}
+
 static bool is_tchar(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

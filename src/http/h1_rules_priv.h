@@ -9,6 +9,8 @@
 
 /* Whether an empty line ends within text[0..len); *ret_end is the offset behind it. Looks from `from` - 3 on. */
 bool iso_h1_find_end(const char *text, size_t from, size_t len, size_t *ret_end);
+/* Whether a LF without its CR is among text[from..to): such a head may never end, so it is refused at once. */
+bool iso_h1_bare_lf(const char *text, size_t from, size_t to);
 /* Line ends, control characters, folding, blanks before the colon (RFC 9112 sections 2.2, 5, 5.1, 5.2). */
 const char *iso_h1_judge_bytes(const char *text, size_t len, bool response);
 /* Framing, Host, target. Takes Host out of the fields into authority; sets content_length, *ret_chunked. */

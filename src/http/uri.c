@@ -253,7 +253,7 @@ static bool take_off(struct iso_slice path, struct iso_slice base, struct iso_sl
 	return true;
 }
 
-struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location, struct iso_slice region_authority,
+struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location, const struct iso_slice hosts[2],
 				  struct iso_slice base_path, struct iso_slice client_origin)
 {
 	struct iso_slice rest = location, authority, path;
@@ -266,7 +266,8 @@ struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice loca
 		rest = iso_slice(location.ptr + skip, location.len - skip);
 		slash = iso_slice_find(rest, '/');
 		authority = iso_slice(rest.ptr, slash);
-		if (!iso_slice_eq_nocase(iso_uri_host(authority), iso_uri_host(region_authority)))
+		if (!iso_slice_eq_nocase(iso_uri_host(authority), iso_uri_host(hosts[0])) &&
+		    !iso_slice_eq_nocase(iso_uri_host(authority), iso_uri_host(hosts[1])))
 			return location;
 		rest = iso_slice(rest.ptr + slash, rest.len - slash);
 		absolute = true;

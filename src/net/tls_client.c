@@ -1,6 +1,8 @@
 /*
- * Client contexts: verification always on, sessions kept for resumption. The context is immutable but for its table
- * of sessions, which a mutex guards (taken once per handshake).
+ * Client contexts: verification always on, sessions kept for resumption. The context is immutable but for its
+ * table of sessions, which a mutex guards (taken once per handshake). Invariant: a kept session is in no
+ * connection, and each connection gets a copy: OpenSSL writes into the session of a connection, and marks
+ * that of one that was cut as not to be resumed.
  */
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -35,22 +37,42 @@ static struct session *session_slot(struct iso_tls_client *client, const char *s
 	return &client->sessions[hash % SESSIONS];
 }
 
-/* OpenSSL has a session for us (TLS 1.3: after each ticket). Returns 1 when it was kept. */
+/* OpenSSL has a session for us (TLS 1.3: after each ticket). Returns 0: the session itself stays OpenSSL's.
+ */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct iso_tls_client *client = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	SSL_SESSION *copy, *old;
 	struct session *slot;
 
-	if (sni == NULL || strlen(sni) >= sizeof(slot->sni))
+	if (sni == NULL || strlen(sni) >= sizeof(slot->sni) || (copy = SSL_SESSION_dup(session)) == NULL)
 		return 0;
 	pthread_mutex_lock(&client->lock);
 	slot = session_slot(client, sni);
-	SSL_SESSION_free(slot->session);
-	slot->session = session;
+	old = slot->session;
+	slot->session = copy;
 	memcpy(slot->sni, sni, strlen(sni) + 1);
 	pthread_mutex_unlock(&client->lock);
-	return 1;
+	SSL_SESSION_free(old);
+	return 0;
+}
+
+static int load_cas(SSL_CTX *ctx, const char *path, struct iso_tls_problem *problem)
+{
+	int err;
+
+	ERR_clear_error();
+	if (path == NULL) {
+		if (SSL_CTX_set_default_verify_paths(ctx) == 1)
+			return ISO_OK;
+		return iso_tls_problem(problem, 0, false, "cannot read the system's CA certificates: %s",
+				       iso_tls_reason());
+	}
+	err = iso_tls_check_readable(problem, 0, false, path);
+	if (err != ISO_OK || SSL_CTX_load_verify_file(ctx, path) == 1)
+		return err;
+	return iso_tls_problem(problem, 0, false, "%s holds no PEM certificate", path);
 }
 
 int iso_tls_client_new(const char *ca_path, bool h2, bool http11, struct iso_tls_problem *ret_problem,
@@ -71,24 +93,19 @@ int iso_tls_client_new(const char *ca_path, bool h2, bool http11, struct iso_tls
 	SSL_CTX_set_min_proto_version(client->ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(client->ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(client->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_ciphersuites(client->ctx,
-				 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+	SSL_CTX_set_ciphersuites(
+		client->ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
 	SSL_CTX_set_cipher_list(client->ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
 	SSL_CTX_set_verify(client->ctx, SSL_VERIFY_PEER, NULL);
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(client->ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(client->ctx, keep_session);
 	if (h2 || http11)
-		SSL_CTX_set_alpn_protos(client->ctx, h2 ? both : both + 3, (h2 ? 3u : 0u) + (http11 ? 9u : 0u));
-	ERR_clear_error();
-	if (ca_path != NULL && SSL_CTX_load_verify_file(client->ctx, ca_path) != 1) {
-		err = iso_tls_problem(ret_problem, 0, false, "cannot read PEM certificates from", ca_path);
+		SSL_CTX_set_alpn_protos(client->ctx, h2 ? both : both + 3,
+					(h2 ? 3u : 0u) + (http11 ? 9u : 0u));
+	err = load_cas(client->ctx, ca_path, ret_problem);
+	if (err != ISO_OK)
 		goto out;
-	}
-	if (ca_path == NULL && SSL_CTX_set_default_verify_paths(client->ctx) != 1) {
-		err = iso_tls_problem(ret_problem, 0, false, "cannot read the system's", "CA certificates");
-		goto out;
-	}
 	*ret_client = client;
 	return ISO_OK;
 out:
@@ -115,35 +132,53 @@ void iso_tls_client_unref(struct iso_tls_client *client)
 
 static void resume(struct iso_tls_client *client, SSL *ssl, const char *sni)
 {
+	SSL_SESSION *copy = NULL;
 	struct session *slot;
 
 	pthread_mutex_lock(&client->lock);
 	slot = session_slot(client, sni);
 	if (slot->session != NULL && strcmp(slot->sni, sni) == 0)
-		SSL_set_session(ssl, slot->session);
+		copy = SSL_SESSION_dup(slot->session);
 	pthread_mutex_unlock(&client->lock);
+	if (copy != NULL)
+		SSL_set_session(ssl, copy); /* takes a reference */
+	SSL_SESSION_free(copy);
+}
+
+/* What the peer's certificate must be for, and the name that is sent. 1, or 0: no memory, no such name. */
+static int expect(struct iso_tls_client *client, SSL *ssl, const char *sni)
+{
+	size_t len = strlen(sni);
+	unsigned char ip[16];
+	char bare[64];
+
+	if (len == 0)
+		return 0; /* to OpenSSL an empty name means any name */
+	if (len >= 2 && len - 2 < sizeof(bare) && sni[0] == '[' && sni[len - 1] == ']') {
+		memcpy(bare, sni + 1, len - 2); /* IPv6 as a URI writes it */
+		bare[len - 2] = '\0';
+		sni = bare;
+	}
+	if (inet_pton(AF_INET, sni, ip) == 1 || inet_pton(AF_INET6, sni, ip) == 1)
+		/* RFC 6066 section 3: no SNI for a literal; the address itself is verified. */
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), sni);
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (SSL_set1_host(ssl, sni) != 1 || SSL_set_tlsext_host_name(ssl, sni) != 1)
+		return 0;
+	resume(client, ssl, sni);
+	return 1;
 }
 
 struct ssl_st *iso_tls_client_ssl(struct iso_tls_client *client, const char *sni)
 {
-	unsigned char ip[16];
-	SSL *ssl = SSL_new(client->ctx);
-	int ok = 1;
+	SSL *ssl;
 
-	if (ssl == NULL || sni == NULL)
-		return ssl;
-	if (inet_pton(AF_INET, sni, ip) == 1 || inet_pton(AF_INET6, sni, ip) == 1) {
-		/* RFC 6066 section 3: no SNI for a literal; the address itself is verified. */
-		ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), sni);
-	} else {
-		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-		ok = SSL_set1_host(ssl, sni) == 1 && SSL_set_tlsext_host_name(ssl, sni) == 1;
-		if (ok)
-			resume(client, ssl, sni);
-	}
-	if (!ok) {
+	if (sni == NULL)
+		return NULL; /* a certificate for any name at all would do: verification would be off */
+	ssl = SSL_new(client->ctx);
+	if (ssl != NULL && expect(client, ssl, sni) != 1) {
 		SSL_free(ssl);
-		return NULL;
+		ssl = NULL;
 	}
 	return ssl;
 }

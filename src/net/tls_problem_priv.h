@@ -6,7 +6,14 @@
 
 #include "iso/net/tls.h"
 
-/* "cannot read FILE: …" from errno or OpenSSL's last error; always returns ISO_ECERT and clears the error queue. */
-int iso_tls_problem(struct iso_tls_problem *problem, size_t index, bool key, const char *what, const char *path);
+/* Fills *problem (NULL is fine), clears OpenSSL's error queue and returns ISO_ECERT. */
+int iso_tls_problem(struct iso_tls_problem *problem, size_t index, bool key, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* ISO_OK, or ISO_ECERT and "cannot read FILE: No such file or directory": OpenSSL's own words hide the errno.
+ */
+ISO_MUST_USE int iso_tls_check_readable(struct iso_tls_problem *problem, size_t index, bool key,
+					const char *path);
+/* The reason of OpenSSL's first queued error, the one nearest to the cause, in words; never NULL. Static. */
+const char *iso_tls_reason(void);
 
 #endif

@@ -1,50 +1,32 @@
 /*
- * Server contexts: one SSL_CTX per certificate; SNI chooses among them, ALPN the protocol. Immutable once built.
+ * Server contexts: one SSL_CTX per certificate; SNI chooses among them, ALPN the protocol. Immutable once
+ * built.
  */
-#include <errno.h>
+#include <assert.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "tls_problem_priv.h"
 
-enum { NAMES_MAX = 1024 };
+enum { NAMES_MAX = 65536 }; /* over all certificates: bounds the table, far beyond any real use */
 
 struct name {
-	char *text;       /* lower case; "*.example.com" for a wildcard */
-	SSL_CTX *ctx;     /* borrowed */
+	char *text;  /* lower case; "*.example.com" for a wildcard */
+	size_t cert; /* its index in ctxs */
 };
 
 struct iso_tls_server {
 	_Atomic unsigned int refs;
 	SSL_CTX **ctxs;
 	size_t ctx_count;
-	struct name *names;
+	struct name *names; /* sorted, each text once */
 	size_t name_count;
 	bool h2, http11;
 };
-
-int iso_tls_problem(struct iso_tls_problem *problem, size_t index, bool key, const char *what, const char *path)
-{
-	unsigned long code = ERR_peek_last_error(), first = ERR_peek_error();
-	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-
-	if (ERR_GET_LIB(first) == ERR_LIB_SYS)
-		reason = strerror(ERR_GET_REASON(first));
-	if (problem != NULL) {
-		problem->cert_index = index;
-		problem->key = key;
-		if (reason != NULL)
-			snprintf(problem->text, sizeof(problem->text), "%s %s: %s", what, path, reason);
-		else
-			snprintf(problem->text, sizeof(problem->text), "%s %s", what, path);
-	}
-	ERR_clear_error();
-	return ISO_ECERT;
-}
 
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
 		       unsigned int in_len, void *arg)
@@ -56,24 +38,65 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 	unsigned char *selected;
 
 	(void)ssl;
+	if (len == 0)
+		return SSL_TLSEXT_ERR_NOACK; /* as if we did not know ALPN */
 	if (SSL_select_next_proto(&selected, out_len, offer, len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 section 3.2: no_application_protocol */
 	*out = selected;
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static SSL_CTX *find_name(const struct iso_tls_server *server, const char *host)
+static int compare_text(const void *a, const void *b)
 {
-	const char *dot = strchr(host, '.');
+	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+}
 
-	for (size_t i = 0; i < server->name_count; i++)
-		if (strcmp(server->names[i].text, host) == 0)
-			return server->names[i].ctx;
+static int compare_name(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+	int order = strcmp(x->text, y->text);
+
+	return order != 0 ? order : (x->cert > y->cert) - (x->cert < y->cert);
+}
+
+/* Sorts, and of the certificates that bear the same name keeps the first. */
+static void sort_names(struct iso_tls_server *server)
+{
+	size_t kept = 0;
+
+	if (server->name_count == 0)
+		return;
+	qsort(server->names, server->name_count, sizeof(*server->names), compare_name);
+	for (size_t i = 1; i < server->name_count; i++) {
+		if (compare_text(&server->names[i], &server->names[kept]) == 0)
+			free(server->names[i].text);
+		else
+			server->names[++kept] = server->names[i];
+	}
+	server->name_count = kept + 1;
+}
+
+static const struct name *find_text(const struct iso_tls_server *server, char *text)
+{
+	struct name key = { .text = text };
+
+	if (server->name_count == 0)
+		return NULL;
+	return bsearch(&key, server->names, server->name_count, sizeof(key), compare_text);
+}
+
+/* host: lower case, in a buffer of ours. */
+static SSL_CTX *find_ctx(const struct iso_tls_server *server, char *host)
+{
+	const struct name *found = find_text(server, host);
+	char *dot = strchr(host, '.');
+
 	/* RFC 6125 section 6.4.3: a wildcard stands for exactly one label. */
-	for (size_t i = 0; dot != NULL && i < server->name_count; i++)
-		if (server->names[i].text[0] == '*' && strcmp(server->names[i].text + 1, dot) == 0)
-			return server->names[i].ctx;
-	return NULL;
+	if (found == NULL && dot != NULL && dot != host) {
+		dot[-1] = '*';
+		found = find_text(server, dot - 1);
+	}
+	return found != NULL ? server->ctxs[found->cert] : NULL;
 }
 
 static int choose_cert(SSL *ssl, int *alert, void *arg)
@@ -90,17 +113,22 @@ static int choose_cert(SSL *ssl, int *alert, void *arg)
 		return SSL_TLSEXT_ERR_OK; /* unknown or absent: the first certificate */
 	for (size_t i = 0; i <= len; i++)
 		host[i] = iso_ascii_lower(sni[i]);
-	ctx = find_name(server, host);
+	ctx = find_ctx(server, host);
 	if (ctx != NULL)
 		SSL_set_SSL_CTX(ssl, ctx);
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static int add_name(struct iso_tls_server *server, const char *text, size_t len, SSL_CTX *ctx)
+static int add_name(struct iso_tls_server *server, const char *text, size_t len, size_t cert)
 {
-	struct name *names = realloc(server->names, (server->name_count + 1) * sizeof(*names));
+	struct name *names;
 	char *copy;
 
+	if (memchr(text, '\0', len) != NULL)
+		return ISO_OK; /* no host is called that; cut at the NUL it would pass for another */
+	if (server->name_count >= NAMES_MAX)
+		return ISO_ELIMIT;
+	names = realloc(server->names, (server->name_count + 1) * sizeof(*names));
 	if (names == NULL)
 		return ISO_ENOMEM;
 	server->names = names;
@@ -110,25 +138,35 @@ static int add_name(struct iso_tls_server *server, const char *text, size_t len,
 	for (size_t i = 0; i < len; i++)
 		copy[i] = iso_ascii_lower(text[i]);
 	copy[len] = '\0';
-	names[server->name_count++] = (struct name){ copy, ctx };
+	names[server->name_count++] = (struct name){ copy, cert };
 	return ISO_OK;
 }
 
-static int collect_names(struct iso_tls_server *server, SSL_CTX *ctx)
+static int collect_names(struct iso_tls_server *server, size_t cert)
 {
-	X509 *cert = SSL_CTX_get0_certificate(ctx);
-	GENERAL_NAMES *sans = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	X509 *leaf = SSL_CTX_get0_certificate(server->ctxs[cert]);
+	GENERAL_NAMES *sans = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
 	int err = ISO_OK;
 
-	for (int i = 0; i < sk_GENERAL_NAME_num(sans) && err == ISO_OK && server->name_count < NAMES_MAX; i++) {
+	for (int i = 0; i < sk_GENERAL_NAME_num(sans) && err == ISO_OK; i++) {
 		const GENERAL_NAME *san = sk_GENERAL_NAME_value(sans, i);
 
 		if (san->type == GEN_DNS)
 			err = add_name(server, (const char *)ASN1_STRING_get0_data(san->d.dNSName),
-				       (size_t)ASN1_STRING_length(san->d.dNSName), ctx);
+				       (size_t)ASN1_STRING_length(san->d.dNSName), cert);
 	}
 	GENERAL_NAMES_free(sans);
 	return err;
+}
+
+/* Without this OpenSSL asks for a passphrase on the terminal, and a server stands still. */
+static int no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
 }
 
 static SSL_CTX *new_ctx(struct iso_tls_server *server, int min_version)
@@ -138,38 +176,72 @@ static SSL_CTX *new_ctx(struct iso_tls_server *server, int min_version)
 	if (ctx == NULL)
 		return NULL;
 	SSL_CTX_set_min_proto_version(ctx, min_version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: nothing is kept per client */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: nothing is kept per client
+								  */
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_max_early_data(ctx, 0);
 	/* AES-128-GCM first: with AES instructions it is the cheapest, and as safe as TLS asks for. */
-	SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+	SSL_CTX_set_ciphersuites(
+		ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
 	SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
 	SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"isochrone", 9);
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, server);
 	SSL_CTX_set_tlsext_servername_callback(ctx, choose_cert);
 	SSL_CTX_set_tlsext_servername_arg(ctx, server);
 	return ctx;
 }
 
-static int load_cert(SSL_CTX *ctx, const struct iso_tls_cert *cert, size_t index, struct iso_tls_problem *problem)
+/* What OpenSSL's errors say about a key file. */
+static int key_problem(struct iso_tls_problem *problem, size_t index, const char *path)
 {
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert->cert_path) != 1)
-		return iso_tls_problem(problem, index, false, "cannot read a PEM certificate from", cert->cert_path);
-	if (SSL_CTX_use_PrivateKey_file(ctx, cert->key_path, SSL_FILETYPE_PEM) != 1) {
-		bool mismatch = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH;
+	unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
+	int lib = ERR_GET_LIB(last), reason = ERR_GET_REASON(last);
 
+	/* A key of another kind finds no certificate of its kind; one of the same kind differs from it. */
+	if ((lib == ERR_LIB_X509 &&
+	     (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH)) ||
+	    (lib == ERR_LIB_SSL && reason == SSL_R_NO_CERTIFICATE_ASSIGNED))
 		return iso_tls_problem(problem, index, true,
-				       mismatch ? "the certificate does not belong to the key in" :
-						  "cannot read a PEM key from",
-				       cert->key_path);
+				       "the key in %s does not belong to the certificate", path);
+	lib = ERR_GET_LIB(first);
+	reason = ERR_GET_REASON(first);
+	if (reason == ERR_R_INTERRUPTED_OR_CANCELLED ||
+	    (lib == ERR_LIB_PEM && reason == PEM_R_BAD_PASSWORD_READ))
+		return iso_tls_problem(problem, index, true, "the key in %s is locked with a passphrase",
+				       path);
+	if (reason == ERR_R_UNSUPPORTED || (lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE))
+		return iso_tls_problem(problem, index, true, "%s holds no PEM private key", path);
+	return iso_tls_problem(problem, index, true, "the key in %s cannot be used: %s", path,
+			       iso_tls_reason());
+}
+
+static int load_cert(SSL_CTX *ctx, const struct iso_tls_cert *cert, size_t index,
+		     struct iso_tls_problem *problem)
+{
+	int err = iso_tls_check_readable(problem, index, false, cert->cert_path);
+
+	if (err == ISO_OK)
+		err = iso_tls_check_readable(problem, index, true, cert->key_path);
+	if (err != ISO_OK)
+		return err;
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert->cert_path) != 1) {
+		unsigned long code = ERR_peek_error();
+
+		if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+			return iso_tls_problem(problem, index, false, "%s holds no PEM certificate",
+					       cert->cert_path);
+		return iso_tls_problem(problem, index, false, "the certificate in %s cannot be used: %s",
+				       cert->cert_path, iso_tls_reason());
 	}
-	if (SSL_CTX_check_private_key(ctx) != 1)
-		return iso_tls_problem(problem, index, true, "the certificate does not belong to the key in",
-				       cert->key_path);
+	if (SSL_CTX_use_PrivateKey_file(ctx, cert->key_path, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1)
+		return key_problem(problem, index, cert->key_path);
 	return ISO_OK;
 }
 
@@ -179,6 +251,7 @@ int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, bool h2, bool
 	struct iso_tls_server *server = calloc(1, sizeof(*server));
 	int err = ISO_ENOMEM;
 
+	assert(n > 0);
 	if (server == NULL)
 		return ISO_ENOMEM;
 	atomic_init(&server->refs, 1);
@@ -197,10 +270,14 @@ int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, bool h2, bool
 		server->ctxs[server->ctx_count++] = ctx;
 		err = load_cert(ctx, &certs[i], i, ret_problem);
 		if (err == ISO_OK)
-			err = collect_names(server, ctx);
+			err = collect_names(server, i);
+		if (err == ISO_ELIMIT)
+			err = iso_tls_problem(ret_problem, i, false,
+					      "more than %d names over all certificates", NAMES_MAX);
 		if (err != ISO_OK)
 			goto out;
 	}
+	sort_names(server);
 	*ret_server = server;
 	return ISO_OK;
 out:

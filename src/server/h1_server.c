@@ -29,10 +29,9 @@ struct h1 {
 	struct iso_task next;      /* the next pipelined request */
 	struct iso_task free_task;
 	const struct iso_fields *trailers_out;
-	size_t unconsumed, body_len; /* body_len: of out, how much is content (to be acknowledged) */
+	size_t unconsumed;         /* request content that the handler has not freed */
 	uint64_t head_len;         /* of out's front: bytes of heads that are not content */
-	int64_t left_out;          /* content that Content-Length still promises; -1: not counted */
-	bool running, answered, chunked, no_body, out_end, last_written, request_end, keep_alive, in_input, fresh;
+	bool running, answered, chunked, no_body, out_end, request_end, keep_alive, fresh;
 };
 
 static struct h1 *h1_of(struct iso_sink *sink)
@@ -67,10 +66,9 @@ static void start_running(struct h1 *h1)
 {
 	h1->running = true;
 	h1->fresh = false;
-	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->last_written = h1->request_end = false;
+	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->request_end = false;
 	h1->unconsumed = 0;
 	h1->head_len = 0;
-	h1->left_out = -1;
 	h1->trailers_out = NULL;
 	h1->keep_alive = true;
 	iso_sconn_stream_began(h1->c);
@@ -129,8 +127,6 @@ static void on_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n)
 	h1->unconsumed += n;
 	h1->request->ops->data(h1->request, &piece, false);
 	iso_buf_done(&piece);
-	if (h1->unconsumed > UNCONSUMED_MAX)
-		iso_h1_parser_pause(p);
 }
 
 static void on_trailers(struct iso_h1_parser *p, const struct iso_fields *trailers)
@@ -306,8 +302,8 @@ static size_t h1_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 	size_t used = 0;
 	int err;
 
-	if (h1->running && h1->request_end)
-		return 0; /* pipelined: waits until this exchange is over */
+	if (h1->running && (h1->request_end || h1->unconsumed > UNCONSUMED_MAX))
+		return 0; /* pipelined, or more than the handler can take now: waits */
 	h1->chunk = chunk;
 	err = iso_h1_parser_feed(&h1->parser, bytes, n, &used);
 	h1->chunk = NULL;

@@ -72,8 +72,6 @@ static void on_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n)
 	}
 	iso_attempt_on_data(a, &piece, false);
 	iso_buf_done(&piece);
-	if (h1->a == a && a->unconsumed > UNCONSUMED_MAX)
-		iso_h1_parser_pause(p);
 }
 
 static void on_trailers(struct iso_h1_parser *p, const struct iso_fields *trailers)
@@ -193,6 +191,8 @@ static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 		iso_uconn_close(c, ISO_OUTCOME_PROTOCOL);
 		return n;
 	}
+	if (h1->a->unconsumed > UNCONSUMED_MAX)
+		return 0; /* the owner has enough: the region waits until it has freed some */
 	h1->chunk = chunk;
 	err = iso_h1_parser_feed(&h1->parser, bytes, n, &used);
 	h1->chunk = NULL;

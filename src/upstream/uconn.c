@@ -36,8 +36,11 @@ static void on_ready(struct iso_transport *t)
 	else
 		c->ops = &iso_h1_client_ops;
 	if (protocol == ISO_PROTOCOL_H2 && c->ops == &iso_h1_client_ops) {
-		iso_uconn_close(c, ISO_OUTCOME_TLS); /* it was told to be h2 and the region does not speak it */
-		iso_pool_connect_failed(pool, c->endpoint, ISO_ETLS);
+		uint8_t endpoint = c->endpoint;
+
+		/* It was told to be h2 and the region does not speak it. */
+		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
+		iso_pool_connect_failed(pool, endpoint, ISO_ETLS);
 		return;
 	}
 	pool->connecting--;

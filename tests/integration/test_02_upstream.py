@@ -1,6 +1,5 @@
 """What the proxy is to a region: HTTP/2 and HTTP/1.1, TLS verification, names, base paths, GOAWAY, idle closes."""
 import json
-import threading
 
 import pytest
 
@@ -169,7 +168,8 @@ def test_base_path_before_the_path_and_off_the_location(start, origin, h2, kind)
         answer = client.get(path)
         assert answer.get("location") in places_then, path
         assert answer.get("set-cookie").lower().replace(" ", "") == "a=1;path=/;secure"
-    assert [r.path for r in upstream.served] == ["/prod" + p for p in expected]
+    served = [r.path for r in upstream.served if r.path != "/prod/health"]
+    assert served == ["/prod" + p for p in expected]
 
 
 def test_health_goes_below_the_base_path(start, origin):
@@ -190,28 +190,20 @@ def test_region_headers_are_set(start, origin, h2):
 # ---- Connections ----
 
 def test_max_concurrent_streams_is_respected(start, origin, h2):
-    most, held, lock = [], {}, threading.Lock()
+    """Answers larger than a window keep streams open; python3-h2 fails the script if a fourth comes."""
+    most = []
 
-    def count(connection, request):
-        with lock:
-            waiting = held.setdefault(connection.number, [])
-            waiting.append(request.sid)
-            most.append(len(waiting))
-            if len(waiting) < 3:
-                return
-            for sid in waiting:
-                connection.respond(sid, body=b"ok")
-            waiting.clear()
+    def long_answer(connection, request):
+        connection.respond(request.sid, body=bytes(3 << 20))
+        most.append(len(connection.pending))
 
-    upstream = origin(H2Origin, count, streams=3)
+    upstream = origin(H2Origin, long_answer, streams=3)
     client = h2(start({"one": region(upstream.url, protocol="h2")}, workers=1))
-    # Nine requests fill three by three; which connections they take is the pool's affair.
-    streams = [client.start("GET", f"/{i}") for i in range(9)]
-    wait_until(lambda: len(upstream.served) == 9 or not any(held.values()), 10, "all nine requests")
-    with lock:
-        left = {n: list(s) for n, s in held.items()}
-    assert max(most) <= 3
-    assert sum(map(len, left.values())) + sum(client.streams[s].ended for s in streams) <= 9
+    streams = [client.start("GET", f"/{i}") for i in range(20)]
+    for sid in streams:
+        answer = client.wait(sid)
+        assert (answer.status, answer.reset, answer.received) == (200, None, 3 << 20)
+    assert 2 <= max(most) <= 3, "no two streams were open at once: this showed nothing"
 
 
 def test_goaway_with_unprocessed_streams_is_retried_even_for_post(start, origin, h2):
@@ -253,16 +245,18 @@ def test_refused_stream_is_retried_even_for_post(start, origin, h2):
 @pytest.mark.parametrize("body", [b"{}", b"x" * 300000], ids=["small", "large"])
 def test_post_is_not_lost_to_an_idle_close(start, origin, h2, body):
     """The region closes a kept connection after each answer without having said so."""
+    used = []
+
     def answer_and_close(sock, request):
+        used.append(sock)
         sock.sendall(OK)
         return False
 
     upstream = origin(H1Origin, answer_and_close)
     client = h2(start({"one": region(upstream.url, protocol="http/1.1")}))
-    closed = upstream.accepted
     for i in range(10):
         assert client.post(f"/{i}", body).status == 200
-        wait_until(lambda: not upstream._open or upstream.accepted > closed, 5, "the region's close")
+        wait_until(lambda: used[-1].fileno() == -1, 5, "the region's close")
     assert [r.path for r in upstream.served] == [f"/{i}" for i in range(10)], "each ran exactly once"
 
 

@@ -125,22 +125,3 @@ def test_route_limits_the_regions(start, emulator, h2):
     regions["far"].kill()
     assert client.get("/resident/1").status in (502, 503), "data residency holds when the region is down"
     assert client.get("/free").status == 200
-
-
-def test_required_dependency_moves_only_its_routes(start, emulator, h2):
-    regions = {n: emulator(n, d) for n, d in (("near", 5), ("far", 40))}
-    proxy = start({n: r.url for n, r in regions.items()}, service={"health": FAST},
-                  routes=[{"match": {"path": "/orders/*"}, "service": "orders", "requires": ["database"]},
-                          {"match": {"path": "/*"}, "service": "orders"}])
-    proxy.wait_states({n: "healthy" for n in regions})
-    client = h2(proxy)
-    wait_until(lambda: client.get("/orders/1").get("x-emulated-region") == "near", 10, "the nearest")
-    regions["near"].set(dependencies={"database": "fail"})
-    wait_until(lambda: all(client.get("/orders/1").get("x-emulated-region") == "far" for _ in range(20)), 15,
-               "the routes that need the database to leave")
-    seen = [client.get("/static").get("x-emulated-region") for _ in range(40)]
-    assert seen.count("near") >= 30, seen
-    # A dependency that fails everywhere moves nothing.
-    regions["far"].set(dependencies={"database": "fail"})
-    wait_until(lambda: [client.get("/orders/1").get("x-emulated-region") for _ in range(20)].count("near") >= 15, 15,
-               "the nearest again")

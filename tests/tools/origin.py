@@ -19,7 +19,7 @@ from lab import HOST, free_port
 class Request:
     def __init__(self, headers, connection):
         self.headers, self.connection = headers, connection
-        self.body, self.trailers, self.sid = b"", [], 0
+        self.body, self.trailers, self.sid = bytearray(), [], 0
 
     def get(self, name, default=None):
         return next((v for k, v in self.headers if k == name), default)
@@ -27,6 +27,10 @@ class Request:
     @property
     def path(self):
         return self.get(":path")
+
+    @property
+    def is_probe(self):
+        return self.path.endswith("/health")
 
     @property
     def method(self):
@@ -41,6 +45,7 @@ class Origin:
     def __init__(self, lab, script, tls=True, cert=None):
         self.script, self.requests, self.healthy = script, [], True
         self.accepted, self.errors, self.names = 0, [], []
+        self.ended = set()  # numbers of connections that were closed
         self.scheme = "https" if tls else "http"
         self.context = None
         if tls:
@@ -61,7 +66,7 @@ class Origin:
     @property
     def served(self):
         """Requests that were not probes."""
-        return [r for r in self.requests if not r.path.startswith("/health")]
+        return [r for r in self.requests if not r.is_probe]
 
     def close(self):
         try:
@@ -101,6 +106,7 @@ class Origin:
             with self._lock:
                 self._open.discard(sock)
             sock.close()
+            self.ended.add(number)
 
     def serve(self, sock, number):
         raise NotImplementedError
@@ -212,7 +218,7 @@ class H2Origin(Origin):
             request.sid = event.stream_id
             running[event.stream_id] = request
             self.requests.append(request)
-            if self.early and not request.path.startswith("/health"):
+            if self.early and not request.is_probe:
                 self.early(connection, request)
             if request.get("expect") == "100-continue":
                 connection.informational(request.sid, 100)
@@ -225,7 +231,7 @@ class H2Origin(Origin):
             running[event.stream_id].trailers = list(event.headers)
         elif isinstance(event, h2.events.StreamEnded):
             request = running.pop(event.stream_id, None)
-            if request and request.path.startswith("/health"):
+            if request and request.is_probe:
                 connection.respond(request.sid, 200 if self.healthy else 503)
             elif request and self.script:
                 self.script(connection, request)
@@ -256,7 +262,7 @@ class H1Origin(Origin):
             if request.get("expect") == "100-continue":
                 sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._body(stream, request)
-            if path.startswith("/health"):
+            if request.is_probe:
                 status = b"200 OK" if self.healthy else b"503 Service Unavailable"
                 sock.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
             elif self.script(sock, request) is False:
@@ -272,4 +278,4 @@ class H1Origin(Origin):
                 name, _, value = line.decode("latin-1").partition(":")
                 request.trailers.append((name.lower(), value.strip()))
         else:
-            request.body = stream.read(int(request.get("content-length", 0)))
+            request.body += stream.read(int(request.get("content-length", 0)))

@@ -14,7 +14,7 @@
 
 struct iso_h1_parser;
 
-/* All may be NULL but head. None may begin, feed or free the parser; pause is allowed everywhere. */
+/* All may be NULL but head. None may begin, feed or free the parser. */
 struct iso_h1_ops {
 	/* A whole head; a response's 1xx heads too (after which the next head follows without `complete`). */
 	void (*head)(struct iso_h1_parser *p, struct iso_head *head);
@@ -48,7 +48,7 @@ struct iso_h1_parser {
 	enum iso_method request_method; /* responses: of the request they answer */
 	uint16_t status;           /* the answer that ISO_EBAD calls for */
 	uint8_t state;
-	bool response, keep_alive, chunked, paused, in_trailers, host_seen, te_seen, cl_seen;
+	bool response, keep_alive, chunked, in_trailers, host_seen, te_seen, cl_seen;
 };
 
 void iso_h1_parser_init(struct iso_h1_parser *p, bool response, const struct iso_h1_ops *ops,
@@ -56,13 +56,11 @@ void iso_h1_parser_init(struct iso_h1_parser *p, bool response, const struct iso
 /* The next message; its memory is the arena's. request_method: for responses (HEAD has no content). */
 void iso_h1_parser_begin(struct iso_h1_parser *p, struct iso_arena *arena, enum iso_method request_method);
 /*
- * ISO_OK: *ret_used bytes are done with; fewer than n when the message is complete or the parser paused.
+ * ISO_OK: *ret_used bytes are done with; fewer than n when the message is complete.
  * ISO_EBAD: the message is refused, p->why and p->status say why; the connection is lost for further messages.
  * ISO_ENOMEM: the arena is exhausted.
  */
 ISO_MUST_USE int iso_h1_parser_feed(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_used);
-/* Stops the running feed after the present callback; the next feed goes on. */
-void iso_h1_parser_pause(struct iso_h1_parser *p);
 /*
  * The peer has closed. ISO_OK: the message is complete now, or none had begun (nothing is called then).
  * ISO_EEOF: it was cut off.

@@ -33,10 +33,11 @@ struct iso_slice iso_uri_path(struct iso_slice target);
 ISO_MUST_USE int iso_uri_normalise(struct iso_arena *arena, struct iso_slice target, struct iso_slice *ret_target);
 
 /*
- * A region's Location as the client must see it: a URL on the region's host, or a path, loses the base path and
- * gets the client's scheme and authority. Unchanged when it points elsewhere. ptr NULL: no memory.
+ * A region's Location as the client must see it: a URL on one of the region's own hosts (the name it is asked by, the
+ * name it is reached by), or a path, loses the base path; a URL gets the client's scheme and authority. Unchanged when
+ * it points elsewhere. ptr NULL: no memory.
  */
-struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location, struct iso_slice region_authority,
+struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location, const struct iso_slice hosts[2],
 				  struct iso_slice base_path, struct iso_slice client_origin);
 /* Set-Cookie with the base path taken off its Path attribute. ptr NULL: no memory. */
 struct iso_slice iso_uri_recookie(struct iso_arena *arena, struct iso_slice cookie, struct iso_slice base_path);

@@ -85,11 +85,12 @@ static void test_region_urls(void **state)
 
 static void check_location(const char *in, const char *base, const char *out)
 {
+	const struct iso_slice hosts[2] = { ISO_SLICE("api.example.com"), ISO_SLICE("d-1.example.net") };
 	struct iso_arena arena;
 	struct iso_slice got;
 
 	iso_arena_init(&arena, NULL, 10000);
-	got = iso_uri_relocate(&arena, iso_slice_str(in), ISO_SLICE("api.example.com"), iso_slice_str(base),
+	got = iso_uri_relocate(&arena, iso_slice_str(in), hosts, iso_slice_str(base),
 			       ISO_SLICE("https://edge.example.net"));
 	if (!iso_slice_eq(got, iso_slice_str(out)))
 		fail_msg("%s became %.*s", in, ISO_SLICE_FMT(got));
@@ -101,6 +102,7 @@ static void test_location(void **state)
 	(void)state;
 	check_location("https://api.example.com/prod/x", "/prod", "https://edge.example.net/x");
 	check_location("https://api.example.com/prod", "/prod", "https://edge.example.net/");
+	check_location("https://d-1.example.net:8443/prod/x", "/prod", "https://edge.example.net/x");
 	check_location("https://API.example.com/other", "/prod", "https://edge.example.net/other");
 	check_location("https://else.example.com/prod/x", "/prod", "https://else.example.com/prod/x");
 	check_location("/prod/x?y", "/prod", "/x?y");
