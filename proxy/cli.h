@@ -11,8 +11,8 @@
 /* Exit codes, documented in docs/operations.md. */
 enum {
 	EXIT_OK = 0,
-	EXIT_FAILED = 1,  /* the configuration is bad, an address cannot be bound, … */
-	EXIT_USAGE = 2,   /* the command line is wrong */
+	EXIT_FAILED = 1, /* the configuration is bad, an address cannot be bound, … */
+	EXIT_USAGE = 2,  /* the command line is wrong */
 };
 
 struct command {
@@ -36,7 +36,8 @@ struct cli_option {
 	bool *flag;         /* set when it is there; may be NULL */
 };
 
-/* ISO_OK style: EXIT_OK, or EXIT_USAGE with words on stderr. The first plain word is *ret_word when that is not NULL. */
+/* ISO_OK style: EXIT_OK, or EXIT_USAGE with words on stderr. The first plain word is *ret_word when that is
+ * not NULL. */
 int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, const char **ret_word);
 /* "250ms", "2s": microseconds; false when malformed. */
 bool cli_duration_us(const char *text, uint64_t *ret_us);

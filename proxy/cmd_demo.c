@@ -1,6 +1,6 @@
 /*
- * isochrone demo: three emulated regions, the proxy before them, a gentle load, and what happens in the terminal.
- * Each part is a process of its own: what is killed by hand is really gone.
+ * isochrone demo: three emulated regions, the proxy before them, a gentle load, and what happens in the
+ * terminal. Each part is a process of its own: what is killed by hand is really gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -84,9 +84,10 @@ static bool word_after(const char *line, const char *key, char *ret_word, size_t
 static bool start_region(struct demo *d, int i)
 {
 	char delay[16], line[512], cert[320], key[320];
-	const char *arguments[] = { "isochrone", "emulate", "--name", demo_regions[i].name, "--listen", "127.0.0.1:0",
-				    "--control", "127.0.0.1:0", "--delay", delay, "--tls-cert", cert, "--tls-key", key,
-				    NULL };
+	const char *arguments[] = { "isochrone", "emulate",     "--name",     demo_regions[i].name,
+				    "--listen",  "127.0.0.1:0", "--control",  "127.0.0.1:0",
+				    "--delay",   delay,         "--tls-cert", cert,
+				    "--tls-key", key,           NULL };
 
 	snprintf(delay, sizeof(delay), "%dms", demo_regions[i].delay_ms);
 	snprintf(cert, sizeof(cert), "%s/server.pem", d->dir);
@@ -107,15 +108,19 @@ static bool start_proxy(struct demo *d, int port)
 	out = fopen(path, "w");
 	if (out == NULL)
 		return false;
-	fprintf(out, "{ \"listeners\": [ { \"address\": \"127.0.0.1:%d\", \"protocols\": [\"h2\", \"http/1.1\"],\n"
-		     "    \"tls\": { \"certificates\": [ { \"cert\": \"%s/server.pem\", \"key\": \"%s/server.key\" } ] } } ],\n"
-		     "  \"admin\": { \"address\": \"127.0.0.1:%d\" },\n  \"services\": { \"demo\": {\n"
-		     "    \"tls\": { \"ca\": \"%s/ca.pem\" },\n    \"health\": { \"path\": \"/health\", \"interval\": \"1s\", "
-		     "\"timeout\": \"800ms\" },\n    \"regions\": {\n",
+	fprintf(out,
+		"{ \"listeners\": [ { \"address\": \"127.0.0.1:%d\",\n"
+		"    \"protocols\": [\"h2\", \"http/1.1\"],\n"
+		"    \"tls\": { \"certificates\": [\n"
+		"      { \"cert\": \"%s/server.pem\", \"key\": \"%s/server.key\" } ] } } ],\n"
+		"  \"admin\": { \"address\": \"127.0.0.1:%d\" },\n  \"services\": { \"demo\": {\n"
+		"    \"tls\": { \"ca\": \"%s/ca.pem\" },\n    \"health\": { \"path\": \"/health\",\n"
+		"      \"interval\": \"1s\",\n"
+		"      \"timeout\": \"800ms\" },\n    \"regions\": {\n",
 		port, d->dir, d->dir, port == 0 ? 0 : port + 1, d->dir);
 	for (int i = 0; i < DEMO_REGIONS; i++)
-		fprintf(out, "      \"%s\": { \"url\": \"https://%s\", \"host\": \"localhost\" }%s\n", demo_regions[i].name,
-			d->regions[i].address, i + 1 < DEMO_REGIONS ? "," : "");
+		fprintf(out, "      \"%s\": { \"url\": \"https://%s\", \"host\": \"localhost\" }%s\n",
+			demo_regions[i].name, d->regions[i].address, i + 1 < DEMO_REGIONS ? "," : "");
 	fprintf(out, "    } } } }\n");
 	if (fclose(out) != 0)
 		return false;
@@ -129,11 +134,13 @@ static void say_what_to_try(const struct demo *d)
 {
 	printf("\nThe proxy listens on https://%s, its admin API on http://%s\n\nTry, in another terminal:\n"
 	       "  curl --http2 --cacert %s/ca.pem https://localhost:%s/hello\n  curl http://%s/status\n",
-	       d->proxy.address, d->proxy.control, d->dir, strrchr(d->proxy.address, ':') + 1, d->proxy.control);
+	       d->proxy.address, d->proxy.control, d->dir, strrchr(d->proxy.address, ':') + 1,
+	       d->proxy.control);
 	for (int i = 0; i < DEMO_REGIONS; i++)
 		printf("  curl -X PUT -d '{\"delay_ms\":400}' http://%s/state      # %s becomes slow\n",
 		       d->regions[i].control, demo_regions[i].name);
-	printf("  other states: {\"mode\":\"hang\"}, {\"mode\":\"refuse\"}, {\"mode\":\"reset\"}, {\"mode\":\"status\",\"status\":503}, "
+	printf("  other states: {\"mode\":\"hang\"}, {\"mode\":\"refuse\"}, {\"mode\":\"reset\"},\n"
+	       "  {\"mode\":\"status\",\"status\":503}, "
 	       "{\"mode\":\"ok\"}\n  kill -9 %d                                             # %s is gone\n\n",
 	       (int)d->regions[0].pid, demo_regions[0].name);
 	fflush(stdout);
@@ -156,7 +163,8 @@ static void end_all(struct demo *d)
 static bool start_all(struct demo *d, int port)
 {
 	if (!demo_make_certs(d)) {
-		fprintf(stderr, "demo: cannot make certificates in %s: is the openssl command there?\n", d->dir);
+		fprintf(stderr, "demo: cannot make certificates in %s: is the openssl command there?\n",
+			d->dir);
 		return false;
 	}
 	for (int i = 0; i < DEMO_REGIONS; i++) {

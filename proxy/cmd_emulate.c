@@ -50,7 +50,8 @@ static int serve(struct emulator_config *config)
 	emulator_address(&emulator, text, sizeof(text));
 	if (emulator.config.control.len != 0)
 		iso_sockaddr_format(&emulator.config.control.u.sa, control, sizeof(control));
-	fprintf(stderr, "ready %s listen=%s%s%s\n", config->name, text, control[0] != '\0' ? " control=" : "", control);
+	fprintf(stderr, "ready %s listen=%s%s%s\n", config->name, text, control[0] != '\0' ? " control=" : "",
+		control);
 	iso_loop_run(&loop);
 	event_free(term);
 	event_free(intr);
@@ -61,12 +62,13 @@ static int serve(struct emulator_config *config)
 
 int cmd_emulate(int argc, char **argv)
 {
-	const char *name = "region", *listen = NULL, *control = NULL, *cert = NULL, *key = NULL, *delay = "0ms";
+	const char *name = "region", *listen = NULL, *control = NULL, *cert = NULL, *key = NULL,
+		   *delay = "0ms";
 	const char *base_path = "", *journal = NULL;
 	const struct cli_option options[] = {
-		{ "--name", NULL, &name, NULL },	  { "--listen", NULL, &listen, NULL },
-		{ "--control", NULL, &control, NULL },	  { "--tls-cert", NULL, &cert, NULL },
-		{ "--tls-key", NULL, &key, NULL },	  { "--delay", NULL, &delay, NULL },
+		{ "--name", NULL, &name, NULL },           { "--listen", NULL, &listen, NULL },
+		{ "--control", NULL, &control, NULL },     { "--tls-cert", NULL, &cert, NULL },
+		{ "--tls-key", NULL, &key, NULL },         { "--delay", NULL, &delay, NULL },
 		{ "--base-path", NULL, &base_path, NULL }, { "--journal", NULL, &journal, NULL },
 	};
 	struct emulator_config config = { .listener = { .h2 = true, .http11 = true } };
@@ -89,7 +91,8 @@ int cmd_emulate(int argc, char **argv)
 		struct iso_tls_cert pair = { cert, key != NULL ? key : cert };
 		struct iso_tls_problem problem = { .text = "no memory" };
 
-		if (iso_tls_server_new(&pair, 1, true, true, 12, &problem, &config.listener.tls) != ISO_OK) {
+		if (iso_tls_server_new(&pair, 1, ISO_OFFER_H2 | ISO_OFFER_HTTP11, 12, &problem,
+				       &config.listener.tls) != ISO_OK) {
 			fprintf(stderr, "isochrone emulate: %s\n", problem.text);
 			return EXIT_FAILED;
 		}

@@ -1,5 +1,6 @@
 /*
- * The demo's certificates, load and view. The load is the curl command at an even pace: what a user would type.
+ * The demo's certificates, load and view. The load is the curl command at an even pace: what a user would
+ * type.
  */
 #include "demo.h"
 
@@ -60,15 +61,34 @@ bool demo_make_certs(struct demo *demo)
 	if (fclose(out) != 0)
 		return false;
 	{
-		const char *make_ca[] = { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-					  "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj",
-					  "/CN=Isochrone demo CA", "-addext", "basicConstraints=critical,CA:TRUE",
-					  "-keyout", ca_key, "-out", ca, NULL };
-		const char *make_request[] = { "openssl", "req", "-newkey", "ec", "-pkeyopt",
-					       "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-					       "-keyout", key, "-out", csr, NULL };
-		const char *sign[] = { "openssl", "x509", "-req", "-in", csr, "-CA", ca, "-CAkey", ca_key,
-				       "-CAcreateserial", "-days", "30", "-extfile", ext, "-out", cert, NULL };
+		const char *make_ca[] = { "openssl",
+					  "req",
+					  "-x509",
+					  "-newkey",
+					  "ec",
+					  "-pkeyopt",
+					  "ec_paramgen_curve:prime256v1",
+					  "-nodes",
+					  "-days",
+					  "30",
+					  "-subj",
+					  "/CN=Isochrone demo CA",
+					  "-addext",
+					  "basicConstraints=critical,CA:TRUE",
+					  "-keyout",
+					  ca_key,
+					  "-out",
+					  ca,
+					  NULL };
+		const char *make_request[] = { "openssl", "req",      "-newkey",
+					       "ec",      "-pkeyopt", "ec_paramgen_curve:prime256v1",
+					       "-nodes",  "-subj",    "/CN=localhost",
+					       "-keyout", key,        "-out",
+					       csr,       NULL };
+		const char *sign[] = { "openssl", "x509", "-req",     "-in",  csr,
+				       "-CA",     ca,     "-CAkey",   ca_key, "-CAcreateserial",
+				       "-days",   "30",   "-extfile", ext,    "-out",
+				       cert,      NULL };
 
 		return run(make_ca) && run(make_request) && run(sign);
 	}
@@ -97,7 +117,8 @@ static const char *get(const char *address, const char *path, char *answer, size
 	if (fd < 0)
 		return NULL;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	len = (size_t)snprintf(answer, size, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+	len = (size_t)snprintf(answer, size,
+			       "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
 	if (connect(fd, &addr.u.sa, addr.len) != 0 || send(fd, answer, len, MSG_NOSIGNAL) != (ssize_t)len) {
 		close(fd);
 		return NULL;
@@ -121,10 +142,12 @@ static void print_status(const struct demo *demo, long second)
 	const char *name;
 
 	printf("%4lds", second);
-	json_object_foreach(regions, name, region) {
+	json_object_foreach(regions, name, region)
+	{
 		const json_t *latency = json_object_get(region, "latency_ms");
 
-		printf("  | %-14s %-9s %5.1f %% %6.1f ms", name, json_string_value(json_object_get(region, "state")),
+		printf("  | %-14s %-9s %5.1f %% %6.1f ms", name,
+		       json_string_value(json_object_get(region, "state")),
 		       100 * json_number_value(json_object_get(region, "share")),
 		       json_number_value(json_object_get(latency, "estimate")));
 	}
@@ -138,14 +161,16 @@ static void start_load(struct demo *demo)
 {
 	char url[128], ca[320];
 
-	snprintf(url, sizeof(url), "https://localhost:%s/load?n=[1-1000000]", strrchr(demo->proxy.address, ':') + 1);
+	snprintf(url, sizeof(url), "https://localhost:%s/load?n=[1-1000000]",
+		 strrchr(demo->proxy.address, ':') + 1);
 	snprintf(ca, sizeof(ca), "%s/ca.pem", demo->dir);
 	demo->load.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	demo->load.pid = fork();
 	if (demo->load.pid == 0) {
 		dup2(demo->load.fd, STDOUT_FILENO);
 		dup2(demo->load.fd, STDERR_FILENO);
-		execlp("curl", "curl", "--silent", "--http2", "--cacert", ca, "--rate", "600/m", url, (char *)NULL);
+		execlp("curl", "curl", "--silent", "--http2", "--cacert", ca, "--rate", "600/m", url,
+		       (char *)NULL);
 		_exit(127);
 	}
 }
@@ -153,7 +178,7 @@ static void start_load(struct demo *demo)
 void demo_watch(struct demo *demo, long seconds, volatile sig_atomic_t *stopped)
 {
 	start_load(demo);
-	printf("the share of new requests and the expected latency of each region, each second; Ctrl-C ends it\n");
+	printf("each second: state, share and expected latency of each region; Ctrl-C ends it\n");
 	for (long second = 1; !*stopped && (seconds == 0 || second <= seconds); second++) {
 		poll(NULL, 0, 1000); /* the view's pace; a signal ends it early */
 		if (!*stopped)

@@ -31,7 +31,8 @@ struct demo {
 /* A CA and a server certificate for localhost in demo->dir, by the openssl command. */
 bool demo_make_certs(struct demo *demo);
 void demo_remove_dir(struct demo *demo);
-/* Sends a gentle load and prints shares and latencies each second, until *stopped or for `seconds` (0: for ever). */
+/* Sends a gentle load and prints shares and latencies each second, until *stopped or for `seconds` (0: for
+ * ever). */
 void demo_watch(struct demo *demo, long seconds, volatile sig_atomic_t *stopped);
 
 #endif

@@ -23,12 +23,12 @@ struct call {
 	struct iso_sink request;
 	struct iso_request rq;
 	struct emulator *e;
-	struct iso_timer timer;   /* the function's time */
-	struct iso_task task;     /* the gateway's own answer, not inside the handler's call */
+	struct iso_timer timer; /* the function's time */
+	struct iso_task task;   /* the gateway's own answer, not inside the handler's call */
 	struct iso_slice id;
-	uint64_t received;        /* body bytes */
-	uint64_t left;            /* of a large answer: bytes not given to the stream yet */
-	uint16_t status;          /* of an answer by the gateway alone; 0: the function's */
+	uint64_t received; /* body bytes */
+	uint64_t left;     /* of a large answer: bytes not given to the stream yet */
+	uint16_t status;   /* of an answer by the gateway alone; 0: the function's */
 	bool health, over, started;
 };
 
@@ -83,12 +83,15 @@ static void send_gateway_error(struct call *call)
 	snprintf(id, sizeof(id), "gw-%.*s", ISO_SLICE_FMT(call->id));
 	{
 		struct reply_field fields[] = {
-			{ "content-type", "application/json" }, { "x-amzn-errortype", type },
-			{ "x-amzn-requestid", id },		{ "x-amz-apigw-id", id },
+			{ "content-type", "application/json" },
+			{ "x-amzn-errortype", type },
+			{ "x-amzn-requestid", id },
+			{ "x-amz-apigw-id", id },
 			{ "x-emulated-region", call->e->config.name },
 		};
 
-		reply_send(&call->rq, call->status, fields, sizeof(fields) / sizeof(fields[0]), iso_slice_str(body));
+		reply_send(&call->rq, call->status, fields, sizeof(fields) / sizeof(fields[0]),
+			   iso_slice_str(body));
 	}
 }
 
@@ -101,7 +104,8 @@ static void send_health(struct call *call)
 	json_t *state;
 	char *text;
 
-	json_object_foreach(e->dependencies, name, state) {
+	json_object_foreach(e->dependencies, name, state)
+	{
 		const char *word = json_string_value(state);
 
 		if (strcmp(word, "fail") == 0 || (strcmp(word, "warn") == 0 && strcmp(worst, "pass") == 0))
@@ -151,7 +155,8 @@ static void send_large(struct call *call, uint64_t bytes)
 	char length[24];
 
 	snprintf(length, sizeof(length), "%llu", (unsigned long long)bytes);
-	if (iso_fields_add_copy(&head.fields, call->rq.arena, ISO_SLICE("content-length"), iso_slice_str(length)) != ISO_OK ||
+	if (iso_fields_add_copy(&head.fields, call->rq.arena, ISO_SLICE("content-length"),
+				iso_slice_str(length)) != ISO_OK ||
 	    iso_fields_add_copy(&head.fields, call->rq.arena, ISO_SLICE("x-emulated-region"),
 				iso_slice_str(call->e->config.name)) != ISO_OK) {
 		call->rq.response->ops->reset(call->rq.response, ISO_RESET_INTERNAL);
@@ -169,8 +174,10 @@ static void send_answer(struct call *call)
 	uint64_t bytes = query_number(call->rq.head->path, "bytes");
 	char body[512], id[128];
 	struct reply_field fields[] = {
-		{ "content-type", "application/json" }, { "x-amzn-requestid", id },
-		{ "x-amz-apigw-id", id },		{ "x-emulated-region", e->config.name },
+		{ "content-type", "application/json" },
+		{ "x-amzn-requestid", id },
+		{ "x-amz-apigw-id", id },
+		{ "x-emulated-region", e->config.name },
 	};
 
 	if (call->health) {
@@ -182,8 +189,8 @@ static void send_answer(struct call *call)
 		return;
 	}
 	snprintf(id, sizeof(id), "%s-%.*s", e->config.name, ISO_SLICE_FMT(call->id));
-	snprintf(body, sizeof(body), "{\"region\":\"%s\",\"method\":\"%.*s\",\"received\":%llu}\n", e->config.name,
-		 ISO_SLICE_FMT(call->rq.head->method), (unsigned long long)call->received);
+	snprintf(body, sizeof(body), "{\"region\":\"%s\",\"method\":\"%.*s\",\"received\":%llu}\n",
+		 e->config.name, ISO_SLICE_FMT(call->rq.head->method), (unsigned long long)call->received);
 	reply_send(&call->rq, 200, fields, sizeof(fields) / sizeof(fields[0]), iso_slice_str(body));
 }
 

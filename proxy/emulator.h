@@ -12,12 +12,12 @@
 enum emulator_mode { EMULATOR_OK, EMULATOR_HANG, EMULATOR_REFUSE, EMULATOR_RESET, EMULATOR_STATUS };
 
 struct emulator_config {
-	const char *name;             /* "us-east-1" */
+	const char *name; /* "us-east-1" */
 	struct iso_cfg_listener listener;
-	struct iso_sockaddr control;  /* len 0: none */
-	const char *base_path;        /* "" or "/prod" */
-	const char *journal;          /* executions are appended here, one request id a line; NULL: not */
-	uint64_t delay_us;            /* the function's own time */
+	struct iso_sockaddr control; /* len 0: none */
+	const char *base_path;       /* "" or "/prod" */
+	const char *journal;         /* executions are appended here, one request id a line; NULL: not */
+	uint64_t delay_us;           /* the function's own time */
 };
 
 struct emulator {
@@ -27,17 +27,18 @@ struct emulator {
 	struct iso_server server, control;
 	uint64_t delay_us;
 	enum emulator_mode mode;
-	uint16_t status;              /* of EMULATOR_STATUS */
-	bool health_follows;          /* the mode applies to the health endpoint too */
-	json_t *dependencies;         /* name: "pass", "warn" or "fail" */
-	json_t *by_id;                /* request id: executions */
+	uint16_t status;      /* of EMULATOR_STATUS */
+	bool health_follows;  /* the mode applies to the health endpoint too */
+	json_t *dependencies; /* name: "pass", "warn" or "fail" */
+	json_t *by_id;        /* request id: executions */
 	uint64_t executions, requests;
 	int journal_fd;
 	bool listening;
 };
 
 /* ISO_OK, or why it cannot listen. */
-ISO_MUST_USE int emulator_start(struct emulator *e, struct iso_loop *loop, const struct emulator_config *config);
+ISO_MUST_USE int emulator_start(struct emulator *e, struct iso_loop *loop,
+				const struct emulator_config *config);
 void emulator_stop(struct emulator *e);
 /* The control API's handler, on its own port: GET and PUT /state, GET /executions, POST /executions/reset. */
 void emulator_control_init(struct emulator *e);

@@ -19,7 +19,7 @@ struct control_call {
 };
 
 static const char *const mode_names[] = {
-	[EMULATOR_OK] = "ok",	    [EMULATOR_HANG] = "hang",	  [EMULATOR_REFUSE] = "refuse",
+	[EMULATOR_OK] = "ok",       [EMULATOR_HANG] = "hang",     [EMULATOR_REFUSE] = "refuse",
 	[EMULATOR_RESET] = "reset", [EMULATOR_STATUS] = "status",
 };
 
@@ -28,9 +28,9 @@ enum { MODES = sizeof(mode_names) / sizeof(mode_names[0]) };
 static json_t *state_json(const struct emulator *e)
 {
 	return json_pack("{s:s, s:I, s:s, s:i, s:s, s:O, s:I, s:I}", "name", e->config.name, "delay_ms",
-			 (json_int_t)(e->delay_us / 1000), "mode", mode_names[e->mode], "status", e->status, "health",
-			 e->health_follows ? "same" : "ok", "dependencies", e->dependencies, "requests",
-			 (json_int_t)e->requests, "executions", (json_int_t)e->executions);
+			 (json_int_t)(e->delay_us / 1000), "mode", mode_names[e->mode], "status", e->status,
+			 "health", e->health_follows ? "same" : "ok", "dependencies", e->dependencies,
+			 "requests", (json_int_t)e->requests, "executions", (json_int_t)e->executions);
 }
 
 /* NULL: applied. Else what is wrong with it. */
@@ -89,17 +89,21 @@ static void run_task(struct iso_task *task)
 		const char *why = root != NULL ? apply(e, root) : "the body is not JSON";
 
 		json_decref(root);
-		send_json(call, why == NULL ? 200 : 400, why == NULL ? state_json(e) : json_pack("{s:s}", "error", why));
+		send_json(call, why == NULL ? 200 : 400,
+			  why == NULL ? state_json(e) : json_pack("{s:s}", "error", why));
 	} else if (is(call, "GET", "/state")) {
 		send_json(call, 200, state_json(e));
 	} else if (is(call, "GET", "/executions")) {
-		send_json(call, 200, json_pack("{s:I, s:O}", "total", (json_int_t)e->executions, "by_id", e->by_id));
+		send_json(call, 200,
+			  json_pack("{s:I, s:O}", "total", (json_int_t)e->executions, "by_id", e->by_id));
 	} else if (is(call, "POST", "/executions/reset")) {
 		json_object_clear(e->by_id);
 		e->executions = 0;
 		send_json(call, 200, state_json(e));
 	} else {
-		send_json(call, 404, json_pack("{s:s}", "error", "GET or PUT /state, GET /executions, POST /executions/reset"));
+		send_json(call, 404,
+			  json_pack("{s:s}", "error",
+				    "GET or PUT /state, GET /executions, POST /executions/reset"));
 	}
 }
 

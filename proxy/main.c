@@ -8,19 +8,26 @@
 
 static const struct command commands[] = {
 	{ "run", "[-c FILE]", "run the proxy in the foreground (the default)", cmd_run },
-	{ "check", "[-c FILE]", "check a configuration file: every mistake, its place and its mend", cmd_check },
-	{ "demo", "[--port N] [--seconds N]", "three emulated regions, the proxy before them and a gentle load", cmd_demo },
-	{ "emulate", "--name REGION --listen ADDRESS [...]", "one emulated region: an API Gateway endpoint and a function",
-	  cmd_emulate },
-	{ "schema", "json|markdown|defaults", "print the configuration's schema, manual or defaults", cmd_schema },
+	{ "check", "[-c FILE]", "check a configuration file: every mistake, its place and its mend",
+	  cmd_check },
+	{ "demo", "[--port N] [--seconds N]",
+	  "three emulated regions, the proxy before them and a gentle load", cmd_demo },
+	{ "emulate", "--name REGION --listen ADDRESS [...]",
+	  "one emulated region: an API Gateway endpoint and a function", cmd_emulate },
+	{ "schema", "json|markdown|defaults", "print the configuration's schema, manual or defaults",
+	  cmd_schema },
 };
 
 static int help(FILE *out)
 {
-	fprintf(out, "isochrone %s: a reverse proxy for an API that is deployed in several regions\n\nusage:\n", ISO_VERSION);
+	fprintf(out,
+		"isochrone %s: a reverse proxy for an API that is deployed in several regions\n\nusage:\n",
+		ISO_VERSION);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  isochrone %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].text);
-	fprintf(out, "  isochrone --version | --help\n\nexit codes: 0 well, 1 failed, 2 wrong command line\n");
+		fprintf(out, "  isochrone %s %s\n      %s\n", commands[i].name, commands[i].arguments,
+			commands[i].text);
+	fprintf(out,
+		"  isochrone --version | --help\n\nexit codes: 0 well, 1 failed, 2 wrong command line\n");
 	return out == stdout ? EXIT_OK : EXIT_USAGE;
 }
 
@@ -29,7 +36,8 @@ int main(int argc, char **argv)
 	static char run[] = "run";
 
 	signal(SIGPIPE, SIG_IGN); /* a peer that goes away is an error value, not the end of the process */
-	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0))
+	if (argc >= 2 &&
+	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0))
 		return help(stdout);
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		printf("isochrone %s\n", ISO_VERSION);

@@ -11,7 +11,7 @@ struct reply_field {
 };
 
 /* Sends status, fields and body (copied); a failure resets the stream. head_only: for HEAD requests. */
-void reply_send(const struct iso_request *request, uint16_t status, const struct reply_field *fields, size_t n,
-		struct iso_slice body);
+void reply_send(const struct iso_request *request, uint16_t status, const struct reply_field *fields,
+		size_t n, struct iso_slice body);
 
 #endif

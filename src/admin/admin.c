@@ -21,7 +21,9 @@ struct admin_call {
 static void send_text(struct admin_call *call, uint16_t status, const char *type, struct iso_slice body)
 {
 	struct iso_sink *to = call->rq.response;
-	struct iso_head head = { .version = ISO_HTTP_11, .status = status, .content_length = (int64_t)body.len };
+	struct iso_head head = { .version = ISO_HTTP_11,
+				 .status = status,
+				 .content_length = (int64_t)body.len };
 	struct iso_buf content;
 	struct iso_text length;
 	char digits[24];
@@ -32,12 +34,14 @@ static void send_text(struct admin_call *call, uint16_t status, const char *type
 	iso_text_u64(&length, body.len);
 	err = iso_fields_add(&head.fields, call->rq.arena, ISO_SLICE("content-type"), iso_slice_str(type));
 	if (err == ISO_OK)
-		err = iso_fields_add(&head.fields, call->rq.arena, ISO_SLICE("cache-control"), ISO_SLICE("no-store"));
+		err = iso_fields_add(&head.fields, call->rq.arena, ISO_SLICE("cache-control"),
+				     ISO_SLICE("no-store"));
 	if (err == ISO_OK)
 		err = iso_fields_add_copy(&head.fields, call->rq.arena, ISO_SLICE("content-length"),
 					  iso_text_slice(&length));
 	if (err == ISO_OK && status == 405)
-		err = iso_fields_add(&head.fields, call->rq.arena, ISO_SLICE("allow"), ISO_SLICE("GET, HEAD"));
+		err = iso_fields_add(&head.fields, call->rq.arena, ISO_SLICE("allow"),
+				     ISO_SLICE("GET, HEAD"));
 	if (err == ISO_OK)
 		err = iso_buf_append_copy(&content, &call->rq.loop->chunks, body.ptr, body.len);
 	if (err != ISO_OK) {
@@ -81,9 +85,11 @@ static void run_task(struct iso_task *task)
 		send_text(call, 200, "text/plain", ISO_SLICE("ok\n"));
 	} else if (iso_slice_eq(path, ISO_SLICE("/readyz"))) {
 		why = iso_admin_not_ready(call->admin);
-		send_text(call, why == NULL ? 200 : 503, "text/plain", why == NULL ? ISO_SLICE("ready\n") : iso_slice_str(why));
+		send_text(call, why == NULL ? 200 : 503, "text/plain",
+			  why == NULL ? ISO_SLICE("ready\n") : iso_slice_str(why));
 	} else {
-		send_text(call, 404, "text/plain", ISO_SLICE("there is /status, /metrics, /healthz and /readyz\n"));
+		send_text(call, 404, "text/plain",
+			  ISO_SLICE("there is /status, /metrics, /healthz and /readyz\n"));
 	}
 }
 

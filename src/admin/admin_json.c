@@ -27,11 +27,11 @@ static json_t *probe_json(const struct iso_probe_report *probe, uint64_t now_us)
 {
 	if (probe->at_us == 0)
 		return json_null();
-	return json_pack("{s:b, s:i, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:I}", "passed", probe->passed, "status",
-			 (int)probe->status, "words", words(probe->words), "connect_ms", ms(probe->connect_us), "tls_ms",
-			 ms(probe->tls_us), "ttfb_ms", ms(probe->ttfb_us), "age_s",
-			 (double)(now_us - probe->at_us) / 1e6, "passes", (json_int_t)probe->passes, "failures",
-			 (json_int_t)probe->failures, "ignored", (json_int_t)probe->ignored);
+	return json_pack("{s:b, s:i, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:I}", "passed", probe->passed,
+			 "status", (int)probe->status, "words", words(probe->words), "connect_ms",
+			 ms(probe->connect_us), "tls_ms", ms(probe->tls_us), "ttfb_ms", ms(probe->ttfb_us),
+			 "age_s", (double)(now_us - probe->at_us) / 1e6, "passes", (json_int_t)probe->passes,
+			 "failures", (json_int_t)probe->failures, "ignored", (json_int_t)probe->ignored);
 }
 
 static json_t *endpoints_json(const struct iso_region_report *report)
@@ -45,8 +45,8 @@ static json_t *endpoints_json(const struct iso_region_report *report)
 		if (ep->addr.len == 0)
 			continue;
 		iso_sockaddr_format(&ep->addr.u.sa, text, sizeof(text));
-		json_array_append_new(list, json_pack("{s:s, s:b, s:o}", "address", text, "usable", ep->usable,
-						      "estimate_ms", ms(ep->estimate_us)));
+		json_array_append_new(list, json_pack("{s:s, s:b, s:o}", "address", text, "usable",
+						      ep->usable, "estimate_ms", ms(ep->estimate_us)));
 	}
 	return list;
 }
@@ -68,13 +68,14 @@ static json_t *region_json(const struct iso_admin *admin, const struct iso_cfg_r
 
 	if (!iso_publisher_region(admin->config.publisher, region->slot, &r))
 		return json_null();
-	return json_pack("{s:s, s:f, s:{s:o, s:o, s:o, s:o}, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:I, s:I}",
-			 "state", iso_region_state_text(r.state), "share", r.share, "latency_ms", "estimate",
-			 ms(r.estimate_us), "p50", ms(r.p50_us), "p95", ms(r.p95_us), "p99", ms(r.p99_us), "in_flight",
-			 (json_int_t)r.in_flight, "up", r.up, "suspect", r.suspect, "why", words(r.words), "connections",
-			 (json_int_t)r.connections, "probe", probe_json(&r.probe, now_us), "dns", words(r.dns_words),
-			 "endpoints", endpoints_json(&r), "outcomes", outcomes_json(&r), "good_last_minute",
-			 (json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad);
+	return json_pack(
+		"{s:s, s:f, s:{s:o, s:o, s:o, s:o}, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:I, s:I}",
+		"state", iso_region_state_text(r.state), "share", r.share, "latency_ms", "estimate",
+		ms(r.estimate_us), "p50", ms(r.p50_us), "p95", ms(r.p95_us), "p99", ms(r.p99_us), "in_flight",
+		(json_int_t)r.in_flight, "up", r.up, "suspect", r.suspect, "why", words(r.words),
+		"connections", (json_int_t)r.connections, "probe", probe_json(&r.probe, now_us), "dns",
+		words(r.dns_words), "endpoints", endpoints_json(&r), "outcomes", outcomes_json(&r),
+		"good_last_minute", (json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad);
 }
 
 static json_t *service_json(const struct iso_admin *admin, const struct iso_cfg_service *service)
@@ -85,7 +86,8 @@ static json_t *service_json(const struct iso_admin *admin, const struct iso_cfg_
 		json_object_set_new(regions, service->regions[i].name.ptr,
 				    region_json(admin, &service->regions[i]));
 	return json_pack("{s:s, s:b, s:o}", "policy", iso_policy_name(service->policy), "fail_open",
-			 iso_publisher_fails_open(admin->config.publisher, service->index), "regions", regions);
+			 iso_publisher_fails_open(admin->config.publisher, service->index), "regions",
+			 regions);
 }
 
 int iso_admin_status(const struct iso_admin *admin, struct iso_text *text)
@@ -100,8 +102,8 @@ int iso_admin_status(const struct iso_admin *admin, struct iso_text *text)
 	root = json_pack("{s:s, s:f, s:I, s:o, s:b, s:b, s:o}", "version", ISO_VERSION, "uptime_s",
 			 (double)(admin->config.loop->now_us - admin->started_us) / 1e6, "generation",
 			 (json_int_t)snapshot->generation, "config", text_of(snapshot->path), "uplink_down",
-			 iso_publisher_uplink_down(admin->config.publisher), "draining", admin->draining, "services",
-			 services);
+			 iso_publisher_uplink_down(admin->config.publisher), "draining", admin->draining,
+			 "services", services);
 	dump = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
 	json_decref(root);
 	if (dump == NULL)

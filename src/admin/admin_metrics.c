@@ -67,7 +67,8 @@ static void add_servers(const struct iso_admin *admin, struct page *page)
 	add(page, ISO_METRIC_DOWNSTREAM_ACCEPTED, NULL, NULL, (double)accepted);
 	add(page, ISO_METRIC_HANDSHAKE_FAILURES, NULL, NULL, (double)failed);
 	if (admin->config.scribe != NULL)
-		add(page, ISO_METRIC_LOG_DROPPED, NULL, NULL, (double)iso_scribe_dropped(admin->config.scribe));
+		add(page, ISO_METRIC_LOG_DROPPED, NULL, NULL,
+		    (double)iso_scribe_dropped(admin->config.scribe));
 }
 
 int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
@@ -78,7 +79,8 @@ int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 
 	if (page == NULL)
 		return ISO_ENOMEM;
-	page->samples = calloc(ISO_REGION_SLOTS * SAMPLES_PER_REGION + SIMPLE_SAMPLES, sizeof(*page->samples));
+	page->samples = calloc(ISO_REGION_SLOTS * SAMPLES_PER_REGION + SIMPLE_SAMPLES,
+			       sizeof(*page->samples));
 	if (page->samples == NULL) {
 		free(page);
 		return ISO_ENOMEM;

@@ -17,16 +17,19 @@ static const struct row by_marker[] = {
 	{ "QUOTA_EXCEEDED", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, "the client's quota is used up" } },
 	{ "INTEGRATION_TIMEOUT", { ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the integration timed out" } },
 	{ "INTEGRATION_FAILURE", { ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the integration failed" } },
-	{ "API_CONFIGURATION_ERROR", { ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the API's configuration is broken" } },
+	{ "API_CONFIGURATION_ERROR",
+	  { ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the API's configuration is broken" } },
 	{ "AUTHORIZER_FAILURE", { ISO_EXECUTED_NO, ISO_FAULT_REGION, "the authorizer failed" } },
 	{ "AUTHORIZER_CONFIGURATION_ERROR",
 	  { ISO_EXECUTED_NO, ISO_FAULT_REGION, "the authorizer's configuration is broken" } },
 	{ "DEFAULT_5XX", { ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the gateway failed" } },
 	{ "ACCESS_DENIED", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, NULL } },
-	{ "INVALID_API_KEY", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, "the API key is not valid in this region" } },
+	{ "INVALID_API_KEY",
+	  { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, "the API key is not valid in this region" } },
 	{ "WAF_FILTERED", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, NULL } },
 	{ "EXPIRED_TOKEN", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, NULL } },
-	{ "INVALID_SIGNATURE", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, "the signature is not valid in this region" } },
+	{ "INVALID_SIGNATURE",
+	  { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, "the signature is not valid in this region" } },
 	{ "MISSING_AUTHENTICATION_TOKEN", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, WRONG_NAME } },
 	{ "UNAUTHORIZED", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, NULL } },
 	{ "RESOURCE_NOT_FOUND", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, NULL } },
@@ -36,14 +39,17 @@ static const struct row by_marker[] = {
 	{ "BAD_REQUEST_BODY", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, NULL } },
 };
 
-/* By x-amzn-ErrorType, which a function could forge: never better than "maybe" where that would allow a retry. */
+/* By x-amzn-ErrorType, which a function could forge: never better than "maybe" where that would allow a
+ * retry. */
 static const struct row by_error_type[] = {
 	{ "ForbiddenException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, WRONG_NAME } },
 	{ "MissingAuthenticationTokenException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, WRONG_NAME } },
 	{ "TooManyRequestsException", { ISO_EXECUTED_MAYBE, ISO_FAULT_THROTTLE, "the region throttles" } },
-	{ "LimitExceededException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, "the client's quota is used up" } },
+	{ "LimitExceededException",
+	  { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, "the client's quota is used up" } },
 	{ "InternalServerErrorException", { ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the gateway failed" } },
-	{ "InvalidSignatureException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, "the signature is not valid in this region" } },
+	{ "InvalidSignatureException",
+	  { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, "the signature is not valid in this region" } },
 	{ "UnauthorizedException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, NULL } },
 	{ "AccessDeniedException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, NULL } },
 };
@@ -60,18 +66,23 @@ static struct iso_classification by_status(uint16_t status)
 {
 	switch (status) {
 	case 429:
-		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_THROTTLE, "the region throttles" };
+		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_THROTTLE,
+						    "the region throttles" };
 	case 500:
 		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, NULL };
 	case 502:
-		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the function's answer was malformed, or it failed" };
+		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION,
+						    "the function's answer was malformed, or it failed" };
 	case 503:
-		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the region is unavailable" };
+		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION,
+						    "the region is unavailable" };
 	case 504:
-		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the integration timed out" };
+		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION,
+						    "the integration timed out" };
 	default:
 		return (struct iso_classification){ ISO_EXECUTED_YES,
-						    status < 400 ? ISO_FAULT_NONE : ISO_FAULT_APPLICATION, NULL };
+						    status < 400 ? ISO_FAULT_NONE : ISO_FAULT_APPLICATION,
+						    NULL };
 	}
 }
 

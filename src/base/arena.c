@@ -68,7 +68,7 @@ static struct iso_arena_block *block_new(struct iso_arena *arena, size_t size)
 	struct iso_arena_pool *pool = arena->pool;
 	struct iso_arena_block *block;
 
-	if (arena->total + size > arena->max)
+	if (size > arena->max - arena->total)
 		return NULL;
 	if (size == BLOCK_PAYLOAD && pool != NULL && pool->free != NULL) {
 		block = pool->free;
@@ -86,7 +86,8 @@ static struct iso_arena_block *block_new(struct iso_arena *arena, size_t size)
 
 void *iso_arena_alloc(struct iso_arena *arena, size_t size)
 {
-	size_t need = (size + ALIGN - 1) / ALIGN * ALIGN;
+	/* Nothing takes a place too: NULL always means exhausted. */
+	size_t need = size == 0 ? ALIGN : (size + ALIGN - 1) / ALIGN * ALIGN;
 	struct iso_arena_block *block;
 	void *at;
 

@@ -78,7 +78,7 @@ static struct iso_seg *ring(struct iso_buf *buf)
 struct iso_seg *iso_buf_at(struct iso_buf *buf, uint32_t index)
 {
 	assert(index < buf->count);
-	return &ring(buf)[(buf->first + index) % capacity(buf)];
+	return &ring(buf)[(buf->first + index) & (capacity(buf) - 1)]; /* a power of two */
 }
 
 struct iso_seg *iso_buf_front(struct iso_buf *buf)
@@ -126,7 +126,8 @@ static void push(struct iso_buf *buf, struct iso_seg seg)
 	*iso_buf_at(buf, buf->count - 1) = seg;
 }
 
-int iso_buf_append_seg(struct iso_buf *buf, struct iso_chunk *chunk, uint8_t *ptr, uint32_t len, uint32_t headroom)
+int iso_buf_append_seg(struct iso_buf *buf, struct iso_chunk *chunk, uint8_t *ptr, uint32_t len,
+		       uint32_t headroom)
 {
 	struct iso_seg *last = buf->count > 0 ? iso_buf_at(buf, buf->count - 1) : NULL;
 
@@ -143,24 +144,37 @@ int iso_buf_append_seg(struct iso_buf *buf, struct iso_chunk *chunk, uint8_t *pt
 	return ISO_OK;
 }
 
+/* The usual copy: it fits into the open chunk, and mostly joins the copy before it. */
+static int append_small(struct iso_buf *buf, struct iso_chunk *open, const void *ptr, uint32_t len)
+{
+	uint8_t *at = open->bytes + open->used;
+
+	if (iso_buf_append_seg(buf, open, at, len, 0) != 0)
+		return ISO_ENOMEM;
+	memcpy(at, ptr, len);
+	open->used += len;
+	return ISO_OK;
+}
+
 int iso_buf_append_copy(struct iso_buf *buf, struct iso_chunk_pool *pool, const void *ptr, size_t len)
 {
 	const uint8_t *from = ptr;
-	/* Everything that can fail comes first, so that a failure appends nothing. */
-	uint32_t segs = (uint32_t)(len / ISO_CHUNK_BYTES + 2);
 	struct iso_buf added;
 
 	if (len == 0)
 		return ISO_OK;
-	if (reserve(buf, segs) != 0)
+	if (pool->open != NULL && pool->open->refs == 1)
+		pool->open->used = 0; /* all copies in it are gone */
+	if (pool->open != NULL && len <= ISO_CHUNK_BYTES - pool->open->used)
+		return append_small(buf, pool->open, ptr, (uint32_t)len);
+	/* Everything that can fail comes first, so that a failure appends nothing. */
+	if (reserve(buf, (uint32_t)(len / ISO_CHUNK_BYTES + 2)) != 0)
 		return ISO_ENOMEM;
 	iso_buf_init(&added);
 	while (len > 0) {
 		struct iso_chunk *chunk = pool->open;
 		size_t take;
 
-		if (chunk != NULL && chunk->refs == 1)
-			chunk->used = 0; /* all copies in it are gone */
 		if (chunk == NULL || chunk->used == ISO_CHUNK_BYTES) {
 			struct iso_chunk *fresh = iso_chunk_acquire(pool);
 
@@ -210,7 +224,7 @@ void iso_buf_consume(struct iso_buf *buf, size_t len)
 		len -= seg->len;
 		buf->bytes -= seg->len;
 		iso_chunk_unref(seg->chunk);
-		buf->first = (buf->first + 1) % capacity(buf);
+		buf->first = (buf->first + 1) & (capacity(buf) - 1);
 		buf->count--;
 	}
 	if (buf->count == 0)
@@ -219,6 +233,7 @@ void iso_buf_consume(struct iso_buf *buf, size_t len)
 
 int iso_buf_move(struct iso_buf *to, struct iso_buf *from)
 {
+	assert(to != from);
 	if (from->count == 0)
 		return ISO_OK;
 	if (to->count == 0 && from->heap != NULL && from->count > capacity(to)) {
@@ -238,6 +253,7 @@ int iso_buf_move(struct iso_buf *to, struct iso_buf *from)
 
 int iso_buf_share(struct iso_buf *to, struct iso_buf *from)
 {
+	assert(to != from);
 	if (reserve(to, from->count) != 0)
 		return ISO_ENOMEM;
 	for (uint32_t i = 0; i < from->count; i++) {

@@ -3,11 +3,12 @@
  */
 #include "iso/base/text.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_CAP = 256 };
+enum { FIRST_CAP = 256, DECIMALS_MAX = 17 };
 
 void iso_text_init(struct iso_text *text, size_t max)
 {
@@ -81,12 +82,22 @@ void iso_text_fmt(struct iso_text *text, const char *format, ...)
 		iso_text_add(text, iso_slice(small, (size_t)n));
 		return;
 	}
+	if (n < 0 && text->err == ISO_OK)
+		text->err = ISO_ELIMIT; /* longer than INT_MAX */
 	if (n < 0 || !reserve(text, (size_t)n + 1))
 		return;
 	va_start(args, format);
 	vsnprintf(text->bytes + text->len, (size_t)n + 1, format, args);
 	va_end(args);
 	text->len += (size_t)n;
+}
+
+void iso_text_double(struct iso_text *text, double value, unsigned int decimals)
+{
+	if (isfinite(value))
+		iso_text_fmt(text, "%.*f", decimals < DECIMALS_MAX ? (int)decimals : DECIMALS_MAX, value);
+	else
+		iso_text_str(text, "null"); /* JSON has no such numbers (RFC 8259 section 6) */
 }
 
 void iso_text_u64(struct iso_text *text, uint64_t value)
@@ -174,6 +185,7 @@ void iso_text_json(struct iso_text *text, struct iso_slice s)
 			iso_text_str(text, "\\ufffd");
 		plain = ++at;
 	}
-	iso_text_add(text, iso_slice(s.ptr + plain, at - plain));
+	if (at > plain)
+		iso_text_add(text, iso_slice(s.ptr + plain, at - plain));
 	iso_text_str(text, "\"");
 }

@@ -61,11 +61,13 @@ static void build_server_tls(struct iso_load *load, const json_t *tls, struct is
 		certs[n].key_path = iso_load_file(load, key).ptr;
 		index[n++] = i;
 	}
-	while (n > 0 && listener->tls == NULL &&
-	       !load->nomem) { /* again without the one that failed: find them all */
+	while (n > 0 && listener->tls == NULL && !load->nomem) { /* again without the one that failed: find
+								    them all */
 		struct iso_tls_problem problem = { .cert_index = 0 };
-		int err = iso_tls_server_new(certs, n, listener->h2, listener->http11, min_version, &problem,
-					     &listener->tls);
+		int err = iso_tls_server_new(certs, n,
+					     (listener->h2 ? ISO_OFFER_H2 : 0u) |
+						     (listener->http11 ? ISO_OFFER_HTTP11 : 0u),
+					     min_version, &problem, &listener->tls);
 
 		if (err == ISO_ENOMEM)
 			load->nomem = true;

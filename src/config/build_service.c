@@ -54,8 +54,8 @@ struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_sli
 static struct iso_slice ca_of(struct iso_load *load, const json_t *region, const json_t *service,
 			      size_t service_at)
 {
-	struct iso_slice ca =
-		iso_load_text(load, iso_load_member(region, "tls"), "services.*.regions.*.tls.ca");
+	struct iso_slice ca = iso_load_text(load, iso_load_member(region, "tls"),
+					    "services.*.regions.*.tls.ca");
 
 	if (ca.len == 0) {
 		ca = iso_load_text(load, iso_load_member(service, "tls"), "services.*.tls.ca");
@@ -233,10 +233,10 @@ static void build_health(struct iso_load *load, const json_t *service_object, st
 				  "the timeout of a probe is longer than the interval between two");
 	if (health->timeout_us > health->interval_us)
 		health->timeout_us = health->interval_us;
-	health->healthy_threshold =
-		(uint32_t)iso_load_u64(load, object, "services.*.health.healthy_threshold");
-	health->unhealthy_threshold =
-		(uint32_t)iso_load_u64(load, object, "services.*.health.unhealthy_threshold");
+	health->healthy_threshold = (uint32_t)iso_load_u64(load, object,
+							   "services.*.health.healthy_threshold");
+	health->unhealthy_threshold = (uint32_t)iso_load_u64(load, object,
+							     "services.*.health.unhealthy_threshold");
 	iso_load_statuses(load, object, "services.*.health.statuses", &health->statuses);
 	iso_pointer_cut(&load->at, mark);
 }
@@ -267,8 +267,8 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");
 	service->idle_timeout_us = iso_load_u64(load, object, "services.*.idle_timeout");
 	service->tunnel_idle_timeout_us = iso_load_u64(load, object, "services.*.tunnel_idle_timeout");
-	service->honoured =
-		(enum iso_honoured)iso_load_enum(load, idempotency, "services.*.idempotency.honoured");
+	service->honoured = (enum iso_honoured)iso_load_enum(load, idempotency,
+							     "services.*.idempotency.honoured");
 	for (uint32_t i = 0; i < service->region_count; i++)
 		weights += service->regions[i].weight;
 	if (service->policy == ISO_POLICY_WEIGHTED && service->region_count > 0 && weights == 0)
@@ -284,8 +284,8 @@ void iso_load_services(struct iso_load *load, const json_t *root)
 	uint32_t regions = 0;
 	const char *name;
 
-	snapshot->services =
-		iso_load_alloc(load, json_object_size(services) + 1, sizeof(*snapshot->services));
+	snapshot->services = iso_load_alloc(load, json_object_size(services) + 1,
+					    sizeof(*snapshot->services));
 	json_object_foreach(services, name, object)
 	{
 		size_t at = iso_pointer_key(&load->at, iso_slice_str(name));

@@ -26,7 +26,8 @@ static void on_duplicate(void *ctx, const struct iso_pointer *at, struct iso_pla
 {
 	struct iso_load *load = ctx;
 
-	iso_diag_add(load->diag, ISO_DIAG_ERROR, place.line, place.column, at->text,
+	iso_diag_add(load->diag, ISO_DIAG_ERROR,
+		     (struct iso_diag_place){ place.line, place.column, at->text },
 		     "this key stands in its object already|remove one of the two");
 }
 
@@ -41,7 +42,7 @@ static void syntax_error(struct iso_load *load, const json_error_t *error)
 	for (size_t i = 0; i < n; i++)
 		text[i] = error->text[i] == '|' ? '!' : error->text[i];
 	text[n] = '\0';
-	iso_diag_add(load->diag, ISO_DIAG_ERROR, line, column, "",
+	iso_diag_add(load->diag, ISO_DIAG_ERROR, (struct iso_diag_place){ line, column, "" },
 		     "this is not JSON: %s|look here and just before; a comma, quote or bracket may be "
 		     "missing or too many",
 		     text);
@@ -169,13 +170,13 @@ int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot
 	if (fd >= 0)
 		err = read_all(fd, &text, &len);
 	if (err == ISO_ESYS)
-		iso_diag_add(diag, ISO_DIAG_ERROR, 0, 0, "",
+		iso_diag_add(diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 0, 0, "" },
 			     "the file cannot be read: %s|check its name and its permissions",
 			     strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	if (err == ISO_ELIMIT) {
-		iso_diag_add(diag, ISO_DIAG_ERROR, 0, 0, "",
+		iso_diag_add(diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 0, 0, "" },
 			     "the file is larger than %d MiB|make it "
 			     "smaller",
 			     ISO_CONFIG_FILE_MAX >> 20);

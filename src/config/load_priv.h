@@ -20,14 +20,14 @@ struct iso_load_tls {
 	struct iso_slice ca; /* "": the system's */
 	bool h2, http11;
 	struct iso_tls_client *client; /* borrowed from the first region that has it; NULL: failed */
-	const char *pointer;	       /* where it failed */
+	const char *pointer;           /* where it failed */
 };
 
 struct iso_load {
 	struct iso_diag *diag;
 	struct iso_slice text;
-	struct iso_slice dir;	       /* of the file, with its slash; "" when it has none */
-	struct iso_pointer at;	       /* what is being looked at */
+	struct iso_slice dir;          /* of the file, with its slash; "" when it has none */
+	struct iso_pointer at;         /* what is being looked at */
 	struct iso_snapshot *snapshot; /* grows; its arena takes all texts */
 	struct iso_load_tls *tls;
 	bool nomem;

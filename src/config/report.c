@@ -18,8 +18,8 @@ static void report(struct iso_load *load, enum iso_diag_level level, enum iso_pl
 	(void)iso_place_find(load->text, load->at.text, of, &place);
 	for (size_t i = 0; i <= n; i++) /* a bar would be taken for the beginning of the mend */
 		text[i] = message[i] == '|' ? '!' : message[i];
-	iso_diag_add(load->diag, level, place.line, place.column, load->at.text, "%s|%.*s", text, MEND_MAX,
-		     mend);
+	iso_diag_add(load->diag, level, (struct iso_diag_place){ place.line, place.column, load->at.text },
+		     "%s|%.*s", text, MEND_MAX, mend);
 }
 
 void iso_load_error(struct iso_load *load, enum iso_place_of of, const char *mend, const char *format, ...)

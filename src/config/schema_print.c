@@ -91,8 +91,8 @@ static void print_enum(FILE *out, const char *values)
 static void print_constraints(FILE *out, const struct iso_schema_key *key, unsigned depth)
 {
 	static const char *const types[] = {
-		[ISO_SCHEMA_OBJECT] = "object",	  [ISO_SCHEMA_MAP] = "object",
-		[ISO_SCHEMA_ARRAY] = "array",	  [ISO_SCHEMA_STRING] = "string",
+		[ISO_SCHEMA_OBJECT] = "object",   [ISO_SCHEMA_MAP] = "object",
+		[ISO_SCHEMA_ARRAY] = "array",     [ISO_SCHEMA_STRING] = "string",
 		[ISO_SCHEMA_DURATION] = "string", [ISO_SCHEMA_SIZE] = "string",
 		[ISO_SCHEMA_INTEGER] = "integer", [ISO_SCHEMA_NUMBER] = "number",
 		[ISO_SCHEMA_BOOLEAN] = "boolean", [ISO_SCHEMA_ENUM] = "string",
@@ -245,8 +245,8 @@ void iso_schema_print_json(FILE *out)
 static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 {
 	static const char *const types[] = {
-		[ISO_SCHEMA_OBJECT] = "object",	    [ISO_SCHEMA_MAP] = "object of names",
-		[ISO_SCHEMA_ARRAY] = "array",	    [ISO_SCHEMA_STRING] = "string",
+		[ISO_SCHEMA_OBJECT] = "object",     [ISO_SCHEMA_MAP] = "object of names",
+		[ISO_SCHEMA_ARRAY] = "array",       [ISO_SCHEMA_STRING] = "string",
 		[ISO_SCHEMA_DURATION] = "duration", [ISO_SCHEMA_SIZE] = "size",
 		[ISO_SCHEMA_INTEGER] = "integer",   [ISO_SCHEMA_NUMBER] = "number",
 		[ISO_SCHEMA_BOOLEAN] = "boolean",   [ISO_SCHEMA_ENUM] = "one of",

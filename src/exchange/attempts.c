@@ -1,6 +1,7 @@
 /*
  * Attempts: which region, when another one, and what becomes of an answer. Thread: the exchange's loop.
- * What is safe is policy/safety's word, where to go policy/balance's, how often policy/retry's and the budget's.
+ * What is safe is policy/safety's word, where to go policy/balance's, how often policy/retry's and the
+ * budget's.
  */
 #include "exchange_priv.h"
 #include "iso/http/uri.h"
@@ -23,9 +24,11 @@ void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but
 		t->live = false;
 		iso_timer_clear(&x->host->loop->wheel, &t->patience);
 		iso_attempt_cancel(&t->a);
-		/* A silent one that another one had to rescue is a failure of its region, not a wish of ours. */
-		iso_record_try_end(t, t->suspect && t->a.status == 0 ? ISO_OUTCOME_TIMEOUT : ISO_OUTCOME_CANCELLED,
-				   (enum iso_executed)t->a.end_executed);
+		/* A silent one that another one had to rescue is a failure of its region, not a wish of ours.
+		 */
+		iso_record_try_end(
+			t, t->suspect && t->a.status == 0 ? ISO_OUTCOME_TIMEOUT : ISO_OUTCOME_CANCELLED,
+			(enum iso_executed)t->a.end_executed);
 	}
 }
 
@@ -60,8 +63,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		if (iso_upstream_suspect(up, region->slot))
 			ret_view->suspect |= bit;
 		/* Each worker keeps to its part of the limit. */
-		if (region->max_in_flight > 0 &&
-		    iso_upstream_in_flight(up, region->slot) >= (region->max_in_flight + workers - 1) / workers)
+		if (region->max_in_flight > 0 && iso_upstream_in_flight(up, region->slot) >=
+							 (region->max_in_flight + workers - 1) / workers)
 			ret_view->full |= bit;
 	}
 	ret_view->tried = x->step_tried;
@@ -176,7 +179,8 @@ enum iso_step iso_phase_pick(struct iso_exchange *x)
 	struct iso_view view;
 
 	build_view(x, &view);
-	iso_balance_pick(x->route->policy, &view, (uint32_t)(iso_rng_next(&x->host->loop->rng) >> 32), &x->last_pick);
+	iso_balance_pick(x->route->policy, &view, (uint32_t)(iso_rng_next(&x->host->loop->rng) >> 32),
+			 &x->last_pick);
 	if (x->last_pick.level == ISO_PICK_NONE) {
 		x->error = ISO_SLICE("every region that this route allows is drained");
 		x->fail_status = 503;
@@ -224,7 +228,8 @@ static bool is_listed(const struct iso_statuses *statuses, uint16_t status)
 	return false;
 }
 
-static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed executed, struct iso_verdict *ret_verdict)
+static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed executed,
+		  struct iso_verdict *ret_verdict)
 {
 	struct iso_exchange *x = t->x;
 	uint64_t total_us = x->service->timeout_us, used_us = x->host->loop->now_us - x->received_us;
@@ -233,9 +238,9 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 		.ending = ending,
 		.executed = executed,
 		.fault = (enum iso_fault)t->fault,
-		.key = !keyed || x->service->honoured == ISO_HONOURED_NONE ? ISO_KEY_NONE :
-		       x->service->honoured == ISO_HONOURED_REGION	     ? ISO_KEY_REGION :
-									       ISO_KEY_GLOBAL,
+		.key = !keyed || x->service->honoured == ISO_HONOURED_NONE ? ISO_KEY_NONE
+		       : x->service->honoured == ISO_HONOURED_REGION       ? ISO_KEY_REGION
+									   : ISO_KEY_GLOBAL,
 		.status = t->a.status,
 		.listed = is_listed(&x->service->retry.statuses, t->a.status),
 		.idempotent = x->idempotent,
@@ -248,10 +253,11 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 }
 
 /*
- * Whether another attempt follows the one that ended with this verdict; if so the next pick is prepared. A try of
- * which no byte was sent costs the budget nothing.
+ * Whether another attempt follows the one that ended with this verdict; if so the next pick is prepared. A
+ * try of which no byte was sent costs the budget nothing.
  */
-static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const struct iso_verdict *verdict, bool sent)
+static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const struct iso_verdict *verdict,
+		       bool sent)
 {
 	struct iso_retry_step step;
 
@@ -302,7 +308,8 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 	struct iso_verdict verdict;
 
 	if (head->status < 200) {
-		/* It does not commit; only the first attempt's reach the client, so that none is said twice. */
+		/* It does not commit; only the first attempt's reach the client, so that none is said twice.
+		 */
 		if (t == x->tries[0] && !x->committed)
 			x->response->ops->head(x->response, head, false);
 		return;
@@ -367,15 +374,17 @@ static void on_writable(struct iso_attempt *a, size_t n)
 }
 
 /* No attempt can follow and none runs: what the client gets. */
-static void give_up(struct iso_exchange *x, const struct iso_try *t, enum iso_outcome outcome, const char *words)
+static void give_up(struct iso_exchange *x, const struct iso_try *t, enum iso_outcome outcome,
+		    const char *words)
 {
 	if (x->error.ptr == NULL)
-		x->error = iso_slice_str(outcome == ISO_OUTCOME_TLS	? "TLS to the region failed" :
-					 outcome == ISO_OUTCOME_CONNECT ? "the region cannot be reached" :
-					 outcome == ISO_OUTCOME_TIMEOUT ? "the region did not answer in time" :
-					 outcome == ISO_OUTCOME_PROTOCOL ? "the region's answer was malformed" :
-					 words != NULL			? words :
-									  "the connection to the region broke");
+		x->error =
+			iso_slice_str(outcome == ISO_OUTCOME_TLS        ? "TLS to the region failed"
+				      : outcome == ISO_OUTCOME_CONNECT  ? "the region cannot be reached"
+				      : outcome == ISO_OUTCOME_TIMEOUT  ? "the region did not answer in time"
+				      : outcome == ISO_OUTCOME_PROTOCOL ? "the region's answer was malformed"
+				      : words != NULL                   ? words
+						      : "the connection to the region broke");
 	x->fail_status = outcome == ISO_OUTCOME_TIMEOUT ? 504 : outcome == ISO_OUTCOME_OVERLOAD ? 503 : 502;
 	(void)t;
 	iso_exchange_run(x, ISO_PHASE_FAIL);
@@ -402,7 +411,11 @@ static void on_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_exe
 
 	t->live = false;
 	iso_timer_clear(&x->host->loop->wheel, &t->patience);
-	iso_retry_endpoint(&x->plan, (uint32_t)(t == x->tries[0] ? 0 : t == x->tries[1] ? 1 : 2), a->endpoint);
+	iso_retry_endpoint(&x->plan,
+			   (uint32_t)(t == x->tries[0]   ? 0
+				      : t == x->tries[1] ? 1
+							 : 2),
+			   a->endpoint);
 	iso_record_try_end(t, outcome, executed);
 	if (x->winner == t) {
 		if (outcome != ISO_OUTCOME_OK && !x->response_end) {
@@ -442,8 +455,8 @@ static void on_patience(struct iso_timer *timer)
 }
 
 /*
- * Rescue: a second attempt elsewhere while the silent one goes on; the first good head wins. Only for what may run
- * at any later time too, and only where a region is in good order.
+ * Rescue: a second attempt elsewhere while the silent one goes on; the first good head wins. Only for what
+ * may run at any later time too, and only where a region is in good order.
  */
 static void on_suspect(struct iso_attempt *a)
 {
@@ -453,8 +466,9 @@ static void on_suspect(struct iso_attempt *a)
 	struct iso_pick pick;
 
 	t->suspect = true;
-	if (x->committed || x->phase != ISO_PHASE_WAIT || !iso_retry_left(&x->plan) || x->try_count >= ISO_TRIES_MAX ||
-	    !iso_safety_may_double(x->safe, x->route->idempotent) || (x->tape.lost && x->received_body > 0))
+	if (x->committed || x->phase != ISO_PHASE_WAIT || !iso_retry_left(&x->plan) ||
+	    x->try_count >= ISO_TRIES_MAX || !iso_safety_may_double(x->safe, x->route->idempotent) ||
+	    (x->tape.lost && x->received_body > 0))
 		return;
 	for (uint32_t i = 0; i < x->try_count; i++)
 		if (x->tries[i] != t && x->tries[i]->live)

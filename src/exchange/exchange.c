@@ -63,7 +63,8 @@ static void on_writable(struct iso_sink *to, size_t freed)
 	if (x->winner != NULL && x->winner->live) {
 		iso_attempt_consumed(&x->winner->a, freed);
 		if (x->service != NULL)
-			iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->service->idle_timeout_us);
+			iso_timer_set(&x->host->loop->wheel, &x->timer,
+				      x->host->loop->now_us + x->service->idle_timeout_us);
 	}
 }
 
@@ -183,7 +184,8 @@ static struct iso_generation *generation_new(struct iso_snapshot *snapshot)
 }
 
 int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *upstream,
-			   struct iso_snapshot *snapshot, struct iso_metrics *metrics, struct iso_log_ring *log)
+			   struct iso_snapshot *snapshot, struct iso_metrics *metrics,
+			   struct iso_log_ring *log)
 {
 	memset(host, 0, sizeof(*host));
 	host->handler.request = on_request;
@@ -208,8 +210,8 @@ int iso_exchange_host_adopt(struct iso_exchange_host *host, struct iso_snapshot 
 		generation_release(old);
 	}
 	for (uint32_t i = 0; i < snapshot->service_count && i < ISO_HOST_SERVICES; i++)
-		iso_budget_init(&host->budgets[i], snapshot->services[i].retry.budget_milli, snapshot->workers,
-				host->loop->now_us);
+		iso_budget_init(&host->budgets[i], snapshot->services[i].retry.budget_milli,
+				snapshot->workers, host->loop->now_us);
 	return ISO_OK;
 }
 

@@ -18,9 +18,9 @@ enum iso_phase {
 	ISO_PHASE_MATCH,
 	ISO_PHASE_PREPARE,
 	ISO_PHASE_PICK,
-	ISO_PHASE_WAIT,   /* attempts are running */
-	ISO_PHASE_FAIL,   /* no attempt is left: the last upstream answer, or one of our own */
-	ISO_PHASE_RELAY,  /* a response is on its way down */
+	ISO_PHASE_WAIT,  /* attempts are running */
+	ISO_PHASE_FAIL,  /* no attempt is left: the last upstream answer, or one of our own */
+	ISO_PHASE_RELAY, /* a response is on its way down */
 	ISO_PHASE_COUNT,
 };
 
@@ -30,21 +30,21 @@ enum iso_step { ISO_STEP_MORE, ISO_STEP_PARK };
 struct iso_try {
 	struct iso_attempt a;
 	struct iso_exchange *x;
-	struct iso_head head;          /* the request as this region gets it */
-	struct iso_timer patience;     /* per_try_timeout */
-	struct iso_head answer;        /* a final head that was kept in case nothing better comes */
-	struct iso_buf kept;           /* its content so far */
-	size_t sent;                   /* request body bytes its transport has taken */
-	struct iso_slice upstream_id;  /* x-amzn-RequestId */
-	const char *words;             /* what the answer means, for people */
-	struct iso_slice endpoint;     /* text of the address; for the access log only */
-	uint64_t retry_after_us;       /* what the region asked for; 0: nothing */
+	struct iso_head head;         /* the request as this region gets it */
+	struct iso_timer patience;    /* per_try_timeout */
+	struct iso_head answer;       /* a final head that was kept in case nothing better comes */
+	struct iso_buf kept;          /* its content so far */
+	size_t sent;                  /* request body bytes its transport has taken */
+	struct iso_slice upstream_id; /* x-amzn-RequestId */
+	const char *words;            /* what the answer means, for people */
+	struct iso_slice endpoint;    /* text of the address; for the access log only */
+	uint64_t retry_after_us;      /* what the region asked for; 0: nothing */
 	uint8_t region, fault, executed, outcome, reason;
 	bool live, kept_head, kept_end, sampled, suspect;
 };
 
 struct iso_exchange {
-	struct iso_sink request;       /* the server calls this */
+	struct iso_sink request; /* the server calls this */
 	struct iso_sink *response;
 	struct iso_exchange_host *host;
 	struct iso_generation *generation;
@@ -56,18 +56,18 @@ struct iso_exchange {
 	struct iso_try *winner;
 	struct iso_tape tape;
 	const struct iso_fields *trailers;
-	struct iso_timer timer;        /* the deadline; idleness once committed */
-	struct iso_task advance;       /* goes on from the run queue */
+	struct iso_timer timer;  /* the deadline; idleness once committed */
+	struct iso_task advance; /* goes on from the run queue */
 	struct iso_slice id, client, original_path, error;
 	struct iso_retry_plan plan;
 	struct iso_pick last_pick;
 	uint16_t step_allowed, step_tried; /* for the next pick */
-	int next_reason;               /* enum iso_retry_reason of the next try; -1: it is the first */
+	int next_reason;                   /* enum iso_retry_reason of the next try; -1: it is the first */
 	uint64_t received_us, deadline_us, bytes;
-	size_t acknowledged;           /* request body bytes given back to the client's window */
+	size_t acknowledged; /* request body bytes given back to the client's window */
 	size_t received_body;
 	uint16_t status;
-	uint16_t fail_status;          /* what to answer when nothing else can be */
+	uint16_t fail_status; /* what to answer when nothing else can be */
 	uint8_t try_count, phase;
 	bool tls, request_end, committed, response_end, in_request, idempotent, safe, over;
 };
@@ -101,7 +101,8 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 void iso_flow_request_trailers(struct iso_exchange *x, const struct iso_fields *trailers);
 void iso_flow_sent(struct iso_try *t, size_t n);
 
-/* local_reply.c: an answer of our own, application/problem+json (RFC 9457). detail is static or in the arena. */
+/* local_reply.c: an answer of our own, application/problem+json (RFC 9457). detail is static or in the arena.
+ */
 void iso_local_reply(struct iso_exchange *x, uint16_t status, const char *detail);
 
 /* record.c */

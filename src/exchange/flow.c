@@ -1,7 +1,7 @@
 /*
- * Request bytes on their way to the attempts: recorded for replay while that is possible, shared by those that run.
- * Credit goes back to the client as fast as the fastest attempt sends, so that a slow region stops the client.
- * Thread: the exchange's loop.
+ * Request bytes on their way to the attempts: recorded for replay while that is possible, shared by those
+ * that run. Credit goes back to the client as fast as the fastest attempt sends, so that a slow region stops
+ * the client. Thread: the exchange's loop.
  */
 #include "exchange_priv.h"
 

@@ -48,16 +48,21 @@ static int make(struct iso_exchange *x, uint16_t status, const char *detail, str
 	iso_text_str(&body, "}\n");
 	iso_text_init_fixed(&line, length, 24);
 	iso_text_u64(&line, body.len);
-	*ret_head = (struct iso_head){ .version = ISO_HTTP_11, .status = status, .content_length = (int64_t)body.len };
-	err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("content-type"), ISO_SLICE("application/problem+json"));
+	*ret_head = (struct iso_head){ .version = ISO_HTTP_11,
+				       .status = status,
+				       .content_length = (int64_t)body.len };
+	err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("content-type"),
+			     ISO_SLICE("application/problem+json"));
 	if (err == ISO_OK)
-		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("content-length"), iso_text_slice(&line));
+		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("content-length"),
+				     iso_text_slice(&line));
 	if (err == ISO_OK && x->id.len > 0)
 		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("x-request-id"), x->id);
 	iso_text_init_fixed(&line, via, 128);
 	iso_text_fmt(&line, "isochrone; error=%s", proxy_error(status));
 	if (err == ISO_OK)
-		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("proxy-status"), iso_text_slice(&line));
+		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("proxy-status"),
+				     iso_text_slice(&line));
 	*ret_body = iso_text_slice(&body);
 	return err != ISO_OK ? err : iso_text_ok(&body);
 }

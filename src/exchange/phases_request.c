@@ -49,7 +49,8 @@ enum iso_step iso_phase_admit(struct iso_exchange *x)
 
 enum iso_step iso_phase_match(struct iso_exchange *x)
 {
-	x->route = iso_snapshot_route(x->generation->snapshot, x->head->authority, x->head->path, x->head->method);
+	x->route = iso_snapshot_route(x->generation->snapshot, x->head->authority, x->head->path,
+				      x->head->method);
 	if (x->route == NULL)
 		return refuse(x, 404, "no route matches this host, path and method");
 	x->service = x->route->service;

@@ -1,5 +1,6 @@
 /*
- * From an answer to the client: committing to a try, relaying, failing when none is left. Thread: the exchange's loop.
+ * From an answer to the client: committing to a try, relaying, failing when none is left. Thread: the
+ * exchange's loop.
  */
 #include "exchange_priv.h"
 #include "iso/http/hop.h"
@@ -62,7 +63,8 @@ void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool 
 	x->bytes += data->bytes;
 	x->response_end = x->response_end || end;
 	if (data->bytes > 0)
-		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->service->idle_timeout_us);
+		iso_timer_set(&x->host->loop->wheel, &x->timer,
+			      x->host->loop->now_us + x->service->idle_timeout_us);
 	x->response->ops->data(x->response, data, end);
 }
 

@@ -36,9 +36,9 @@ static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 		.status = a->status,
 		.endpoint = a->endpoint,
 		.outcome = (uint8_t)outcome,
-		.fault = (uint8_t)(outcome == ISO_OUTCOME_STATUS || outcome == ISO_OUTCOME_OK ? t->fault :
-				   against						? ISO_FAULT_REGION :
-											  ISO_FAULT_NONE),
+		.fault = (uint8_t)(outcome == ISO_OUTCOME_STATUS || outcome == ISO_OUTCOME_OK ? t->fault
+				   : against ? ISO_FAULT_REGION
+					     : ISO_FAULT_NONE),
 		.executed = (uint8_t)executed,
 	};
 
@@ -74,7 +74,8 @@ static void note_endpoint(struct iso_try *t)
 void iso_record_try_end(struct iso_try *t, enum iso_outcome outcome, enum iso_executed executed)
 {
 	struct iso_exchange_host *host = t->x->host;
-	bool bad_status = outcome == ISO_OUTCOME_OK && (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE);
+	bool bad_status = outcome == ISO_OUTCOME_OK &&
+			  (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE);
 
 	t->outcome = (uint8_t)(bad_status ? ISO_OUTCOME_STATUS : outcome);
 	if (t->a.status == 0)
@@ -86,7 +87,8 @@ void iso_record_try_end(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 	note_endpoint(t);
 }
 
-static void fill_attempts(const struct iso_exchange *x, struct iso_log_attempt *attempts, struct iso_slice *reasons)
+static void fill_attempts(const struct iso_exchange *x, struct iso_log_attempt *attempts,
+			  struct iso_slice *reasons)
 {
 	for (uint32_t i = 0; i < x->try_count; i++) {
 		const struct iso_try *t = x->tries[i];
@@ -101,7 +103,8 @@ static void fill_attempts(const struct iso_exchange *x, struct iso_log_attempt *
 			.executed = (enum iso_log_executed)t->executed,
 		};
 		if (i > 0)
-			reasons[i - 1] = iso_slice_str(iso_retry_reason_text((enum iso_retry_reason)t->reason));
+			reasons[i - 1] =
+				iso_slice_str(iso_retry_reason_text((enum iso_retry_reason)t->reason));
 	}
 }
 
@@ -119,13 +122,14 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 		.client = x->client,
 		.method = x->head->method,
 		.host = x->head->authority,
-		.protocol = x->head->version == ISO_HTTP_2  ? ISO_SLICE("HTTP/2") :
-			    x->head->version == ISO_HTTP_11 ? ISO_SLICE("HTTP/1.1") :
-							      ISO_SLICE("HTTP/1.0"),
+		.protocol = x->head->version == ISO_HTTP_2    ? ISO_SLICE("HTTP/2")
+			    : x->head->version == ISO_HTTP_11 ? ISO_SLICE("HTTP/1.1")
+							      : ISO_SLICE("HTTP/1.0"),
 		.path = x->original_path,
 		.service = x->service != NULL ? x->service->name : iso_slice(NULL, 0),
 		.route = x->route != NULL ? x->route->name : iso_slice(NULL, 0),
-		.region = x->winner != NULL ? x->service->regions[x->winner->region].name : iso_slice(NULL, 0),
+		.region = x->winner != NULL ? x->service->regions[x->winner->region].name
+					    : iso_slice(NULL, 0),
 		.error = x->error,
 		.attempts = attempts,
 		.retry_reasons = reasons,

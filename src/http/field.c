@@ -7,10 +7,9 @@
 
 enum { FIRST_CAP = 16 };
 
-static const struct iso_slice names[ISO_FIELD_COUNT] = {
-	[ISO_FIELD_OTHER] = { "", 0 },
+static const struct iso_slice names[ISO_FIELD_COUNT] = { [ISO_FIELD_OTHER] = { "", 0 },
 #define X(id, name) [ISO_FIELD_##id] = { name, sizeof(name) - 1 },
-	ISO_FIELD_TABLE(X)
+							 ISO_FIELD_TABLE(X)
 #undef X
 };
 
@@ -54,9 +53,9 @@ enum iso_field_id iso_field_id(struct iso_slice name)
 	case 15:
 		return IS2(X_FORWARDED_FOR, IDEMPOTENCY_KEY);
 	case 16:
-		return IS3(PROXY_CONNECTION, X_FORWARDED_HOST, X_AMZN_REQUESTID) != ISO_FIELD_OTHER ?
-			       IS3(PROXY_CONNECTION, X_FORWARDED_HOST, X_AMZN_REQUESTID) :
-			       IS(X_AMZN_ERRORTYPE);
+		return IS3(PROXY_CONNECTION, X_FORWARDED_HOST, X_AMZN_REQUESTID) != ISO_FIELD_OTHER
+			       ? IS3(PROXY_CONNECTION, X_FORWARDED_HOST, X_AMZN_REQUESTID)
+			       : IS(X_AMZN_ERRORTYPE);
 	case 17:
 		return IS2(TRANSFER_ENCODING, X_FORWARDED_PROTO);
 	case 18:
@@ -92,8 +91,9 @@ int iso_fields_add(struct iso_fields *fields, struct iso_arena *arena, struct is
 
 	if (err != ISO_OK)
 		return err;
-	fields->v[fields->n++] =
-		(struct iso_field){ .name = lower_name, .value = value, .id = (uint16_t)iso_field_id(lower_name) };
+	fields->v[fields->n++] = (struct iso_field){ .name = lower_name,
+						     .value = value,
+						     .id = (uint16_t)iso_field_id(lower_name) };
 	return ISO_OK;
 }
 

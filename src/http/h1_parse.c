@@ -1,6 +1,6 @@
 /*
- * The shell around llhttp: see h1_parse.h. What is judged here: RFC 9112 where llhttp is lenient or leaves it to
- * its user. Thread: any; memory: the message's arena.
+ * The shell around llhttp: see h1_parse.h. What is judged here: RFC 9112 where llhttp is lenient or leaves it
+ * to its user. Thread: any; memory: the message's arena.
  */
 #include "iso/http/h1_parse.h"
 
@@ -10,7 +10,8 @@ enum state { STATE_IDLE, STATE_HEAD, STATE_BODY, STATE_DONE, STATE_BAD };
 
 enum {
 	TEXT_FIRST = 1024,
-	CHUNK_LINE_MAX = 256, /* chunk size, extensions and line ends of one chunk, also over several inputs */
+	CHUNK_LINE_MAX = 256, /* chunk size, extensions and line ends of one chunk, also over several inputs
+			       */
 };
 
 static int refuse(struct iso_h1_parser *p, uint16_t status, const char *why)
@@ -222,7 +223,8 @@ bool iso_h1_parser_begun(const struct iso_h1_parser *p)
 }
 
 /* Appends to the head's copy; *ret_n: how many were taken, up to the blank line. *ret_whole: it is there. */
-static int gather_head(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_n, bool *ret_whole)
+static int gather_head(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_n,
+		       bool *ret_whole)
 {
 	size_t room, take, end;
 
@@ -272,7 +274,8 @@ static int map_error(struct iso_h1_parser *p, llhttp_errno_t err)
 		return refuse(p, 505, "the HTTP version is not 1.0 or 1.1");
 	if (err == HPE_USER || err == HPE_CB_HEADERS_COMPLETE || err == HPE_CB_HEADER_VALUE_COMPLETE)
 		return ISO_ENOMEM;
-	return refuse(p, 400, p->state == STATE_HEAD ? "the head is malformed" : "the chunked coding is malformed");
+	return refuse(p, 400,
+		      p->state == STATE_HEAD ? "the head is malformed" : "the chunked coding is malformed");
 }
 
 static int parse_head(struct iso_h1_parser *p)
@@ -300,7 +303,8 @@ static int feed_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, si
 	err = llhttp_execute(&p->ll, (const char *)bytes, n);
 	if (err == HPE_OK) {
 		*ret_used = n;
-		if (p->chunked && p->chunk_line > CHUNK_LINE_MAX && p->ll.content_length == 0 && !p->in_trailers)
+		if (p->chunked && p->chunk_line > CHUNK_LINE_MAX && p->ll.content_length == 0 &&
+		    !p->in_trailers)
 			return refuse(p, 400, "chunk extensions too long");
 		return ISO_OK;
 	}

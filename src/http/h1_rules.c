@@ -73,7 +73,8 @@ static const char *judge_start(const char *line, size_t len, bool response)
 			return "a control character in the start line";
 		blanks += line[i] == ' ';
 	}
-	return response || blanks == 2 ? NULL : "a request line is not three words with one blank between them";
+	return response || blanks == 2 ? NULL
+				       : "a request line is not three words with one blank between them";
 }
 
 const char *iso_h1_judge_bytes(const char *text, size_t len, bool response)
@@ -190,12 +191,13 @@ static const char *judge_target(struct iso_head *head, struct iso_arena *arena)
 	slash = iso_slice_find(rest, '/');
 	if (!iso_slice_eq_nocase(iso_slice(rest.ptr, slash), head->authority))
 		return "the request target's host is not the Host header's";
-	head->path = slash < rest.len ? iso_slice(rest.ptr + slash, rest.len - slash) :
-					iso_arena_dup(arena, ISO_SLICE("/"));
+	head->path = slash < rest.len ? iso_slice(rest.ptr + slash, rest.len - slash)
+				      : iso_arena_dup(arena, ISO_SLICE("/"));
 	return head->path.ptr != NULL ? NULL : "out of memory";
 }
 
-const char *iso_h1_judge_request(struct iso_head *head, struct iso_arena *arena, bool *ret_chunked, uint16_t *ret_status)
+const char *iso_h1_judge_request(struct iso_head *head, struct iso_arena *arena, bool *ret_chunked,
+				 uint16_t *ret_status)
 {
 	const char *why;
 
@@ -222,9 +224,12 @@ const char *iso_h1_judge_response(struct iso_head *head, bool *ret_chunked)
 void iso_h1_filter_trailers(struct iso_fields *trailers)
 {
 	static const enum iso_field_id refused[] = {
-		ISO_FIELD_CONTENT_LENGTH, ISO_FIELD_TRANSFER_ENCODING, ISO_FIELD_HOST,	 ISO_FIELD_TE,
-		ISO_FIELD_TRAILER,	  ISO_FIELD_CONNECTION,	       ISO_FIELD_COOKIE, ISO_FIELD_SET_COOKIE,
-		ISO_FIELD_AUTHORIZATION,  ISO_FIELD_CONTENT_TYPE,      ISO_FIELD_UPGRADE, ISO_FIELD_KEEP_ALIVE,
+		ISO_FIELD_CONTENT_LENGTH, ISO_FIELD_TRANSFER_ENCODING,
+		ISO_FIELD_HOST,           ISO_FIELD_TE,
+		ISO_FIELD_TRAILER,        ISO_FIELD_CONNECTION,
+		ISO_FIELD_COOKIE,         ISO_FIELD_SET_COOKIE,
+		ISO_FIELD_AUTHORIZATION,  ISO_FIELD_CONTENT_TYPE,
+		ISO_FIELD_UPGRADE,        ISO_FIELD_KEEP_ALIVE,
 	};
 
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)

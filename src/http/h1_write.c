@@ -69,7 +69,8 @@ static void put_start(struct out *o, const struct iso_head *head)
 	put(o, ISO_SLICE("\r\n"));
 }
 
-int iso_h1_write_head(const struct iso_head *head, bool chunked, bool close, char *bytes, size_t size, size_t *ret_n)
+int iso_h1_write_head(const struct iso_head *head, bool chunked, bool close, char *bytes, size_t size,
+		      size_t *ret_n)
 {
 	struct out o = { bytes, bytes + size, ISO_OK };
 

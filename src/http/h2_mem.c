@@ -11,7 +11,7 @@ enum {
 	BUFFER_MIN = 16 * 1024, /* requests of this size … */
 	SLOT = 20 * 1024,       /* … up to this are frame buffers: five pages */
 	PAGE = 4096,
-	SLOTS = 50 * 1000,      /* 1 GB of addresses, not of memory */
+	SLOTS = 50 * 1000, /* 1 GB of addresses, not of memory */
 };
 
 static bool is_slot(const struct iso_h2_mem *m, const void *ptr)

@@ -3,7 +3,6 @@
  */
 #include "iso/http/hop.h"
 
-
 #define PSEUDONYM "isochrone"
 
 enum { REQUEST_ID_MAX = 128 };
@@ -33,7 +32,8 @@ static uint32_t drop_fixed(struct iso_fields *fields)
 	return n - kept;
 }
 
-/* Names that a Connection header may not make disappear: an attacker would strip what the region relies on. */
+/* Names that a Connection header may not make disappear: an attacker would strip what the region relies on.
+ */
 static bool is_protected(enum iso_field_id id)
 {
 	return id == ISO_FIELD_CONTENT_LENGTH || id == ISO_FIELD_HOST || id == ISO_FIELD_AUTHORIZATION ||
@@ -75,7 +75,8 @@ static int drop_hop(struct iso_fields *fields)
 }
 
 /* Sets a list field to "old, more" or to `more`. */
-static int append(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id, struct iso_slice more)
+static int append(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id,
+		  struct iso_slice more)
 {
 	struct iso_field *f = iso_fields_get(fields, id);
 	char *both;
@@ -92,7 +93,8 @@ static int append(struct iso_fields *fields, struct iso_arena *arena, enum iso_f
 	return ISO_OK;
 }
 
-static int set(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id, struct iso_slice value)
+static int set(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id,
+	       struct iso_slice value)
 {
 	struct iso_field *f = iso_fields_get(fields, id);
 
@@ -110,7 +112,8 @@ static bool id_ok(struct iso_slice id)
 		char c = id.ptr[i];
 
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      strchr("._~+/=-", c) != NULL) || c == '\0')
+		      strchr("._~+/=-", c) != NULL) ||
+		    c == '\0')
 			return false;
 	}
 	return true;
@@ -158,9 +161,9 @@ static bool has_looped(const struct iso_fields *fields)
 
 static struct iso_slice via(const struct iso_head *head)
 {
-	return head->version == ISO_HTTP_2  ? ISO_SLICE("2 " PSEUDONYM) :
-	       head->version == ISO_HTTP_11 ? ISO_SLICE("1.1 " PSEUDONYM) :
-					      ISO_SLICE("1.0 " PSEUDONYM);
+	return head->version == ISO_HTTP_2    ? ISO_SLICE("2 " PSEUDONYM)
+	       : head->version == ISO_HTTP_11 ? ISO_SLICE("1.1 " PSEUDONYM)
+					      : ISO_SLICE("1.0 " PSEUDONYM);
 }
 
 int iso_hop_request(struct iso_head *head, struct iso_arena *arena, const struct iso_hop_facts *facts,

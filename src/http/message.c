@@ -9,10 +9,10 @@ enum iso_method iso_method_id(struct iso_slice method)
 		struct iso_slice name;
 		enum iso_method id;
 	} methods[] = {
-		{ { "GET", 3 }, ISO_METHOD_GET },	  { { "POST", 4 }, ISO_METHOD_POST },
-		{ { "PUT", 3 }, ISO_METHOD_PUT },	  { { "DELETE", 6 }, ISO_METHOD_DELETE },
-		{ { "HEAD", 4 }, ISO_METHOD_HEAD },	  { { "OPTIONS", 7 }, ISO_METHOD_OPTIONS },
-		{ { "PATCH", 5 }, ISO_METHOD_PATCH },	  { { "TRACE", 5 }, ISO_METHOD_TRACE },
+		{ { "GET", 3 }, ISO_METHOD_GET },         { { "POST", 4 }, ISO_METHOD_POST },
+		{ { "PUT", 3 }, ISO_METHOD_PUT },         { { "DELETE", 6 }, ISO_METHOD_DELETE },
+		{ { "HEAD", 4 }, ISO_METHOD_HEAD },       { { "OPTIONS", 7 }, ISO_METHOD_OPTIONS },
+		{ { "PATCH", 5 }, ISO_METHOD_PATCH },     { { "TRACE", 5 }, ISO_METHOD_TRACE },
 		{ { "CONNECT", 7 }, ISO_METHOD_CONNECT },
 	};
 
@@ -24,7 +24,8 @@ enum iso_method iso_method_id(struct iso_slice method)
 
 bool iso_method_is_safe(enum iso_method id)
 {
-	return id == ISO_METHOD_GET || id == ISO_METHOD_HEAD || id == ISO_METHOD_OPTIONS || id == ISO_METHOD_TRACE;
+	return id == ISO_METHOD_GET || id == ISO_METHOD_HEAD || id == ISO_METHOD_OPTIONS ||
+	       id == ISO_METHOD_TRACE;
 }
 
 bool iso_method_is_idempotent(enum iso_method id)
@@ -38,22 +39,55 @@ struct iso_slice iso_status_reason(uint16_t status)
 		uint16_t status;
 		const char *reason;
 	} reasons[] = {
-		{ 100, "Continue" }, { 101, "Switching Protocols" }, { 103, "Early Hints" }, { 200, "OK" },
-		{ 201, "Created" }, { 202, "Accepted" }, { 203, "Non-Authoritative Information" },
-		{ 204, "No Content" }, { 205, "Reset Content" }, { 206, "Partial Content" },
-		{ 300, "Multiple Choices" }, { 301, "Moved Permanently" }, { 302, "Found" }, { 303, "See Other" },
-		{ 304, "Not Modified" }, { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" },
-		{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 402, "Payment Required" }, { 403, "Forbidden" },
-		{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
-		{ 407, "Proxy Authentication Required" }, { 408, "Request Timeout" }, { 409, "Conflict" },
-		{ 410, "Gone" }, { 411, "Length Required" }, { 412, "Precondition Failed" },
-		{ 413, "Content Too Large" }, { 414, "URI Too Long" }, { 415, "Unsupported Media Type" },
-		{ 416, "Range Not Satisfiable" }, { 417, "Expectation Failed" }, { 421, "Misdirected Request" },
-		{ 422, "Unprocessable Content" }, { 425, "Too Early" }, { 426, "Upgrade Required" },
-		{ 428, "Precondition Required" }, { 429, "Too Many Requests" },
-		{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
-		{ 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" },
-		{ 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" }, { 508, "Loop Detected" },
+		{ 100, "Continue" },
+		{ 101, "Switching Protocols" },
+		{ 103, "Early Hints" },
+		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 203, "Non-Authoritative Information" },
+		{ 204, "No Content" },
+		{ 205, "Reset Content" },
+		{ 206, "Partial Content" },
+		{ 300, "Multiple Choices" },
+		{ 301, "Moved Permanently" },
+		{ 302, "Found" },
+		{ 303, "See Other" },
+		{ 304, "Not Modified" },
+		{ 307, "Temporary Redirect" },
+		{ 308, "Permanent Redirect" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 402, "Payment Required" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 406, "Not Acceptable" },
+		{ 407, "Proxy Authentication Required" },
+		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
+		{ 410, "Gone" },
+		{ 411, "Length Required" },
+		{ 412, "Precondition Failed" },
+		{ 413, "Content Too Large" },
+		{ 414, "URI Too Long" },
+		{ 415, "Unsupported Media Type" },
+		{ 416, "Range Not Satisfiable" },
+		{ 417, "Expectation Failed" },
+		{ 421, "Misdirected Request" },
+		{ 422, "Unprocessable Content" },
+		{ 425, "Too Early" },
+		{ 426, "Upgrade Required" },
+		{ 428, "Precondition Required" },
+		{ 429, "Too Many Requests" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" },
+		{ 501, "Not Implemented" },
+		{ 502, "Bad Gateway" },
+		{ 503, "Service Unavailable" },
+		{ 504, "Gateway Timeout" },
+		{ 505, "HTTP Version Not Supported" },
+		{ 508, "Loop Detected" },
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)

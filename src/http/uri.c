@@ -43,7 +43,8 @@ static bool split(struct iso_slice authority, struct iso_slice *ret_host, struct
 		at = iso_slice_find(authority, ':');
 		*ret_host = iso_slice(authority.ptr, at);
 		for (size_t i = 0; i < at; i++)
-			if (!is_alnum(authority.ptr[i]) && strchr("-._~%!$&'()*+,;=", authority.ptr[i]) == NULL)
+			if (!is_alnum(authority.ptr[i]) &&
+			    strchr("-._~%!$&'()*+,;=", authority.ptr[i]) == NULL)
 				return false;
 	}
 	if (ret_host->len == 0)
@@ -230,7 +231,8 @@ int iso_uri_normalise(struct iso_arena *arena, struct iso_slice target, struct i
 	return ISO_OK;
 }
 
-static struct iso_slice join(struct iso_arena *arena, struct iso_slice a, struct iso_slice b, struct iso_slice c)
+static struct iso_slice join(struct iso_arena *arena, struct iso_slice a, struct iso_slice b,
+			     struct iso_slice c)
 {
 	char *out = iso_arena_alloc(arena, a.len + b.len + c.len + 1);
 
@@ -253,13 +255,15 @@ static bool take_off(struct iso_slice path, struct iso_slice base, struct iso_sl
 	return true;
 }
 
-struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location, const struct iso_slice hosts[2],
-				  struct iso_slice base_path, struct iso_slice client_origin)
+struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location,
+				  const struct iso_slice hosts[2], struct iso_slice base_path,
+				  struct iso_slice client_origin)
 {
 	struct iso_slice rest = location, authority, path;
 	bool absolute = false;
 
-	if (iso_slice_starts(location, ISO_SLICE("https://")) || iso_slice_starts(location, ISO_SLICE("http://"))) {
+	if (iso_slice_starts(location, ISO_SLICE("https://")) ||
+	    iso_slice_starts(location, ISO_SLICE("http://"))) {
 		size_t skip = location.ptr[4] == 's' ? 8 : 7;
 		size_t slash;
 
@@ -283,7 +287,8 @@ struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice loca
 		    path.len == 0 || path.ptr[0] != '/' ? ISO_SLICE("/") : ISO_SLICE(""), path);
 }
 
-struct iso_slice iso_uri_recookie(struct iso_arena *arena, struct iso_slice cookie, struct iso_slice base_path)
+struct iso_slice iso_uri_recookie(struct iso_arena *arena, struct iso_slice cookie,
+				  struct iso_slice base_path)
 {
 	struct iso_slice rest = cookie, part;
 

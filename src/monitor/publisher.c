@@ -275,6 +275,11 @@ void iso_publisher_run_now(struct iso_publisher *pub)
 	tell_doubts(pub);
 }
 
+void iso_publisher_count_in(struct iso_publisher *pub, struct iso_metrics *metrics)
+{
+	pub->metrics = metrics;
+}
+
 void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sample, bool passed,
 			 const char *words)
 {
@@ -292,6 +297,9 @@ void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sam
 	if (sample->slot >= ISO_REGION_SLOTS || pub->slots[sample->slot].service == NULL)
 		return;
 	slot = &pub->slots[sample->slot];
+	if (pub->metrics != NULL)
+		iso_metrics_probe(pub->metrics, sample->slot,
+				  passed ? ISO_PROBE_RESULT_PASS : ISO_PROBE_RESULT_FAIL);
 	iso_region_stats_probe(&slot->stats, &note, sample->start_us, (enum iso_outcome)sample->outcome,
 			       &slot->service->health, pub->uplink_down);
 	/* A fine probe of a fine region can wait for the next round. */
@@ -302,6 +310,8 @@ void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sam
 void iso_publisher_probe_ignored(struct iso_publisher *pub, uint32_t slot)
 {
 	pub->slots[slot].stats.probes_ignored++;
+	if (pub->metrics != NULL)
+		iso_metrics_probe(pub->metrics, slot, ISO_PROBE_RESULT_IGNORED);
 }
 
 enum iso_slot_names iso_publisher_names(const struct iso_publisher *pub, uint32_t slot)

@@ -26,6 +26,7 @@ struct iso_publisher {
 	struct iso_snapshot *snapshot;
 	struct iso_timer timer;
 	struct iso_publisher_hook hook;
+	struct iso_metrics *metrics; /* where probes are counted; NULL: nowhere */
 	struct iso_evidence *workers[ISO_WORKERS_MAX];
 	uint32_t worker_count;
 	bool uplink_down;

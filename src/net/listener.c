@@ -50,7 +50,8 @@ static void accept_some(struct iso_listener *listener, int max)
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			event_del(listener->event);
-			iso_timer_set(&listener->loop->wheel, &listener->pause, listener->loop->now_us + PAUSE_US);
+			iso_timer_set(&listener->loop->wheel, &listener->pause,
+				      listener->loop->now_us + PAUSE_US);
 			return;
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)

@@ -1,7 +1,8 @@
 /*
  * The turn around libevent's wait. Owns the loop's pools, wheel, queues and scratch memory.
- * Thread: the one that runs the loop. Invariants: now_us stands still during a turn; callbacks never fire inside
- * a start because they go through the run queue; a transport is flushed at most once a turn unless it asks again.
+ * Thread: the one that runs the loop. Invariants: now_us stands still during a turn; callbacks never fire
+ * inside a start because they go through the run queue; a transport is flushed at most once a turn unless it
+ * asks again.
  */
 #include "iso/net/loop.h"
 
@@ -17,7 +18,7 @@
 enum {
 	FREE_CHUNKS = 64,  /* 1 MiB of bodies in reserve */
 	FREE_BLOCKS = 512, /* 2 MiB of arena blocks */
-	LAG_DECAY = 16,     /* turns in which a noticed lag halves, roughly */
+	LAG_DECAY = 16,    /* turns in which a noticed lag halves, roughly */
 };
 
 void iso_loop_enter(struct iso_loop *loop)

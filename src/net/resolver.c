@@ -1,7 +1,7 @@
 /*
  * c-ares driven by a loop: its sockets become events, its timeouts a timer. Thread: the loop's (control).
- * Invariant: a query's `done` is called once, from the run queue or an event, never inside start; a cancelled one
- * never is, although c-ares still finishes it. Freeing the resolver cancels what runs.
+ * Invariant: a query's `done` is called once, from the run queue or an event, never inside start; a cancelled
+ * one never is, although c-ares still finishes it. Freeing the resolver cancels what runs.
  */
 #include "iso/net/resolver.h"
 
@@ -39,7 +39,7 @@ struct job {
 	struct iso_timer deadline;
 	struct iso_task report;
 	struct iso_resolution answer;
-	bool finished;             /* c-ares is done with it */
+	bool finished; /* c-ares is done with it */
 };
 
 static void arm(struct iso_resolver *r)
@@ -67,7 +67,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 	struct iso_resolver *r = watch->resolver;
 
 	iso_loop_enter(r->loop);
-	ares_process_fd(r->channel, what & EV_READ ? fd : ARES_SOCKET_BAD, what & EV_WRITE ? fd : ARES_SOCKET_BAD);
+	ares_process_fd(r->channel, what & EV_READ ? fd : ARES_SOCKET_BAD,
+			what & EV_WRITE ? fd : ARES_SOCKET_BAD);
 	arm(r);
 }
 
@@ -124,8 +125,8 @@ int iso_resolver_new(struct iso_loop *loop, const char *servers, struct iso_reso
 	options.sock_state_cb_data = r;
 	options.lookups = lookups;
 	if (ares_init_options(&r->channel, &options,
-			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS) !=
-	    ARES_SUCCESS) {
+			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB |
+				      ARES_OPT_LOOKUPS) != ARES_SUCCESS) {
 		ares_library_cleanup();
 		free(r);
 		return ISO_EDNS;
@@ -214,7 +215,8 @@ static void take_addresses(struct job *job, const struct ares_addrinfo *info, ui
 	for (const struct ares_addrinfo_cname *c = info->cnames; c != NULL; c = c->next)
 		if (c->ttl >= 0 && (uint32_t)c->ttl < answer->ttl_s)
 			answer->ttl_s = (uint32_t)c->ttl;
-	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && answer->n < ISO_RESOLVE_MAX; n = n->ai_next) {
+	for (const struct ares_addrinfo_node *n = info->nodes; n != NULL && answer->n < ISO_RESOLVE_MAX;
+	     n = n->ai_next) {
 		struct iso_sockaddr *addr = &answer->addr[answer->n];
 
 		if (n->ai_addrlen > sizeof(addr->u) || (n->ai_family != AF_INET && n->ai_family != AF_INET6))
@@ -246,7 +248,8 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 		if (status != ARES_SUCCESS || job->answer.n == 0) {
 			job->answer.ttl_s = 0;
 			job->answer.err = status == ARES_ETIMEOUT ? ISO_ETIMEOUT : ISO_EDNS;
-			job->answer.why = status != ARES_SUCCESS ? ares_strerror(status) : "the name has no address";
+			job->answer.why = status != ARES_SUCCESS ? ares_strerror(status)
+								 : "the name has no address";
 		}
 		iso_timer_clear(&job->resolver->loop->wheel, &job->deadline);
 		post_report(job);
@@ -255,8 +258,8 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 		ares_freeaddrinfo(info);
 }
 
-int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host, uint16_t port,
-		      uint64_t timeout_us)
+int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host,
+		      uint16_t port, uint64_t timeout_us)
 {
 	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	struct job *job = calloc(1, sizeof(*job));

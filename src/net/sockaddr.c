@@ -78,7 +78,8 @@ int iso_listener_parse(struct iso_slice address, struct iso_sockaddr *ret_addr)
 		colon--;
 	if (colon < 2 || colon - 1 >= sizeof(host))
 		return ISO_EBAD;
-	if (iso_slice_u64(iso_slice(address.ptr + colon, address.len - colon), &port) != ISO_OK || port > 65535)
+	if (iso_slice_u64(iso_slice(address.ptr + colon, address.len - colon), &port) != ISO_OK ||
+	    port > 65535)
 		return ISO_EBAD;
 	memcpy(host, address.ptr, colon - 1);
 	host[colon - 1] = '\0';

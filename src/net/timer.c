@@ -1,6 +1,6 @@
 /*
- * The wheel: see timer.h. Thread: its loop. Invariant: a timer hangs in the slot of slot_ms, slot_ms <= due in ms,
- * and slot_ms is never further ahead than one turn of the wheel.
+ * The wheel: see timer.h. Thread: its loop. Invariant: a timer hangs in the slot of slot_ms, slot_ms <= due
+ * in ms, and slot_ms is never further ahead than one turn of the wheel.
  */
 #include "iso/net/timer.h"
 
@@ -79,8 +79,8 @@ static void run_slot(struct iso_wheel *wheel, uint64_t slot, uint64_t now_us)
 		struct iso_timer *timer = ISO_CONTAINER(node, struct iso_timer, link);
 
 		/*
-		 * Not due: its deadline was moved. Or it was hung in this very run, which after a stall comes by
-		 * every slot: then it waits for the next one, as its setter was told.
+		 * Not due: its deadline was moved. Or it was hung in this very run, which after a stall comes
+		 * by every slot: then it waits for the next one, as its setter was told.
 		 */
 		if (timer->due_us > now_us || timer->slot_ms > wheel->tick_ms) {
 			hang(wheel, timer);

@@ -1,7 +1,7 @@
 /*
  * OpenSSL between two pieces of memory: a BIO that reads from the bytes of the last recv and writes to the
- * transport's out chunks, so that OpenSSL never makes a system call: one recv and one send serve many records.
- * Thread: the transport's loop.
+ * transport's out chunks, so that OpenSSL never makes a system call: one recv and one send serve many
+ * records. Thread: the transport's loop.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -245,7 +245,7 @@ static int load_cert(SSL_CTX *ctx, const struct iso_tls_cert *cert, size_t index
 	return ISO_OK;
 }
 
-int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, bool h2, bool http11, int min_version,
+int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, unsigned int offers, int min_version,
 		       struct iso_tls_problem *ret_problem, struct iso_tls_server **ret_server)
 {
 	struct iso_tls_server *server = calloc(1, sizeof(*server));
@@ -255,8 +255,8 @@ int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, bool h2, bool
 	if (server == NULL)
 		return ISO_ENOMEM;
 	atomic_init(&server->refs, 1);
-	server->h2 = h2;
-	server->http11 = http11;
+	server->h2 = (offers & ISO_OFFER_H2) != 0;
+	server->http11 = (offers & ISO_OFFER_HTTP11) != 0;
 	server->ctxs = calloc(n, sizeof(*server->ctxs));
 	if (server->ctxs == NULL)
 		goto out;

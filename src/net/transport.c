@@ -1,7 +1,7 @@
 /*
  * The life and the reading half of a transport. Thread: its loop.
- * Edge-triggered readiness, registered once: `readable` and `writable` remember what the kernel said last. A recv
- * that fills less than it could has emptied the socket; EV_CLOSED says when an end follows those bytes.
+ * Edge-triggered readiness, registered once: `readable` and `writable` remember what the kernel said last. A
+ * recv that fills less than it could has emptied the socket; EV_CLOSED says when an end follows those bytes.
  */
 #include "iso/net/transport.h"
 
@@ -19,7 +19,8 @@
 enum {
 	READS_MAX = 4,               /* recv calls of one transport in a turn */
 	INPUT_MIN = 2048,            /* less room than this in the input chunk: take a new one */
-	USER_TIMEOUT_MS = 10 * 1000, /* TCP_USER_TIMEOUT upstream: unacknowledged data this old is a dead path */
+	USER_TIMEOUT_MS = 10 * 1000, /* TCP_USER_TIMEOUT upstream: unacknowledged data this old is a dead path
+				      */
 };
 
 static _Thread_local char why[200];
@@ -175,7 +176,8 @@ static bool read_leftovers(struct iso_transport *t)
 
 		iso_chunk_ref(seg.chunk);
 		iso_buf_consume(&t->plain, seg.len);
-		if (t->plain.bytes > 0) { /* keep the order if the owner leaves some of it: one segment at a time */
+		if (t->plain.bytes > 0) { /* keep the order if the owner leaves some of it: one segment at a
+					     time */
 			struct iso_buf rest = t->plain;
 
 			iso_buf_init(&t->plain);
@@ -364,7 +366,8 @@ static int start(struct iso_transport *t, struct iso_loop *loop, const struct is
 	t->started_us = t->last_rx_us = loop->now_us;
 	iso_list_init(&t->dirty_link);
 	iso_task_init(&t->again, run_again);
-	t->event = event_new(loop->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_event, t);
+	t->event = event_new(loop->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_event,
+			     t);
 	if (t->event == NULL || event_add(t->event, NULL) != 0)
 		return ISO_ENOMEM;
 	return ISO_OK;

@@ -28,7 +28,8 @@ void iso_transport_note_text(const char *text);
 ISO_MUST_USE int iso_tls_io_attach(struct iso_transport *t, struct ssl_st *ssl, bool client);
 /* ISO_OK when done, ISO_EAGAIN, ISO_ETLS, ISO_ECERT, ISO_EEOF. */
 ISO_MUST_USE int iso_tls_io_handshake(struct iso_transport *t);
-/* Decrypts into bytes; *ret_n > 0 on ISO_OK. ISO_EAGAIN: no whole record left; ISO_EEOF: close_notify; ISO_ETLS. */
+/* Decrypts into bytes; *ret_n > 0 on ISO_OK. ISO_EAGAIN: no whole record left; ISO_EEOF: close_notify;
+ * ISO_ETLS. */
 ISO_MUST_USE int iso_tls_io_read(struct iso_transport *t, void *bytes, size_t size, size_t *ret_n);
 /* Encrypts all of it into `out`. ISO_OK, ISO_ETLS. */
 ISO_MUST_USE int iso_tls_io_write(struct iso_transport *t, const void *bytes, size_t n);

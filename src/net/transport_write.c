@@ -1,7 +1,7 @@
 /*
- * The writing half of a transport: small frames are gathered in the loop's stage until they fill a TLS record,
- * large pieces go to TLS where they lie, and what comes out leaves in one sendmsg per turn.
- * Thread: the transport's loop. Invariant: between turns the stage belongs to nobody.
+ * The writing half of a transport: small frames are gathered in the loop's stage until they fill a TLS
+ * record, large pieces go to TLS where they lie, and what comes out leaves in one sendmsg per turn. Thread:
+ * the transport's loop. Invariant: between turns the stage belongs to nobody.
  */
 #include <assert.h>
 #include <errno.h>
@@ -10,10 +10,10 @@
 #include "transport_priv.h"
 
 enum {
-	RECORD_MAX = ISO_CHUNK_BYTES,   /* plaintext of one TLS record (RFC 8446 section 5.1) */
-	OUT_MAX = 128 * 1024,           /* wire bytes of one connection that wait for the kernel */
-	IN_PLACE_MIN = 4096,            /* below, a copy is cheaper than a record of its own */
-	ROUNDS_MAX = 4,                 /* fill-and-send rounds in a turn before others get theirs */
+	RECORD_MAX = ISO_CHUNK_BYTES, /* plaintext of one TLS record (RFC 8446 section 5.1) */
+	OUT_MAX = 128 * 1024,         /* wire bytes of one connection that wait for the kernel */
+	IN_PLACE_MIN = 4096,          /* below, a copy is cheaper than a record of its own */
+	ROUNDS_MAX = 4,               /* fill-and-send rounds in a turn before others get theirs */
 	IOV_MAX_HERE = 16,
 };
 
@@ -30,7 +30,8 @@ int iso_transport_queue(struct iso_transport *t, const void *bytes, size_t n)
 			struct iso_chunk *chunk = iso_chunk_acquire(&t->loop->chunks);
 
 			if (chunk == NULL)
-				return ISO_ENOMEM; /* the stream of records is broken now: the caller fails it */
+				return ISO_ENOMEM; /* the stream of records is broken now: the caller fails it
+						    */
 			chunk->next = NULL;
 			if (tail == NULL)
 				t->out = chunk;

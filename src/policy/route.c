@@ -20,7 +20,7 @@ struct node {
 	 */
 	uint32_t exact; /* the pattern ends here */
 	uint32_t below; /* "*.suffix", "/prefix/" and a star */
-	uint32_t any;	/* roots only: nothing was given */
+	uint32_t any;   /* roots only: nothing was given */
 };
 
 struct edge {

@@ -10,12 +10,15 @@ int iso_monitor_make(struct iso_process *p)
 {
 	const struct iso_snapshot *snapshot = p->snapshot;
 	int err = iso_publisher_new(&p->loop, &p->stand, &p->registry,
-				    snapshot->dns_servers.len > 0 ? snapshot->dns_servers.ptr : NULL, &p->publisher);
+				    snapshot->dns_servers.len > 0 ? snapshot->dns_servers.ptr : NULL,
+				    &p->publisher);
 
 	if (err == ISO_OK)
 		err = iso_publisher_add_worker(p->publisher, &p->evidence);
-	if (err == ISO_OK)
+	if (err == ISO_OK) {
+		iso_publisher_count_in(p->publisher, &p->metrics);
 		err = iso_prober_new(&p->upstream, p->publisher, &p->prober);
+	}
 	return err;
 }
 

@@ -1,5 +1,6 @@
 /*
- * Boot order, reload and drain: see process.h. Thread: control, but for the builder that loads a configuration.
+ * Boot order, reload and drain: see process.h. Thread: control, but for the builder that loads a
+ * configuration.
  */
 #include "iso/process/process.h"
 
@@ -75,7 +76,8 @@ static int bind_listener(struct iso_process *p, struct iso_cfg_listener *listene
 		int fd, err = iso_listener_bind(&listener->addr, &fd);
 
 		if (err != ISO_OK) {
-			snprintf(why, sizeof(why), "cannot listen on %.*s: %s", ISO_SLICE_FMT(listener->address),
+			snprintf(why, sizeof(why), "cannot listen on %.*s: %s",
+				 ISO_SLICE_FMT(listener->address),
 				 err == ISO_EEXISTS ? "the address is in use" : iso_err_text(err));
 			*ret_why = why;
 			return err;
@@ -120,8 +122,8 @@ static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
 static void on_log_trouble(void *arg, int err, uint64_t lost)
 {
 	(void)arg;
-	fprintf(stderr, "access log: %s; lines lost: %llu\n", err == ISO_OK ? "slower than the traffic" : iso_err_text(err),
-		(unsigned long long)lost);
+	fprintf(stderr, "access log: %s; lines lost: %llu\n",
+		err == ISO_OK ? "slower than the traffic" : iso_err_text(err), (unsigned long long)lost);
 }
 
 static int start_scribe(struct iso_process *p, const struct iso_snapshot *snapshot, const char **ret_why)
@@ -172,8 +174,8 @@ int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot)
 	return err;
 }
 
-int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_source *source, const char **ret_why,
-		    struct iso_process **ret_process)
+int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_source *source,
+		    const char **ret_why, struct iso_process **ret_process)
 {
 	struct iso_process *p = aligned_alloc(64, (sizeof(*p) + 63) / 64 * 64);
 	int err;

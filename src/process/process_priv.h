@@ -20,14 +20,14 @@ struct iso_process {
 	struct iso_loop loop;
 	struct iso_registry registry;
 	struct iso_board_stand stand;
-	struct iso_evidence evidence;    /* of the control loop's own upstream: the probes */
-	struct iso_metrics metrics;      /* what control counts */
+	struct iso_evidence evidence; /* of the control loop's own upstream: the probes */
+	struct iso_metrics metrics;   /* what control counts */
 	struct iso_upstream upstream;
 	struct iso_publisher *publisher;
 	struct iso_prober *prober;
 	struct iso_worker *workers;
 	struct iso_scribe *scribe;
-	struct iso_snapshot *snapshot;   /* the current one; one reference */
+	struct iso_snapshot *snapshot; /* the current one; one reference */
 	struct iso_process_source source;
 	struct iso_admin *admin;
 	struct iso_server admin_server;
@@ -35,7 +35,7 @@ struct iso_process {
 	struct event *signals[ISO_SIGNALS];
 	struct iso_timer start_timer, drain_timer;
 	struct iso_letter stop_letter;
-	struct iso_reload *reload;       /* one that is being built; NULL: none */
+	struct iso_reload *reload; /* one that is being built; NULL: none */
 	uint64_t started_us;
 	uint32_t worker_count, drained;
 	bool draining, ready, reload_again;

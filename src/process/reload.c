@@ -1,6 +1,6 @@
 /*
- * Reload: the builder thread reads and compiles the file, control takes the result over. A bad file changes nothing.
- * Threads: control, and one builder at a time.
+ * Reload: the builder thread reads and compiles the file, control takes the result over. A bad file changes
+ * nothing. Threads: control, and one builder at a time.
  */
 #include <poll.h>
 #include <signal.h>
@@ -56,8 +56,10 @@ static void take_over(struct iso_process *p, struct iso_snapshot *snapshot)
 	for (uint32_t i = 0; i < p->worker_count && err == ISO_OK; i++)
 		err = iso_worker_adopt(&p->workers[i], snapshot);
 	if (err != ISO_OK) {
-		/* Workers that have adopted it hold references of their own; the others go on with the old one. */
-		fprintf(stderr, "reload: refused: %s\n", err == ISO_ELIMIT ? "too many regions" : iso_err_text(err));
+		/* Workers that have adopted it hold references of their own; the others go on with the old
+		 * one. */
+		fprintf(stderr, "reload: refused: %s\n",
+			err == ISO_ELIMIT ? "too many regions" : iso_err_text(err));
 		iso_metrics_reload(&p->metrics, ISO_RELOAD_RESULT_REJECTED);
 		iso_snapshot_unref(snapshot);
 		return;

@@ -1,5 +1,6 @@
 /*
- * Signals as events of the control loop: TERM and INT drain, HUP reloads, USR1 reopens the log. Thread: control.
+ * Signals as events of the control loop: TERM and INT drain, HUP reloads, USR1 reopens the log. Thread:
+ * control.
  */
 #include <event2/event.h>
 #include <signal.h>

@@ -84,7 +84,8 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 	if (err == ISO_OK)
 		err = iso_loop_init(loop, snapshot->limits.body_memory / ISO_CHUNK_BYTES + 64);
 	if (err == ISO_OK)
-		err = iso_upstream_init(&worker->own.upstream, loop, env->stand, &worker->shared.evidence, index);
+		err = iso_upstream_init(&worker->own.upstream, loop, env->stand, &worker->shared.evidence,
+					index);
 	if (err != ISO_OK)
 		return err;
 	worker->made = true;

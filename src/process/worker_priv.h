@@ -1,6 +1,6 @@
 /*
- * A worker: one thread, one loop, with everything that belongs to it. Control makes it, sends it letters and takes it
- * apart again after its thread has ended.
+ * A worker: one thread, one loop, with everything that belongs to it. Control makes it, sends it letters and
+ * takes it apart again after its thread has ended.
  */
 #ifndef ISO_PROCESS_WORKER_PRIV_H
 #define ISO_PROCESS_WORKER_PRIV_H
@@ -47,7 +47,8 @@ struct iso_worker {
 ISO_MUST_USE int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_worker_env *env,
 				 struct iso_snapshot *snapshot);
 /* Before start: accepts on fd (taken). */
-ISO_MUST_USE int iso_worker_listen(struct iso_worker *worker, int fd, const struct iso_cfg_listener *listener);
+ISO_MUST_USE int iso_worker_listen(struct iso_worker *worker, int fd,
+				   const struct iso_cfg_listener *listener);
 ISO_MUST_USE int iso_worker_start(struct iso_worker *worker);
 /* Control: the worker uses this snapshot from now on. ISO_OK or ISO_ENOMEM. */
 ISO_MUST_USE int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot);

@@ -10,7 +10,8 @@
 #include "iso/net/resolver.h"
 
 enum {
-	LINGER_US = 1000 * 1000, /* how long a client may take to read our last bytes before the socket closes */
+	LINGER_US = 1000 * 1000, /* how long a client may take to read our last bytes before the socket closes
+				  */
 };
 
 static const char preface[] = "PRI"; /* the beginning of RFC 9113 section 3.4's */
@@ -26,7 +27,8 @@ struct server_listener {
 
 #define COUNT(server, member, delta)                                                                         \
 	atomic_store_explicit(&(server)->counters.member,                                                    \
-			      atomic_load_explicit(&(server)->counters.member, memory_order_relaxed) + (delta),  \
+			      atomic_load_explicit(&(server)->counters.member, memory_order_relaxed) +       \
+				      (delta),                                                               \
 			      memory_order_relaxed)
 
 static struct iso_sconn *conn_of(struct iso_transport *t)
@@ -68,8 +70,8 @@ static void on_ready(struct iso_transport *t)
 }
 
 /*
- * In clear, h2 begins with a preface that no HTTP/1.1 request can begin with: "PRI" is a method that nobody may use
- * otherwise (RFC 9113 section 11.5). Bytes are held until three of them tell.
+ * In clear, h2 begins with a preface that no HTTP/1.1 request can begin with: "PRI" is a method that nobody
+ * may use otherwise (RFC 9113 section 11.5). Bytes are held until three of them tell.
  */
 static size_t sniff(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
@@ -87,7 +89,8 @@ static size_t sniff(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *bytes
 		struct iso_buf early;
 
 		iso_buf_init(&early);
-		if (iso_buf_append_copy(&early, &c->server->loop->chunks, c->first, c->sniffed - used) != ISO_OK) {
+		if (iso_buf_append_copy(&early, &c->server->loop->chunks, c->first, c->sniffed - used) !=
+		    ISO_OK) {
 			iso_sconn_close(c);
 			return n;
 		}
@@ -147,8 +150,8 @@ static void on_timer(struct iso_timer *timer)
 		iso_sconn_finish(c);
 		return;
 	}
-	set_timer(c, c->idle_since_us != 0 ? c->idle_since_us + limits->keepalive_timeout_us - now_us :
-					     limits->keepalive_timeout_us);
+	set_timer(c, c->idle_since_us != 0 ? c->idle_since_us + limits->keepalive_timeout_us - now_us
+					   : limits->keepalive_timeout_us);
 }
 
 static void run_free(struct iso_task *task)
@@ -222,7 +225,8 @@ static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockadd
 	struct iso_sconn *c;
 
 	iso_loop_enter(server->loop);
-	if (atomic_load_explicit(&server->counters.connections, memory_order_relaxed) >= server->limits.connections ||
+	if (atomic_load_explicit(&server->counters.connections, memory_order_relaxed) >=
+		    server->limits.connections ||
 	    (c = calloc(1, sizeof(*c))) == NULL) {
 		COUNT(server, refused, 1);
 		close(fd);

@@ -34,14 +34,15 @@ struct iso_sconn {
 	const struct iso_codec_ops *ops; /* NULL until the protocol is known */
 	void *codec;
 	struct iso_list link;
-	struct iso_timer timer;          /* handshake, idle, lingering: by phase */
+	struct iso_timer timer; /* handshake, idle, lingering: by phase */
 	struct iso_task free_task;
-	struct iso_tls_server *tls_server; /* one reference: its callbacks run during the handshake; NULL: in clear */
+	struct iso_tls_server *tls_server; /* one reference: its callbacks run during the handshake; NULL: in
+					      clear */
 	struct iso_sockaddr peer, local;
-	uint64_t idle_since_us;          /* 0: a request is running */
+	uint64_t idle_since_us; /* 0: a request is running */
 	uint32_t streams;
 	uint8_t phase;
-	uint8_t first[3], sniffed;       /* bytes held while the protocol is guessed */
+	uint8_t first[3], sniffed; /* bytes held while the protocol is guessed */
 	bool tls, h2, http11, draining, closed;
 };
 

@@ -22,15 +22,15 @@ struct h1 {
 	struct iso_h1_parser parser;
 	struct iso_sconn *c;
 	struct iso_arena arena;
-	struct iso_sink *request;  /* the handler's; NULL: none */
-	struct iso_chunk *chunk;   /* of the running input */
-	struct iso_head head;      /* the request's, while it runs */
-	struct iso_buf out;        /* serialised heads and content */
-	struct iso_task next;      /* the next pipelined request */
+	struct iso_sink *request; /* the handler's; NULL: none */
+	struct iso_chunk *chunk;  /* of the running input */
+	struct iso_head head;     /* the request's, while it runs */
+	struct iso_buf out;       /* serialised heads and content */
+	struct iso_task next;     /* the next pipelined request */
 	struct iso_task free_task;
 	const struct iso_fields *trailers_out;
-	size_t unconsumed;         /* request content that the handler has not freed */
-	uint64_t head_len;         /* of out's front: bytes of heads that are not content */
+	size_t unconsumed; /* request content that the handler has not freed */
+	uint64_t head_len; /* of out's front: bytes of heads that are not content */
 	bool running, answered, chunked, no_body, out_end, request_end, keep_alive, fresh;
 };
 
@@ -118,8 +118,8 @@ static void on_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n)
 	if (n < COPY_BELOW)
 		err = iso_buf_append_copy(&piece, &h1->c->server->loop->chunks, bytes, n);
 	else
-		err = iso_buf_append_seg(&piece, h1->chunk, h1->chunk->bytes + (bytes - h1->chunk->bytes), (uint32_t)n,
-					 0);
+		err = iso_buf_append_seg(&piece, h1->chunk, h1->chunk->bytes + (bytes - h1->chunk->bytes),
+					 (uint32_t)n, 0);
 	if (err != ISO_OK) {
 		iso_sconn_close(h1->c);
 		return;
@@ -162,7 +162,8 @@ static const struct iso_h1_ops parser_ops = {
 static int put_head(struct h1 *h1, const struct iso_head *head, bool chunked, bool close)
 {
 	struct iso_loop *loop = h1->c->server->loop;
-	/* The stage is free outside a flush; a head comes from a handler's callback, never from a fill of ours. */
+	/* The stage is free outside a flush; a head comes from a handler's callback, never from a fill of
+	 * ours. */
 	char bytes[16 * 1024];
 	size_t n;
 	int err = iso_h1_write_head(head, chunked, close, bytes, sizeof(bytes), &n);
@@ -404,7 +405,8 @@ static void h1_eof(struct iso_sconn *c)
 {
 	struct h1 *h1 = c->codec;
 
-	/* A client may end its direction after a whole request and still read the answer (RFC 9112 section 9.6). */
+	/* A client may end its direction after a whole request and still read the answer (RFC 9112
+	 * section 9.6). */
 	if (h1->running && h1->request_end)
 		h1->keep_alive = false;
 	else

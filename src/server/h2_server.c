@@ -1,6 +1,7 @@
 /*
- * The HTTP/2 codec of a downstream connection: nghttp2's server session between our transport and the streams.
- * Thread: the connection's loop. Invariant: a stream's user data is its iso_h2_stream until on_stream_close.
+ * The HTTP/2 codec of a downstream connection: nghttp2's server session between our transport and the
+ * streams. Thread: the connection's loop. Invariant: a stream's user data is its iso_h2_stream until
+ * on_stream_close.
  */
 #include <nghttp2/nghttp2.h>
 #include <pthread.h>
@@ -38,17 +39,17 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t namelen,
-		     const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t namelen, const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
 {
 	struct iso_h2_stream *s = stream_of(session, frame->hd.stream_id);
 
 	(void)user;
 	if (s == NULL)
 		return 0;
-	return iso_h2_stream_header(s, iso_slice(name, namelen), iso_slice(value, valuelen), flags) == ISO_OK ?
-		       0 :
-		       NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	return iso_h2_stream_header(s, iso_slice(name, namelen), iso_slice(value, valuelen), flags) == ISO_OK
+		       ? 0
+		       : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -68,8 +69,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t len,
-		   void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+		   size_t len, void *user)
 {
 	struct iso_sconn *c = user;
 	struct iso_h2_conn *h2 = c->codec;
@@ -80,7 +81,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 		nghttp2_session_consume(session, stream_id, len);
 		return 0;
 	}
-	return iso_h2_stream_body(s, h2->chunk, h2->chunk_at, data, len) == ISO_OK ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+	return iso_h2_stream_body(s, h2->chunk, h2->chunk_at, data, len) == ISO_OK
+		       ? 0
+		       : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t error_code, void *user)
@@ -153,7 +156,8 @@ static int h2_init(struct iso_sconn *c)
 		return ISO_ENOMEM;
 	c->codec = h2;
 	iso_list_init(&h2->streams);
-	if (nghttp2_session_server_new3(&h2->session, callbacks, c, options, &c->server->loop->h2_mem.mem) != 0 ||
+	if (nghttp2_session_server_new3(&h2->session, callbacks, c, options, &c->server->loop->h2_mem.mem) !=
+		    0 ||
 	    nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
 				    sizeof(settings) / sizeof(settings[0])) != 0 ||
 	    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) != 0)
@@ -223,7 +227,8 @@ static void on_second_goaway(struct iso_timer *timer)
 	struct iso_sconn *c = h2->conn;
 
 	nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
-			      nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR, NULL, 0);
+			      nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR, NULL,
+			      0);
 	iso_transport_dirty(&c->t);
 }
 

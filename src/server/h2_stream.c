@@ -10,7 +10,7 @@ enum {
 	COPY_BELOW = 1024,
 	FRAME_HEADER = 9,
 	DATA_MAX = ISO_CHUNK_BYTES - FRAME_HEADER, /* header and payload fill one TLS record */
-	FIELD_OVERHEAD = 32,                       /* RFC 9113 section 6.5.2: each field counts this much more */
+	FIELD_OVERHEAD = 32, /* RFC 9113 section 6.5.2: each field counts this much more */
 };
 
 static struct iso_h2_conn *h2_of(const struct iso_h2_stream *s)
@@ -81,9 +81,11 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 		return;
 	if (iso_h2_nv_response(head, status, nv, &n) == ISO_OK) {
 		if (head->status < 200)
-			err = nghttp2_submit_headers(h2_of(s)->session, NGHTTP2_FLAG_NONE, s->id, NULL, nv, n, NULL);
+			err = nghttp2_submit_headers(h2_of(s)->session, NGHTTP2_FLAG_NONE, s->id, NULL, nv, n,
+						     NULL);
 		else
-			err = nghttp2_submit_response(h2_of(s)->session, s->id, nv, n, end ? NULL : &provider);
+			err = nghttp2_submit_response(h2_of(s)->session, s->id, nv, n,
+						      end ? NULL : &provider);
 	}
 	if (head->status >= 200)
 		s->answered = true;
@@ -144,10 +146,10 @@ static void sink_writable(struct iso_sink *to, size_t freed)
 static void sink_reset(struct iso_sink *to, enum iso_reset why)
 {
 	struct iso_h2_stream *s = stream_of(to);
-	uint32_t code = why == ISO_RESET_REFUSED  ? NGHTTP2_REFUSED_STREAM :
-			why == ISO_RESET_CANCEL	  ? NGHTTP2_CANCEL :
-			why == ISO_RESET_PROTOCOL ? NGHTTP2_PROTOCOL_ERROR :
-						    NGHTTP2_INTERNAL_ERROR;
+	uint32_t code = why == ISO_RESET_REFUSED    ? NGHTTP2_REFUSED_STREAM
+			: why == ISO_RESET_CANCEL   ? NGHTTP2_CANCEL
+			: why == ISO_RESET_PROTOCOL ? NGHTTP2_PROTOCOL_ERROR
+						    : NGHTTP2_INTERNAL_ERROR;
 
 	if (!s->over)
 		abort_stream(s, code);
@@ -183,7 +185,8 @@ struct iso_h2_stream *iso_h2_stream_new(struct iso_sconn *c, int32_t id)
 	return s;
 }
 
-int iso_h2_stream_header(struct iso_h2_stream *s, struct iso_slice name, struct iso_slice value, uint8_t flags)
+int iso_h2_stream_header(struct iso_h2_stream *s, struct iso_slice name, struct iso_slice value,
+			 uint8_t flags)
 {
 	const struct iso_cfg_limits *limits = &s->c->server->limits;
 
@@ -222,7 +225,8 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 		answer(s, 501);
 		return;
 	}
-	if (s->head.path.len == 0 || (s->head.path.ptr[0] != '/' && !iso_slice_eq(s->head.path, ISO_SLICE("*")))) {
+	if (s->head.path.len == 0 ||
+	    (s->head.path.ptr[0] != '/' && !iso_slice_eq(s->head.path, ISO_SLICE("*")))) {
 		abort_stream(s, NGHTTP2_PROTOCOL_ERROR);
 		return;
 	}
@@ -236,8 +240,8 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 		answer(s, 503);
 }
 
-int iso_h2_stream_body(struct iso_h2_stream *s, struct iso_chunk *chunk, const uint8_t *input_at, const uint8_t *data,
-		       size_t len)
+int iso_h2_stream_body(struct iso_h2_stream *s, struct iso_chunk *chunk, const uint8_t *input_at,
+		       const uint8_t *data, size_t len)
 {
 	struct iso_buf piece;
 	int err;

@@ -12,19 +12,19 @@
 struct iso_h2_conn {
 	nghttp2_session *session;
 	struct iso_list streams;
-	struct iso_chunk *chunk;      /* of the running input */
-	const uint8_t *chunk_at;      /* where that input begins */
+	struct iso_chunk *chunk; /* of the running input */
+	const uint8_t *chunk_at; /* where that input begins */
 	struct iso_timer goaway_timer;
 	struct iso_task free_task;
-	struct iso_sconn *conn;       /* set while draining */
+	struct iso_sconn *conn; /* set while draining */
 };
 
 struct iso_h2_stream {
-	struct iso_sink sink;         /* the response comes in here */
-	struct iso_arena arena;       /* holds this stream too */
+	struct iso_sink sink;   /* the response comes in here */
+	struct iso_arena arena; /* holds this stream too */
 	struct iso_sconn *c;
 	struct iso_list link;
-	struct iso_sink *request;     /* the handler's; NULL: none (refused, or over) */
+	struct iso_sink *request; /* the handler's; NULL: none (refused, or over) */
 	struct iso_head head;
 	struct iso_fields trailers_in;
 	const struct iso_fields *trailers_out;

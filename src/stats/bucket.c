@@ -5,7 +5,8 @@
 
 enum { SECOND_US = 1000 * 1000 };
 
-void iso_bucket_init(struct iso_bucket *b, uint64_t per_second_milli, uint64_t per_event_milli, uint64_t now_us)
+void iso_bucket_init(struct iso_bucket *b, uint64_t per_second_milli, uint64_t per_event_milli,
+		     uint64_t now_us)
 {
 	*b = (struct iso_bucket){
 		.level_milli = per_second_milli,
@@ -21,11 +22,14 @@ static void advance(struct iso_bucket *b, uint64_t now_us)
 	uint64_t events, cap;
 
 	if (now_us > b->filled_us) {
-		uint64_t dt_us = now_us - b->filled_us;
+		uint64_t dt_us = now_us - b->filled_us, income;
 
 		if (dt_us > SECOND_US)
 			dt_us = SECOND_US; /* one second's income is all that is kept */
-		b->level_milli += b->per_second_milli * dt_us / SECOND_US;
+		/* The rest is carried: who asks each 100 us would else never see 3 a second. */
+		income = b->per_second_milli * dt_us + b->rest;
+		b->level_milli += income / SECOND_US;
+		b->rest = income % SECOND_US;
 		b->filled_us = now_us;
 	}
 	if (now_us >= b->second_us + SECOND_US) {

@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum {
-	WARM_UP = 100,            /* until then every sample weighs the same */
+	WARM_UP = 100, /* until then every sample weighs the same */
 	TAU_US = 10 * 1000 * 1000,
-	UP_RUN = 4,               /* so many samples all far above mean that something has changed */
+	UP_RUN = 4, /* so many samples all far above mean that something has changed */
 	UP_MARGIN_US = 10 * 1000,
 };
 
@@ -38,7 +38,8 @@ static uint32_t changed_to(const struct iso_ewma *e)
 	}
 	if ((uint64_t)least > 2ull * estimate + UP_MARGIN_US)
 		return (uint32_t)(sum / UP_RUN);
-	if (e->recent_count < ISO_EWMA_RECENT)
+	/* Only an unbroken run lowers it: quick answers between failures are no recovery. */
+	if (e->unbroken < ISO_EWMA_RECENT)
 		return 0;
 	sum = 0;
 	for (uint32_t i = 0; i < ISO_EWMA_RECENT; i++) {
@@ -58,6 +59,8 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 	e->recent_at = (e->recent_at + 1) % ISO_EWMA_RECENT;
 	if (e->recent_count < ISO_EWMA_RECENT)
 		e->recent_count++;
+	if (e->unbroken < ISO_EWMA_RECENT)
+		e->unbroken++;
 	if (e->count < UINT32_MAX)
 		e->count++;
 	e->last_us = e->fresh_us = now_us;
@@ -88,13 +91,13 @@ void iso_ewma_fail(struct iso_ewma *e, uint32_t penalty_us)
 
 	if (q8 > e->value_q8)
 		e->value_q8 = q8;
-	e->recent_count = 0; /* a run of good samples that a failure breaks is no run */
+	e->unbroken = 0; /* a slow run goes on: a failure must not keep the estimate low */
 }
 
 void iso_ewma_set(struct iso_ewma *e, uint32_t value_us)
 {
 	e->value_q8 = ((uint64_t)value_us << 8) + 1;
-	e->recent_count = 0;
+	e->recent_count = e->unbroken = 0;
 }
 
 void iso_ewma_decay(struct iso_ewma *e, uint32_t target_us, uint64_t dt_us, uint64_t tau_us)

@@ -1,9 +1,9 @@
 /*
  * The line of the access log. Pure: a record in, bytes out, no heap, no clock, no locale.
  *
- * A value may take a fixed number of bytes of the line, escapes included; longer ones are cut between characters.
- * As every value, every array and every number has its maximum, no record can make a line longer than
- * ISO_LOG_LINE_MAX (asserted below at compile time), and a line is never cut itself.
+ * A value may take a fixed number of bytes of the line, escapes included; longer ones are cut between
+ * characters. As every value, every array and every number has its maximum, no record can make a line longer
+ * than ISO_LOG_LINE_MAX (asserted below at compile time), and a line is never cut itself.
  */
 #include "iso/telemetry/access_log.h"
 
@@ -26,8 +26,9 @@ enum {
 	FIXED_ATTEMPT = 192,
 	FIXED_RECORD = 512,
 	MAX_ATTEMPT = MAX_NAME + MAX_ENDPOINT + MAX_WORD + MAX_UPSTREAM_ID + FIXED_ATTEMPT,
-	MAX_LINE = MAX_ID + MAX_CLIENT + MAX_METHOD + MAX_HOST + MAX_PATH + MAX_PROTOCOL + 4 * MAX_NAME + MAX_ERROR +
-		   ISO_LOG_ATTEMPTS_MAX * MAX_ATTEMPT + ISO_LOG_REASONS_MAX * (MAX_WORD + 4) + FIXED_RECORD,
+	MAX_LINE = MAX_ID + MAX_CLIENT + MAX_METHOD + MAX_HOST + MAX_PATH + MAX_PROTOCOL + 4 * MAX_NAME +
+		   MAX_ERROR + ISO_LOG_ATTEMPTS_MAX * MAX_ATTEMPT + ISO_LOG_REASONS_MAX * (MAX_WORD + 4) +
+		   FIXED_RECORD,
 };
 
 _Static_assert((int)MAX_LINE <= (int)ISO_LOG_LINE_MAX, "a line of the largest values must fit");
@@ -83,16 +84,16 @@ static void put_ms(struct pen *pen, uint64_t us)
 }
 
 /*
- * RFC 3339 in UTC. Days to a date in the proleptic Gregorian calendar: years are counted from March, so that the
- * leap day is the last of its year, in eras of 400 years (146,097 days).
+ * RFC 3339 in UTC. Days to a date in the proleptic Gregorian calendar: years are counted from March, so that
+ * the leap day is the last of its year, in eras of 400 years (146,097 days).
  */
 static void put_time(struct pen *pen, uint64_t wall_us)
 {
 	uint64_t ms = wall_us / 1000, days = ms / 86400000, in_day = ms % 86400000;
 	uint64_t shifted = days + 719468; /* since 0000-03-01 */
 	uint64_t era = shifted / 146097, day_of_era = shifted % 146097;
-	uint64_t year_of_era =
-		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) /
+			       365;
 	uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	uint64_t month_from_march = (5 * day_of_year + 2) / 153;
 	uint64_t day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
@@ -116,8 +117,8 @@ static void put_time(struct pen *pen, uint64_t wall_us)
 }
 
 /*
- * Length of the well-formed UTF-8 sequence at the front of s, 0 when there is none: overlong forms, surrogates
- * and numbers above U+10FFFF are not (Unicode 15, table 3-7).
+ * Length of the well-formed UTF-8 sequence at the front of s, 0 when there is none: overlong forms,
+ * surrogates and numbers above U+10FFFF are not (Unicode 15, table 3-7).
  */
 static size_t utf8_len(const unsigned char *s, size_t len)
 {

@@ -1,9 +1,9 @@
 /*
  * Storage of the counters: rows that are bound by the control thread and filled by their owner, and the sums.
  *
- * A row is published by a release store and never moves or goes before iso_metrics_done. A fresh start is asked
- * for by control (`wanted`) and done by the owner, so that each cell keeps a single writer; until then a reader
- * takes the row as zeros.
+ * A row is published by a release store and never moves or goes before iso_metrics_done. A fresh start is
+ * asked for by control (`wanted`) and done by the owner, so that each cell keeps a single writer; until then
+ * a reader takes the row as zeros.
  */
 #include "iso/telemetry/metrics.h"
 
@@ -59,8 +59,7 @@ void iso_metrics_restart(struct iso_metrics *m, uint32_t row)
 	assert(row < ISO_METRICS_ROWS);
 	r = atomic_load_explicit(&m->rows[row], memory_order_relaxed);
 	if (r != NULL)
-		atomic_store_explicit(&r->wanted,
-				      atomic_load_explicit(&r->wanted, memory_order_relaxed) + 1,
+		atomic_store_explicit(&r->wanted, atomic_load_explicit(&r->wanted, memory_order_relaxed) + 1,
 				      memory_order_relaxed);
 }
 
@@ -94,7 +93,8 @@ int64_t iso_metrics_sum(const struct iso_metrics *const *all, size_t n, enum iso
 	return (int64_t)sum;
 }
 
-uint64_t iso_metrics_sum_reloads(const struct iso_metrics *const *all, size_t n, enum iso_reload_result result)
+uint64_t iso_metrics_sum_reloads(const struct iso_metrics *const *all, size_t n,
+				 enum iso_reload_result result)
 {
 	uint64_t sum = 0;
 
@@ -116,7 +116,8 @@ void iso_metrics_sum_row(const struct iso_metrics *const *all, size_t n, uint32_
 	assert(row < ISO_METRICS_ROWS);
 	memset(ret_sums, 0, sizeof(*ret_sums));
 	for (size_t i = 0; i < n; i++) {
-		const struct iso_metrics_row *r = atomic_load_explicit(&all[i]->rows[row], memory_order_acquire);
+		const struct iso_metrics_row *r = atomic_load_explicit(&all[i]->rows[row],
+								       memory_order_acquire);
 
 		if (r == NULL)
 			continue;

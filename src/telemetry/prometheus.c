@@ -1,7 +1,7 @@
 /*
- * Exposition of the metrics, family by family in the order of the table: HELP, TYPE, then the series. Reads the
- * counters of all threads; each number is printed as it is when its turn comes, and a histogram's count is the sum
- * of its buckets, so that it can never contradict them.
+ * Exposition of the metrics, family by family in the order of the table: HELP, TYPE, then the series. Reads
+ * the counters of all threads; each number is printed as it is when its turn comes, and a histogram's count
+ * is the sum of its buckets, so that it can never contradict them.
  */
 #include "iso/telemetry/prometheus.h"
 
@@ -47,8 +47,8 @@ static void put_escaped(struct page *page, struct iso_slice s, bool quote)
 }
 
 /* name + suffix, the labels, a blank; the value follows. */
-static void put_series(struct page *page, enum iso_metric metric, const char *suffix, const struct label *labels,
-		       size_t n)
+static void put_series(struct page *page, enum iso_metric metric, const char *suffix,
+		       const struct label *labels, size_t n)
 {
 	put_str(page, iso_metric_info(metric)->name);
 	put_str(page, suffix);
@@ -218,7 +218,8 @@ static void put_histogram(struct page *page, uint32_t slot)
 		put_u64(page, count);
 	}
 	put_series(page, ISO_METRIC_ATTEMPT_DURATION, "_sum", labels, 2);
-	n = snprintf(seconds, sizeof(seconds), "%llu.%06llu\n", (unsigned long long)(sums.duration_us / 1000000),
+	n = snprintf(seconds, sizeof(seconds), "%llu.%06llu\n",
+		     (unsigned long long)(sums.duration_us / 1000000),
 		     (unsigned long long)(sums.duration_us % 1000000));
 	put(page, seconds, (size_t)n);
 	put_series(page, ISO_METRIC_ATTEMPT_DURATION, "_count", labels, 2);

@@ -2,10 +2,11 @@
  * The scribe: a thread that writes the workers' rings to the log. Each ring has one writer (its worker moves
  * `head`) and one reader (the scribe moves `tail`); both count bytes since the start and only grow.
  *
- * Invariants: between tail and head lie whole lines; tail moves by whole lines, and `written` says how much of
- * the line at tail is out already, so that a line cut by a full disk is completed before any other is begun.
- * A worker rings the bell (eventfd) only when the scribe has said that it sleeps; both sides use sequentially
- * consistent accesses there, so that either the worker sees the sleeper or the scribe sees the line.
+ * Invariants: between tail and head lie whole lines; tail moves by whole lines, and `written` says how much
+ * of the line at tail is out already, so that a line cut by a full disk is completed before any other is
+ * begun. A worker rings the bell (eventfd) only when the scribe has said that it sleeps; both sides use
+ * sequentially consistent accesses there, so that either the worker sees the sleeper or the scribe sees the
+ * line.
  */
 #include <assert.h>
 #include <errno.h>
@@ -37,13 +38,13 @@ struct iso_log_ring {
 	struct iso_log_ring *next; /* fixed once published */
 	struct iso_scribe *scribe;
 	char *bytes;
-	size_t size;               /* a power of two */
-	struct {                   /* the worker writes */
+	size_t size; /* a power of two */
+	struct {     /* the worker writes */
 		_Alignas(64) _Atomic uint64_t head;
 		_Atomic uint64_t dropped;
 		uint64_t tail_seen;
 	} own;
-	struct {                   /* the scribe writes */
+	struct { /* the scribe writes */
 		_Alignas(64) _Atomic uint64_t tail;
 		_Atomic uint64_t lost; /* left over when the scribe stopped */
 		uint64_t goal;         /* head when this pass began */
@@ -173,7 +174,8 @@ static char ring_at(const struct iso_log_ring *ring, uint64_t pos)
 	return ring->bytes[(size_t)pos & (ring->size - 1)];
 }
 
-/* Length of the longest run from pos on that ends with a line and has at most max bytes; max when there is none. */
+/* Length of the longest run from pos on that ends with a line and has at most max bytes; max when there is
+ * none. */
 static size_t whole_lines(const struct iso_log_ring *ring, uint64_t pos, size_t len, size_t max)
 {
 	if (len <= max)
@@ -251,8 +253,8 @@ static enum pass ring_drain(struct iso_scribe *s, struct iso_log_ring *ring)
 }
 
 /*
- * Writes what is in the rings now. The heads are read before the wish to reopen is: a line that was pushed after
- * the wish is then only seen together with it.
+ * Writes what is in the rings now. The heads are read before the wish to reopen is: a line that was pushed
+ * after the wish is then only seen together with it.
  */
 static enum pass run_pass(struct iso_scribe *s)
 {
@@ -287,7 +289,8 @@ static bool rings_empty(struct iso_scribe *s)
 /* Waits until there may be something to do. `limit_ms` bounds it (-1: no bound). */
 static void rest(struct iso_scribe *s, enum pass last, int limit_ms)
 {
-	struct pollfd fds[2] = { { .fd = s->wake_fd, .events = POLLIN }, { .fd = s->own.fd, .events = POLLOUT } };
+	struct pollfd fds[2] = { { .fd = s->wake_fd, .events = POLLIN },
+				 { .fd = s->own.fd, .events = POLLOUT } };
 	bool asleep = last == PASS_IDLE;
 	int ms = last == PASS_WROTE ? PACE_MS : last == PASS_FAILED ? RETRY_MS : -1;
 	uint64_t rung;

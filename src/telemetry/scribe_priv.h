@@ -15,8 +15,8 @@ struct iso_scribe_alarm {
 };
 
 /*
- * Whether to tell now that writing fails (err) or that lines were lost (`lost` in all, since the start). If so
- * it counts as told, and *ret_lost is the number of lines lost since the last time. Pure.
+ * Whether to tell now that writing fails (err) or that lines were lost (`lost` in all, since the start). If
+ * so it counts as told, and *ret_lost is the number of lines lost since the last time. Pure.
  */
 bool iso_scribe_alarm_due(struct iso_scribe_alarm *alarm, uint64_t now_us, int err, uint64_t lost,
 			  uint64_t *ret_lost);

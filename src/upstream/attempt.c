@@ -22,7 +22,8 @@ static void run_ending(struct iso_task *task)
 	iso_attempt_end(a, a->end_outcome, a->end_executed);
 }
 
-void iso_attempt_start(struct iso_attempt *a, struct iso_upstream *upstream, const struct iso_attempt_spec *spec)
+void iso_attempt_start(struct iso_attempt *a, struct iso_upstream *upstream,
+		       const struct iso_attempt_spec *spec)
 {
 	struct iso_pool *pool;
 

@@ -1,7 +1,7 @@
 /*
- * Publication by pointer; reclamation by epochs: a reader shows the version it may hold, or that it holds none.
- * All accesses to the shared members are sequentially consistent: a reader that shows an epoch before it loads the
- * pointer is either seen by the writer's scan or loads the new pointer.
+ * Publication by pointer; reclamation by epochs: a reader shows the version it may hold, or that it holds
+ * none. All accesses to the shared members are sequentially consistent: a reader that shows an epoch before
+ * it loads the pointer is either seen by the writer's scan or loads the new pointer.
  */
 #include "iso/upstream/board.h"
 

@@ -1,5 +1,6 @@
 /*
- * A single-producer single-consumer ring of samples beside the cells. Producer: the worker; consumer: control.
+ * A single-producer single-consumer ring of samples beside the cells. Producer: the worker; consumer:
+ * control.
  */
 #include "iso/upstream/evidence.h"
 

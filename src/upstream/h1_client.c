@@ -41,7 +41,8 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 {
 	struct h1 *h1 = parser_owner(p);
 	bool final = head->status >= 200;
-	bool end = final && (!iso_status_has_body(head->status, p->request_method) || head->content_length == 0);
+	bool end = final &&
+		   (!iso_status_has_body(head->status, p->request_method) || head->content_length == 0);
 
 	if (h1->a == NULL)
 		return;
@@ -64,8 +65,8 @@ static void on_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n)
 	if (n < COPY_BELOW)
 		err = iso_buf_append_copy(&piece, &h1->c->t.loop->chunks, bytes, n);
 	else
-		err = iso_buf_append_seg(&piece, h1->chunk, h1->chunk->bytes + (bytes - h1->chunk->bytes), (uint32_t)n,
-					 bytes == h1->chunk->bytes ? ISO_CHUNK_HEADROOM : 0);
+		err = iso_buf_append_seg(&piece, h1->chunk, h1->chunk->bytes + (bytes - h1->chunk->bytes),
+					 (uint32_t)n, bytes == h1->chunk->bytes ? ISO_CHUNK_HEADROOM : 0);
 	if (err != ISO_OK) {
 		iso_uconn_close(h1->c, ISO_OUTCOME_OVERLOAD);
 		return;
@@ -222,8 +223,9 @@ static int write_head(struct iso_uconn *c, struct h1 *h1)
 	err = iso_hop_join_cookies(&head.fields, a->spec.arena);
 	if (err != ISO_OK)
 		return err;
-	if (empty && head.content_length < 0 && (head.method_id == ISO_METHOD_POST || head.method_id == ISO_METHOD_PUT ||
-						 head.method_id == ISO_METHOD_PATCH))
+	if (empty && head.content_length < 0 &&
+	    (head.method_id == ISO_METHOD_POST || head.method_id == ISO_METHOD_PUT ||
+	     head.method_id == ISO_METHOD_PATCH))
 		head.content_length = 0; /* RFC 9110 section 8.6 */
 	h1->chunked = !empty && head.content_length < 0;
 	/* The scratch is free during a flush. */
@@ -276,7 +278,8 @@ static void h1_fill(struct iso_uconn *c)
 		}
 	}
 	if (err != ISO_OK)
-		iso_uconn_close(c, err == ISO_EBAD || err == ISO_ELIMIT ? ISO_OUTCOME_PROTOCOL : ISO_OUTCOME_RESET);
+		iso_uconn_close(c, err == ISO_EBAD || err == ISO_ELIMIT ? ISO_OUTCOME_PROTOCOL
+									: ISO_OUTCOME_RESET);
 }
 
 static void h1_eof(struct iso_uconn *c)

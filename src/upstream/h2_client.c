@@ -1,7 +1,7 @@
 /*
- * The HTTP/2 codec of a connection to a region: nghttp2's client session between our transport and the attempts.
- * Thread: the connection's loop. Invariant: a stream's user data is its attempt, or NULL once the attempt is over;
- * bytes of a stream without an attempt are given back to the connection window at once.
+ * The HTTP/2 codec of a connection to a region: nghttp2's client session between our transport and the
+ * attempts. Thread: the connection's loop. Invariant: a stream's user data is its attempt, or NULL once the
+ * attempt is over; bytes of a stream without an attempt are given back to the connection window at once.
  */
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
@@ -12,18 +12,18 @@
 #include "uconn_priv.h"
 
 enum {
-	STREAM_WINDOW = 1 << 20,      /* 1 MiB: 40 Mbit/s at 200 ms round trip, per stream */
+	STREAM_WINDOW = 1 << 20, /* 1 MiB: 40 Mbit/s at 200 ms round trip, per stream */
 	CONNECTION_WINDOW = 16 << 20,
 	DATA_MAX = ISO_CHUNK_BYTES - 9, /* frame header and payload fill one TLS record */
-	COPY_BELOW = 1024,            /* a smaller piece is not worth keeping its chunk alive */
+	COPY_BELOW = 1024,              /* a smaller piece is not worth keeping its chunk alive */
 	FRAME_HEADER = 9,
 	HEADERS_MAX = 64 * 1024,
 };
 
 struct h2 {
 	nghttp2_session *session;
-	struct iso_chunk *chunk;  /* of the running input */
-	const uint8_t *chunk_at;  /* where that input begins */
+	struct iso_chunk *chunk; /* of the running input */
+	const uint8_t *chunk_at; /* where that input begins */
 };
 
 static nghttp2_session_callbacks *callbacks;
@@ -62,16 +62,16 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t namelen,
-		     const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t namelen, const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
 {
 	struct iso_attempt *a = attempt_of(session, frame->hd.stream_id);
 
 	(void)user;
 	if (a == NULL)
 		return 0;
-	if (iso_h2_take_header(&a->response, a->spec.arena, iso_slice(name, namelen), iso_slice(value, valuelen),
-			       flags) != ISO_OK)
+	if (iso_h2_take_header(&a->response, a->spec.arena, iso_slice(name, namelen),
+			       iso_slice(value, valuelen), flags) != ISO_OK)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
 	return 0;
 }
@@ -121,7 +121,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		}
 		break;
 	case NGHTTP2_SETTINGS:
-		c->streams_max = nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+		c->streams_max = nghttp2_session_get_remote_settings(session,
+								     NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 		if (c->pool->queued > 0 && c->state == ISO_UCONN_OPEN)
 			iso_pool_dispatch(c->pool);
 		break;
@@ -134,8 +135,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t len,
-		   void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+		   size_t len, void *user)
 {
 	struct iso_uconn *c = user;
 	struct h2 *h2 = c->codec;
@@ -152,9 +153,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 	if (len < COPY_BELOW) {
 		err = iso_buf_append_copy(&piece, &c->t.loop->chunks, data, len);
 	} else {
-		/* In front of a payload lies its own frame header, unless it goes on from an earlier input. */
-		uint32_t headroom = data - h2->chunk_at >= FRAME_HEADER ? FRAME_HEADER :
-				    data == h2->chunk->bytes ? ISO_CHUNK_HEADROOM : 0;
+		/* In front of a payload lies its own frame header, unless it goes on from an earlier input.
+		 */
+		uint32_t headroom = data - h2->chunk_at >= FRAME_HEADER ? FRAME_HEADER
+				    : data == h2->chunk->bytes          ? ISO_CHUNK_HEADROOM
+									: 0;
 
 		err = iso_buf_append_seg(&piece, h2->chunk, h2->chunk->bytes + (data - h2->chunk->bytes),
 					 (uint32_t)len, headroom);
@@ -177,7 +180,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 		if (error_code == NGHTTP2_REFUSED_STREAM) {
 			/* RFC 9113 section 8.7, and streams above GOAWAY's last id: not processed. */
-			outcome = c->state == ISO_UCONN_OPEN ? ISO_OUTCOME_REFUSED_STREAM : ISO_OUTCOME_GOAWAY;
+			outcome = c->state == ISO_UCONN_OPEN ? ISO_OUTCOME_REFUSED_STREAM
+							     : ISO_OUTCOME_GOAWAY;
 			executed = ISO_EXECUTED_NO;
 		} else if (error_code == NGHTTP2_PROTOCOL_ERROR || error_code == NGHTTP2_INTERNAL_ERROR) {
 			outcome = ISO_OUTCOME_PROTOCOL;
@@ -264,7 +268,8 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
 	(void)source;
 	if (iso_transport_room(&c->t) == 0)
 		return NGHTTP2_ERR_WOULDBLOCK;
-	if (a == NULL) /* cancelled between read_body and here: RST_STREAM is on its way, the frame must not be */
+	if (a == NULL) /* cancelled between read_body and here: RST_STREAM is on its way, the frame must not
+			  be */
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (length > 0)
 		err = iso_transport_write_body(&c->t, header, FRAME_HEADER, &a->body, length);

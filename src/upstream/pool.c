@@ -1,6 +1,6 @@
 /*
- * A region's pool on one loop. Attempts wait here and never in a connection that is still shaking hands, so that
- * what was not sent has provably not been executed. Thread: its loop.
+ * A region's pool on one loop. Attempts wait here and never in a connection that is still shaking hands, so
+ * that what was not sent has provably not been executed. Thread: its loop.
  */
 #include "pool_priv.h"
 
@@ -12,7 +12,7 @@
 enum {
 	H1_CONNECTIONS_MAX = 1024, /* per worker and region */
 	H2_CONNECTIONS_MAX = 16,
-	H2_QUEUE_PER_CONN = 100,   /* attempts that may wait for one handshake before another one is started */
+	H2_QUEUE_PER_CONN = 100, /* attempts that may wait for one handshake before another one is started */
 	ENDPOINT_REST_US = 1000 * 1000,
 	REWARM_US = 1000 * 1000,
 };
@@ -49,14 +49,16 @@ void iso_pool_free(struct iso_pool *pool)
 		iso_attempt_end(a, ISO_OUTCOME_CANCELLED, ISO_EXECUTED_NO);
 	}
 	while (!iso_list_empty(&pool->conns))
-		iso_uconn_close(ISO_CONTAINER(pool->conns.next, struct iso_uconn, link), ISO_OUTCOME_CANCELLED);
+		iso_uconn_close(ISO_CONTAINER(pool->conns.next, struct iso_uconn, link),
+				ISO_OUTCOME_CANCELLED);
 	iso_timer_clear(&pool->upstream->loop->wheel, &pool->patience);
 	iso_timer_clear(&pool->upstream->loop->wheel, &pool->rewarm);
 	iso_pool_publish(pool);
 	free(pool);
 }
 
-void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service, const struct iso_cfg_region *region)
+void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service,
+		   const struct iso_cfg_region *region)
 {
 	pool->service = service;
 	pool->region = region;
@@ -105,7 +107,8 @@ static int choose_endpoint(struct iso_pool *pool, uint16_t avoid)
 	check_epoch(pool);
 	for (uint32_t i = 0; i < region->endpoint_count; i++) {
 		bool rested = pool->failed_us[i] == 0 || pool->failed_us[i] + ENDPOINT_REST_US < now_us;
-		int rank = (region->endpoints[i].usable ? 4 : 0) + ((avoid >> i & 1) == 0 ? 2 : 0) + (rested ? 1 : 0);
+		int rank = (region->endpoints[i].usable ? 4 : 0) + ((avoid >> i & 1) == 0 ? 2 : 0) +
+			   (rested ? 1 : 0);
 		uint32_t us = region->endpoints[i].estimate_us;
 
 		if (best < 0 || rank > best_rank || (rank == best_rank && us < best_us)) {
@@ -130,7 +133,8 @@ static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_att
 			continue;
 		if (a->spec.endpoint >= 0 && c->endpoint != a->spec.endpoint)
 			continue;
-		if ((a->spec.avoid_endpoints >> c->endpoint & 1) == 0 && region->endpoints[c->endpoint].usable)
+		if ((a->spec.avoid_endpoints >> c->endpoint & 1) == 0 &&
+		    region->endpoints[c->endpoint].usable)
 			return c;
 		second = c;
 	}
@@ -149,13 +153,14 @@ static bool wants_conn(const struct iso_pool *pool)
 
 static enum iso_outcome connect_outcome(int err)
 {
-	return err == ISO_ETLS || err == ISO_ECERT ? ISO_OUTCOME_TLS :
-	       err == ISO_ENOMEM || err == ISO_ELIMIT ? ISO_OUTCOME_OVERLOAD : ISO_OUTCOME_CONNECT;
+	return err == ISO_ETLS || err == ISO_ECERT      ? ISO_OUTCOME_TLS
+	       : err == ISO_ENOMEM || err == ISO_ELIMIT ? ISO_OUTCOME_OVERLOAD
+							: ISO_OUTCOME_CONNECT;
 }
 
 /*
- * Ends what waits in vain: over HTTP/1.1 one attempt for the lost connection, else all of them when nothing is
- * left that could serve them. Deferred: this may run inside an attempt's start.
+ * Ends what waits in vain: over HTTP/1.1 one attempt for the lost connection, else all of them when nothing
+ * is left that could serve them. Deferred: this may run inside an attempt's start.
  */
 static void fail_queue(struct iso_pool *pool, int err)
 {
@@ -279,7 +284,8 @@ void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, int err)
 	pool->failed_us[endpoint] = pool->upstream->loop->now_us;
 	fail_queue(pool, err);
 	if (!pool->retired)
-		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm, pool->upstream->loop->now_us + REWARM_US);
+		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,
+			      pool->upstream->loop->now_us + REWARM_US);
 	open_missing(pool);
 }
 
@@ -289,7 +295,8 @@ void iso_pool_warm(struct iso_pool *pool)
 		return;
 	pool->warm = true;
 	if (open_conn(pool, 0, -1) != ISO_OK)
-		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm, pool->upstream->loop->now_us + REWARM_US);
+		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,
+			      pool->upstream->loop->now_us + REWARM_US);
 }
 
 static void on_rewarm(struct iso_timer *timer)

@@ -25,14 +25,15 @@ struct iso_pool {
 	uint32_t endpoints_epoch;
 	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
 	uint32_t slot;
-	enum iso_protocol learned;             /* what ALPN said last; AUTO: not known */
+	enum iso_protocol learned; /* what ALPN said last; AUTO: not known */
 	bool warm, retired;
 };
 
 ISO_MUST_USE int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool);
 /* Cancels what waits; closes every connection. NULL is fine. */
 void iso_pool_free(struct iso_pool *pool);
-void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service, const struct iso_cfg_region *region);
+void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service,
+		   const struct iso_cfg_region *region);
 /* The region is gone from the configuration: no new attempts; what runs ends in peace. */
 void iso_pool_retire(struct iso_pool *pool);
 /* Gives the attempt a connection now or queues it. */

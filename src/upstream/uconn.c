@@ -10,9 +10,9 @@ enum {
 	IDLE_MAX_US = 50 * 1000 * 1000, /* API Gateway's fronts close after about 60 s: be first */
 	PING_EVERY_US = 10 * 1000 * 1000,
 	PING_PATIENCE_US = 10 * 1000 * 1000,
-	LIVE_US = 5 * 1000 * 1000,      /* a non-idempotent request wants a sign of life this fresh */
+	LIVE_US = 5 * 1000 * 1000, /* a non-idempotent request wants a sign of life this fresh */
 	TICK_US = 1000 * 1000,
-	H2_STREAMS_DEFAULT = 100,       /* until the peer's SETTINGS say otherwise (RFC 9113 section 6.5.2) */
+	H2_STREAMS_DEFAULT = 100, /* until the peer's SETTINGS say otherwise (RFC 9113 section 6.5.2) */
 };
 
 static struct iso_uconn *conn_of(struct iso_transport *t)
@@ -126,7 +126,8 @@ static void on_timer(struct iso_timer *timer)
 		iso_uconn_close(c, ISO_OUTCOME_RESET);
 		return;
 	}
-	/* The last one of a pool is kept warm by pings; an HTTP/1.1 one is replaced before the peer ends it. */
+	/* The last one of a pool is kept warm by pings; an HTTP/1.1 one is replaced before the peer ends it.
+	 */
 	if (c->streams == 0 && now_us > c->idle_since_us + IDLE_MAX_US &&
 	    (!last_of_pool(c) || c->ops == &iso_h1_client_ops)) {
 		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
@@ -150,7 +151,8 @@ static struct iso_attempt *oldest_waiting(struct iso_uconn *c)
 	return NULL;
 }
 
-/* Tells every attempt that waits here. The callbacks may cancel attempts, also other ones of this connection. */
+/* Tells every attempt that waits here. The callbacks may cancel attempts, also other ones of this connection.
+ */
 static void tell_suspects(struct iso_uconn *c)
 {
 	for (;;) {
@@ -230,7 +232,8 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint)
 		free(c);
 		return err;
 	}
-	c->tls_client = pool->region->tls_client != NULL ? iso_tls_client_ref(pool->region->tls_client) : NULL;
+	c->tls_client = pool->region->tls_client != NULL ? iso_tls_client_ref(pool->region->tls_client)
+							 : NULL;
 	iso_list_push_back(&pool->conns, &c->link);
 	pool->conn_count++;
 	pool->connecting++;

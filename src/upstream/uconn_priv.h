@@ -1,8 +1,9 @@
 /*
  * One connection to a region and the seam to its codec. Thread: its loop.
  *
- * A connection is closed at once (attempts ended, transport gone) but freed only from the run queue, so that a
- * codec that is on the stack never loses its session under its feet: codecs check `state` after each callback.
+ * A connection is closed at once (attempts ended, transport gone) but freed only from the run queue, so that
+ * a codec that is on the stack never loses its session under its feet: codecs check `state` after each
+ * callback.
  */
 #ifndef ISO_UPSTREAM_UCONN_PRIV_H
 #define ISO_UPSTREAM_UCONN_PRIV_H
@@ -16,7 +17,8 @@ enum iso_uconn_state { ISO_UCONN_CONNECTING, ISO_UCONN_OPEN, ISO_UCONN_DRAINING,
 struct iso_client_ops {
 	/* The connection is ready. ISO_OK or ISO_ENOMEM. */
 	int (*init)(struct iso_uconn *c);
-	/* Takes the attempt on: it is in c->attempts already. Failure comes by its end, from the run queue. */
+	/* Takes the attempt on: it is in c->attempts already. Failure comes by its end, from the run queue.
+	 */
 	void (*start)(struct iso_uconn *c, struct iso_attempt *a);
 	/* The attempt's body has grown, ended or got trailers. */
 	void (*body)(struct iso_uconn *c, struct iso_attempt *a);
@@ -48,11 +50,11 @@ struct iso_uconn {
 	struct iso_tls_client *tls_client; /* one reference: it keeps our sessions; NULL: in clear */
 	uint64_t idle_since_us, ping_sent_us, used;
 	uint32_t connect_us, tls_us;
-	uint32_t streams, streams_max;    /* open now; most at a time */
+	uint32_t streams, streams_max; /* open now; most at a time */
 	uint8_t endpoint;
-	uint8_t state;                    /* enum iso_uconn_state */
-	bool shunned;                     /* silent while something waits: no new attempts */
-	bool reported;                    /* its connect time has been given to an attempt */
+	uint8_t state; /* enum iso_uconn_state */
+	bool shunned;  /* silent while something waits: no new attempts */
+	bool reported; /* its connect time has been given to an attempt */
 };
 
 /* Starts a connection to one of the region's endpoints. ISO_OK, or why not (nothing started). */
@@ -65,11 +67,12 @@ void iso_uconn_drain(struct iso_uconn *c);
 bool iso_uconn_usable(const struct iso_uconn *c, bool idempotent, uint64_t now_us);
 /* Hands it the attempt. */
 void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a);
-/* A stream has ended: the connection may be idle, may close when draining, has room. Once per assigned attempt. */
+/* A stream has ended: the connection may be idle, may close when draining, has room. Once per assigned
+ * attempt. */
 void iso_uconn_stream_ended(struct iso_uconn *c);
 
 /* For codecs: what happens to an attempt. */
-void iso_attempt_on_sent(struct iso_attempt *a);  /* its first byte is about to be made: sets the mark */
+void iso_attempt_on_sent(struct iso_attempt *a); /* its first byte is about to be made: sets the mark */
 void iso_attempt_on_head(struct iso_attempt *a, bool end);
 void iso_attempt_on_data(struct iso_attempt *a, struct iso_buf *data, bool end);
 /* The one way out: unlinks it everywhere, then ops->end. */

@@ -37,7 +37,7 @@ struct request {
 	char body[96];
 	size_t body_len, body_sent;
 	struct conn *conn; /* NULL: not on a connection */
-	int32_t stream;	   /* 0: waits for the connection to be ready */
+	int32_t stream;    /* 0: waits for the connection to be ready */
 	struct request *next_waiting;
 };
 

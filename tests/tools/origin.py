@@ -133,12 +133,16 @@ def reset_tcp(sock):
 class H2Connection:
     """One connection of an H2Origin, as scripts see it."""
 
-    def __init__(self, sock, number):
+    def __init__(self, sock, number, streams=None):
         self.sock, self.number = sock, number
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
-        self.pending = {}
+        self.pending, self.acknowledged = {}, False
         self.h2.initiate_connection()
-        self.flush()
+        opening = self.h2.data_to_send()
+        if streams:
+            # Said in the first SETTINGS frame and not to python3-h2, which would hold the peer to it too early.
+            opening = opening.replace(struct.pack(">HI", 3, 100), struct.pack(">HI", 3, streams), 1)
+        self.sock.sendall(opening)
 
     def flush(self):
         data = self.h2.data_to_send()
@@ -199,10 +203,7 @@ class H2Origin(Origin):
         super().__init__(lab, script, **more)
 
     def serve(self, sock, number):
-        connection = H2Connection(sock, number)
-        if self.streams:
-            connection.h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self.streams})
-            connection.flush()
+        connection = H2Connection(sock, number, self.streams)
         running = {}
         while True:
             data = sock.recv(262144)
@@ -240,6 +241,8 @@ class H2Origin(Origin):
             connection.pending.pop(event.stream_id, None)
         elif isinstance(event, h2.events.WindowUpdated):
             connection.pour()
+        elif isinstance(event, h2.events.SettingsAcknowledged):
+            connection.acknowledged = True
 
 
 class H1Origin(Origin):

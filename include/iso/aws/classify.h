@@ -1,6 +1,6 @@
 /*
- * What an answer of API Gateway means: whether the function may have run, and whose fault it is. After the table
- * of gateway response types in the API Gateway developer guide. Pure.
+ * What an answer of API Gateway means: whether the function may have run, and whose fault it is. After the
+ * table of gateway response types in the API Gateway developer guide. Pure.
  */
 #ifndef ISO_AWS_CLASSIFY_H
 #define ISO_AWS_CLASSIFY_H
@@ -20,7 +20,7 @@ enum iso_fault {
 struct iso_classify_input {
 	uint16_t status;
 	struct iso_slice error_type; /* x-amzn-ErrorType; empty: none */
-	struct iso_slice marker;     /* the gateway response type, where the API's owner sends it; empty: none */
+	struct iso_slice marker; /* the gateway response type, where the API's owner sends it; empty: none */
 };
 
 struct iso_classification {
@@ -29,7 +29,8 @@ struct iso_classification {
 	const char *words; /* for people, static; NULL: nothing to say */
 };
 
-/* Without a marker what happened is judged by status and error type, and counts as "maybe executed" at best. */
+/* Without a marker what happened is judged by status and error type, and counts as "maybe executed" at best.
+ */
 struct iso_classification iso_classify(const struct iso_classify_input *input);
 const char *iso_executed_text(enum iso_executed executed); /* "no", "maybe", "yes" */
 

@@ -1,9 +1,9 @@
 /*
  * Body bytes: fixed chunks from a per-loop pool, segments that point into them, and a queue of segments.
  *
- * One loop thread owns a pool, its chunks and every buf over them; counts are plain. A chunk is filled from the
- * front (`used`) and handed back when the last segment lets go, so that a byte which was decrypted into a chunk
- * is read from there when it is encrypted again and is copied nowhere between.
+ * One loop thread owns a pool, its chunks and every buf over them; counts are plain. A chunk is filled from
+ * the front (`used`) and handed back when the last segment lets go, so that a byte which was decrypted into a
+ * chunk is read from there when it is encrypted again and is copied nowhere between.
  */
 #ifndef ISO_BASE_BUF_H
 #define ISO_BASE_BUF_H
@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum {
-	ISO_CHUNK_BYTES = 16384,   /* one full TLS record's plaintext */
-	ISO_CHUNK_HEADROOM = 64,   /* room in front for a frame or chunk header */
+	ISO_CHUNK_BYTES = 16384, /* one full TLS record's plaintext */
+	ISO_CHUNK_HEADROOM = 64, /* room in front for a frame or chunk header */
 	ISO_BUF_INLINE = 4,
 };
 
@@ -62,8 +62,8 @@ struct iso_seg {
 	uint8_t *ptr;
 	uint32_t len;
 	/*
-	 * Bytes directly before ptr that nobody reads any more (at most ISO_CHUNK_HEADROOM are told), so that a frame
-	 * header may be written there and header and payload leave as one range.
+	 * Bytes directly before ptr that nobody reads any more (at most ISO_CHUNK_HEADROOM are told), so that
+	 * a frame header may be written there and header and payload leave as one range.
 	 */
 	uint16_t headroom;
 	bool shared; /* another queue reads these bytes too: headroom stays 0 */
@@ -88,7 +88,8 @@ void iso_buf_done(struct iso_buf *buf); /* drops every segment; NULL is fine */
 /* Takes a new reference on the chunk; joins with the last segment when contiguous. ISO_OK or ISO_ENOMEM. */
 int iso_buf_append_seg(struct iso_buf *buf, struct iso_chunk *chunk, uint8_t *ptr, uint32_t len,
 		       uint32_t headroom) __attribute__((warn_unused_result));
-/* Copies; for small pieces that are not worth a chunk of their own. ISO_OK or ISO_ENOMEM (nothing appended). */
+/* Copies; for small pieces that are not worth a chunk of their own. ISO_OK or ISO_ENOMEM (nothing appended).
+ */
 int iso_buf_append_copy(struct iso_buf *buf, struct iso_chunk_pool *pool, const void *ptr, size_t len)
 	__attribute__((warn_unused_result));
 /* The first segment; NULL when empty. Borrowed until the next call on buf. */

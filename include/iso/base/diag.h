@@ -1,5 +1,6 @@
 /*
- * A bounded list of what is wrong with a configuration: each entry has its place, what is wrong and how to mend it.
+ * A bounded list of what is wrong with a configuration: each entry has its place, what is wrong and how to
+ * mend it.
  */
 #ifndef ISO_BASE_DIAG_H
 #define ISO_BASE_DIAG_H
@@ -18,6 +19,12 @@ struct iso_diag_entry {
 	char *message, *mend;
 };
 
+/* Where something is wrong: line and column from 1 (0: the whole file), and the JSON pointer, borrowed. */
+struct iso_diag_place {
+	unsigned int line, column;
+	const char *pointer;
+};
+
 struct iso_diag {
 	char *file;
 	struct iso_diag_entry *entries;
@@ -27,9 +34,10 @@ struct iso_diag {
 /* file is copied. max: most entries kept. ISO_OK or ISO_ENOMEM. */
 ISO_MUST_USE int iso_diag_init(struct iso_diag *diag, const char *file, size_t max);
 void iso_diag_done(struct iso_diag *diag); /* NULL is fine */
-/* The printf-style text is "message|mend": what stands behind the first '|' is how to mend it. */
-void iso_diag_add(struct iso_diag *diag, enum iso_diag_level level, unsigned int line, unsigned int column,
-		  const char *pointer, const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* The format is "message|mend": what comes behind its first '|' is how to mend it. Arguments may hold bars.
+ */
+void iso_diag_add(struct iso_diag *diag, enum iso_diag_level level, struct iso_diag_place place,
+		  const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* "FILE:LINE:COLUMN: error at POINTER: MESSAGE; MEND", a line each, by place. */
 void iso_diag_print(struct iso_diag *diag, FILE *out);
 

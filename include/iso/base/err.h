@@ -1,6 +1,7 @@
 /*
  * Error codes: values, never strings. ISO_OK is 0, every other code is negative. A fallible function returns
- * one of these as `int` and leaves its ret_ outputs untouched. Floors 0 to 4 return errors and never log them.
+ * one of these as `int` and leaves its ret_ outputs untouched. Floors 0 to 4 return errors and never log
+ * them.
  */
 #ifndef ISO_BASE_ERR_H
 #define ISO_BASE_ERR_H

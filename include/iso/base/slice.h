@@ -49,8 +49,9 @@ struct iso_slice iso_slice_trim(struct iso_slice s);
 /* Index of the first `c`, or s.len. */
 size_t iso_slice_find(struct iso_slice s, char c);
 /*
- * Cuts the part before `sep` off the front of *rest and returns it trimmed; *rest is what follows the separator.
- * Returns false when *rest is exhausted (ptr NULL). Walks comma lists: empty elements are returned as empty.
+ * Cuts the part before `sep` off the front of *rest and returns it trimmed; *rest is what follows the
+ * separator. Returns false when *rest is exhausted (ptr NULL). Walks comma lists: empty elements are returned
+ * as empty.
  */
 bool iso_slice_next(struct iso_slice *rest, char sep, struct iso_slice *ret_part);
 /* Decimal digits only, no sign, no blanks, no overflow: ISO_OK or ISO_EBAD. */

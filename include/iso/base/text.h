@@ -8,10 +8,10 @@
 #include "iso/base/slice.h"
 
 struct iso_text {
-	char *bytes;  /* not NUL-terminated */
+	char *bytes; /* not NUL-terminated */
 	size_t len, cap, max;
-	int err;      /* ISO_OK, ISO_ELIMIT, ISO_ENOMEM: nothing is appended after the first */
-	bool fixed;   /* the caller's memory */
+	int err;    /* ISO_OK, ISO_ELIMIT, ISO_ENOMEM: nothing is appended after the first */
+	bool fixed; /* the caller's memory */
 };
 
 /* Grows on the heap up to max bytes. */
@@ -23,6 +23,8 @@ void iso_text_add(struct iso_text *text, struct iso_slice s);
 void iso_text_str(struct iso_text *text, const char *str);
 void iso_text_fmt(struct iso_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void iso_text_u64(struct iso_text *text, uint64_t value);
+/* With so many decimals (17 at most), rounded to nearest; "null" for what is no finite number. */
+void iso_text_double(struct iso_text *text, double value, unsigned int decimals);
 /* A JSON string with its quotes (RFC 8259 section 7); bytes that are not UTF-8 become U+FFFD. */
 void iso_text_json(struct iso_text *text, struct iso_slice s);
 

@@ -13,7 +13,7 @@
 
 enum iso_schema_type {
 	ISO_SCHEMA_OBJECT, /* fixed names */
-	ISO_SCHEMA_MAP,	   /* names of the user's; the row of a member ends in ".*" */
+	ISO_SCHEMA_MAP,    /* names of the user's; the row of a member ends in ".*" */
 	ISO_SCHEMA_ARRAY,  /* the row of an item ends in "[]" */
 	ISO_SCHEMA_STRING,
 	ISO_SCHEMA_DURATION, /* a string; min and max in microseconds */
@@ -28,11 +28,11 @@ struct iso_schema_key {
 	const char *path; /* "services.*.health.interval"; the root is "" */
 	enum iso_schema_type type;
 	bool required;
-	double min, max;	 /* of the value, the bytes, members or items; both 0: no limits */
-	const char *fallback;	 /* the default, as JSON; NULL: none */
-	const char *values;	 /* ENUM: "a|b"; STRING and MAP: a pattern for the JSON Schema, or NULL */
+	double min, max;         /* of the value, the bytes, members or items; both 0: no limits */
+	const char *fallback;    /* the default, as JSON; NULL: none */
+	const char *values;      /* ENUM: "a|b"; STRING and MAP: a pattern for the JSON Schema, or NULL */
 	const char *unavailable; /* ENUM: values that this version does not have, "a|b", or NULL */
-	const char *doc;	 /* one sentence or two */
+	const char *doc;         /* one sentence or two */
 };
 
 size_t iso_schema_count(void);

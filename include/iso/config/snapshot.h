@@ -1,6 +1,7 @@
 /*
  * A compiled configuration: immutable after iso_snapshot_build, shared by all threads, counted atomically.
- * Texts are NUL-terminated as well (the slice's length does not count the NUL) and live in the snapshot's arena.
+ * Texts are NUL-terminated as well (the slice's length does not count the NUL) and live in the snapshot's
+ * arena.
  */
 #ifndef ISO_CONFIG_SNAPSHOT_H
 #define ISO_CONFIG_SNAPSHOT_H
@@ -28,25 +29,27 @@ struct iso_statuses {
 
 struct iso_cfg_region {
 	struct iso_slice name;
-	struct iso_slice url;       /* as written, after ${} expansion */
-	struct iso_slice host;      /* where to connect: DNS name or IP literal without brackets */
+	struct iso_slice url;  /* as written, after ${} expansion */
+	struct iso_slice host; /* where to connect: DNS name or IP literal without brackets */
 	uint16_t port;
 	bool tls;
 	struct iso_slice base_path; /* "" or "/prod": no slash at the end */
-	struct iso_slice authority; /* what goes upstream as :authority / Host (with a port where not the default) */
+	struct iso_slice authority; /* what goes upstream as :authority / Host (with a port where not the
+				       default) */
 	struct iso_slice sni;       /* name sent and verified; an IP literal is verified and not sent */
 	enum iso_protocol protocol;
-	uint32_t weight, priority;  /* defaults 100; position in the file (0 first) */
-	uint32_t max_in_flight;     /* over all workers; 0: no limit */
-	struct iso_fields headers;  /* set on every request to this region */
+	uint32_t weight, priority;         /* defaults 100; position in the file (0 first) */
+	uint32_t max_in_flight;            /* over all workers; 0: no limit */
+	struct iso_fields headers;         /* set on every request to this region */
 	struct iso_tls_client *tls_client; /* NULL when clear */
-	struct iso_slice identity;  /* service, name, URL, host, SNI, protocol, TLS: what is learnt is kept under it */
+	struct iso_slice identity; /* service, name, URL, host, SNI, protocol, TLS: what is learnt is kept
+				      under it */
 	/* Set once by upstream/region (iso_registry_bind) before the snapshot is given to workers. */
 	uint32_t slot;
 };
 
 struct iso_cfg_health {
-	struct iso_slice path;      /* default "/health"; the base path goes before it */
+	struct iso_slice path; /* default "/health"; the base path goes before it */
 	struct iso_fields headers;
 	uint64_t interval_us, timeout_us;
 	uint32_t healthy_threshold, unhealthy_threshold;
@@ -54,16 +57,16 @@ struct iso_cfg_health {
 };
 
 struct iso_cfg_retry {
-	uint32_t attempts;            /* 1 to 3, the first included */
-	uint64_t per_try_timeout_us;  /* 0: none */
-	uint32_t budget_milli;        /* tokens per request, thousandths: 0.2 is 200 */
+	uint32_t attempts;           /* 1 to 3, the first included */
+	uint64_t per_try_timeout_us; /* 0: none */
+	uint32_t budget_milli;       /* tokens per request, thousandths: 0.2 is 200 */
 	struct iso_statuses statuses;
-	uint64_t body_limit;          /* bytes of a request body kept for replay */
+	uint64_t body_limit; /* bytes of a request body kept for replay */
 };
 
 struct iso_cfg_service {
 	struct iso_slice name;
-	uint32_t index;               /* in snapshot->services */
+	uint32_t index; /* in snapshot->services */
 	struct iso_cfg_region regions[ISO_SERVICE_REGIONS_MAX];
 	uint32_t region_count;
 	struct iso_cfg_health health;
@@ -74,32 +77,32 @@ struct iso_cfg_service {
 };
 
 struct iso_cfg_route {
-	struct iso_slice name;        /* for logs: "routes/3" or its own `name` key */
+	struct iso_slice name; /* for logs: "routes/3" or its own `name` key */
 	const struct iso_cfg_service *service;
-	struct iso_slice alias;       /* kept for logs; empty when absent */
+	struct iso_slice alias; /* kept for logs; empty when absent */
 	uint32_t requires_count;
 	struct iso_slice requires[ISO_REQUIRES_MAX];
-	bool idempotent;              /* the owner says that running it twice does no harm */
-	uint16_t region_mask;         /* bit i: region i of the service is allowed */
-	enum iso_policy policy;       /* the service's unless the route overrides it */
+	bool idempotent;        /* the owner says that running it twice does no harm */
+	uint16_t region_mask;   /* bit i: region i of the service is allowed */
+	enum iso_policy policy; /* the service's unless the route overrides it */
 };
 
 struct iso_cfg_listener {
-	struct iso_slice address;     /* as written */
+	struct iso_slice address; /* as written */
 	struct iso_sockaddr addr;
 	bool h2, http11;
-	struct iso_tls_server *tls;   /* NULL: cleartext */
+	struct iso_tls_server *tls; /* NULL: cleartext */
 };
 
 struct iso_cfg_limits {
-	uint64_t header_bytes;        /* of one head, decoded; 64 KiB */
-	uint32_t header_count;        /* 100 */
-	uint32_t streams;             /* concurrent, per connection; 128 */
+	uint64_t header_bytes;                            /* of one head, decoded; 64 KiB */
+	uint32_t header_count;                            /* 100 */
+	uint32_t streams;                                 /* concurrent, per connection; 128 */
 	uint64_t handshake_timeout_us, header_timeout_us; /* 10 s, 10 s */
 	uint64_t keepalive_timeout_us;                    /* idle downstream connection, 60 s */
 	uint64_t drain_timeout_us;                        /* after SIGTERM, 30 s */
-	uint64_t body_memory;         /* bytes of body chunks per worker; 256 MiB */
-	uint32_t connections;         /* per worker; 10,000 */
+	uint64_t body_memory;                             /* bytes of body chunks per worker; 256 MiB */
+	uint32_t connections;                             /* per worker; 10,000 */
 };
 
 struct iso_router; /* policy/route.h */
@@ -108,22 +111,22 @@ struct iso_snapshot {
 	struct { /* shared */
 		_Atomic uint32_t refs;
 	} shared;
-	uint64_t generation;          /* 1, 2, … in this process; set by process/ before it is handed out */
-	struct iso_slice path;        /* the file; "" when made from the command line */
-	uint64_t hash;                /* of the text */
-	uint32_t workers;             /* at least 1 */
+	uint64_t generation;   /* 1, 2, … in this process; set by process/ before it is handed out */
+	struct iso_slice path; /* the file; "" when made from the command line */
+	uint64_t hash;         /* of the text */
+	uint32_t workers;      /* at least 1 */
 	struct iso_cfg_listener *listeners;
 	uint32_t listener_count;
 	struct iso_slice admin_address; /* "" : none */
 	struct iso_sockaddr admin_addr;
-	struct iso_slice dns_servers;   /* "" : the system's */
+	struct iso_slice dns_servers; /* "" : the system's */
 	struct iso_cfg_service *services;
 	uint32_t service_count;
 	const struct iso_cfg_route *routes;
 	uint32_t route_count;
 	const struct iso_router *router;
-	struct iso_slice access_log;    /* "" : off; "-" : stdout */
-	bool access_log_query;          /* the path is logged with its query */
+	struct iso_slice access_log; /* "" : off; "-" : stdout */
+	bool access_log_query;       /* the path is logged with its query */
 	struct iso_cfg_limits limits;
 	struct iso_arena arena;
 };
@@ -135,7 +138,8 @@ void iso_snapshot_unref(struct iso_snapshot *snapshot); /* NULL is fine; any thr
  * The route for a request: authority (port ignored), normalised path with or without query, method.
  * NULL: no route.
  */
-const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapshot, struct iso_slice authority,
-					       struct iso_slice path, struct iso_slice method);
+const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapshot,
+					       struct iso_slice authority, struct iso_slice path,
+					       struct iso_slice method);
 
 #endif

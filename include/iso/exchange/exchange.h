@@ -1,6 +1,6 @@
 /*
- * The exchange: one client request and its response, over up to three attempts. A worker has one host; the host is
- * the handler that the worker's server hands requests to. Thread: the worker's loop.
+ * The exchange: one client request and its response, over up to three attempts. A worker has one host; the
+ * host is the handler that the worker's server hands requests to. Thread: the worker's loop.
  */
 #ifndef ISO_EXCHANGE_EXCHANGE_H
 #define ISO_EXCHANGE_EXCHANGE_H
@@ -27,9 +27,9 @@ struct iso_exchange_host {
 	struct iso_upstream *upstream;
 	struct iso_generation *generation; /* the current one */
 	struct iso_metrics *metrics;
-	struct iso_log_ring *log;          /* NULL: no access log */
+	struct iso_log_ring *log; /* NULL: no access log */
 	struct iso_budget budgets[ISO_HOST_SERVICES];
-	uint64_t wall_offset_us;           /* wall clock minus loop clock */
+	uint64_t wall_offset_us; /* wall clock minus loop clock */
 	uint32_t in_flight;
 };
 
@@ -39,7 +39,8 @@ ISO_MUST_USE int iso_exchange_host_init(struct iso_exchange_host *host, struct i
 					struct iso_log_ring *log);
 /* Every exchange has ended. */
 void iso_exchange_host_done(struct iso_exchange_host *host);
-/* New exchanges use this snapshot from now on; running ones keep theirs. ISO_OK or ISO_ENOMEM (nothing changes). */
+/* New exchanges use this snapshot from now on; running ones keep theirs. ISO_OK or ISO_ENOMEM (nothing
+ * changes). */
 ISO_MUST_USE int iso_exchange_host_adopt(struct iso_exchange_host *host, struct iso_snapshot *snapshot);
 
 #endif

@@ -52,14 +52,14 @@ enum iso_field_id {
 #define X(id, name) ISO_FIELD_##id,
 	ISO_FIELD_TABLE(X)
 #undef X
-	ISO_FIELD_COUNT
+		ISO_FIELD_COUNT
 };
 
 struct iso_field {
 	struct iso_slice name; /* lower case */
 	struct iso_slice value;
-	uint16_t id;           /* enum iso_field_id */
-	uint16_t flags;        /* ISO_FIELD_F_… */
+	uint16_t id;    /* enum iso_field_id */
+	uint16_t flags; /* ISO_FIELD_F_… */
 };
 
 enum {

@@ -1,8 +1,8 @@
 /*
  * A strict shell around llhttp: HTTP/1.1 requests and responses, incrementally, bodies without a copy.
  *
- * The head is gathered in the message's arena, judged byte by byte for what llhttp lets through, then parsed; body
- * bytes are given as ranges of the input. One parser serves one connection, message after message.
+ * The head is gathered in the message's arena, judged byte by byte for what llhttp lets through, then parsed;
+ * body bytes are given as ranges of the input. One parser serves one connection, message after message.
  */
 #ifndef ISO_HTTP_H1_PARSE_H
 #define ISO_HTTP_H1_PARSE_H
@@ -27,7 +27,7 @@ struct iso_h1_ops {
 };
 
 struct iso_h1_limits {
-	size_t head_bytes;   /* start line and fields */
+	size_t head_bytes; /* start line and fields */
 	uint32_t fields;
 };
 
@@ -39,14 +39,14 @@ struct iso_h1_parser {
 	struct iso_arena *arena;
 	struct iso_head head;
 	struct iso_fields trailers;
-	char *text;                /* the head's bytes, in the arena */
+	char *text; /* the head's bytes, in the arena */
 	size_t text_len, text_cap;
-	struct iso_slice field;    /* the name that waits for its value */
+	struct iso_slice field; /* the name that waits for its value */
 	struct iso_slice value;
-	const char *why;           /* words of ISO_EBAD, static */
-	size_t chunk_line;         /* bytes since the last chunk's data: chunk header and extensions */
+	const char *why;                /* words of ISO_EBAD, static */
+	size_t chunk_line;              /* bytes since the last chunk's data: chunk header and extensions */
 	enum iso_method request_method; /* responses: of the request they answer */
-	uint16_t status;           /* the answer that ISO_EBAD calls for */
+	uint16_t status;                /* the answer that ISO_EBAD calls for */
 	uint8_t state;
 	bool response, keep_alive, chunked, in_trailers, host_seen, te_seen, cl_seen;
 };
@@ -57,10 +57,11 @@ void iso_h1_parser_init(struct iso_h1_parser *p, bool response, const struct iso
 void iso_h1_parser_begin(struct iso_h1_parser *p, struct iso_arena *arena, enum iso_method request_method);
 /*
  * ISO_OK: *ret_used bytes are done with; fewer than n when the message is complete.
- * ISO_EBAD: the message is refused, p->why and p->status say why; the connection is lost for further messages.
- * ISO_ENOMEM: the arena is exhausted.
+ * ISO_EBAD: the message is refused, p->why and p->status say why; the connection is lost for further
+ * messages. ISO_ENOMEM: the arena is exhausted.
  */
-ISO_MUST_USE int iso_h1_parser_feed(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_used);
+ISO_MUST_USE int iso_h1_parser_feed(struct iso_h1_parser *p, const uint8_t *bytes, size_t n,
+				    size_t *ret_used);
 /*
  * The peer has closed. ISO_OK: the message is complete now, or none had begun (nothing is called then).
  * ISO_EEOF: it was cut off.

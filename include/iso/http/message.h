@@ -9,7 +9,8 @@
 enum iso_version { ISO_HTTP_10 = 10, ISO_HTTP_11 = 11, ISO_HTTP_2 = 20 };
 
 enum iso_method {
-	ISO_METHOD_OTHER = 0, /* a valid token that has no meaning to the proxy: neither safe nor idempotent */
+	ISO_METHOD_OTHER = 0, /* a valid token that has no meaning to the proxy: neither safe nor idempotent
+			       */
 	ISO_METHOD_GET,
 	ISO_METHOD_HEAD,
 	ISO_METHOD_OPTIONS,

@@ -8,12 +8,12 @@
  *   dropped); reset(why) exactly once and last: the stream is over, ISO_RESET_NONE when both messages went
  *   through whole. Nothing is called after it and the handler's memory goes with the stream's arena.
  * Response direction (the handler calls the stream's sink):
- *   head (1xx any number of times, then one final), data*, trailers?; writable(n): n request body bytes have been
- *   consumed and the window may open; reset(why): abort what is left of the response. A handler that has ended or
- *   reset its response may still get writable and reset, but must not call the stream again.
+ *   head (1xx any number of times, then one final), data*, trailers?; writable(n): n request body bytes have
+ * been consumed and the window may open; reset(why): abort what is left of the response. A handler that has
+ * ended or reset its response may still get writable and reset, but must not call the stream again.
  *
- * `data` moves the segments out of *data: the receiver owns them. No op calls back into its caller's sink before
- * it returns, except `writable`, which may.
+ * `data` moves the segments out of *data: the receiver owns them. No op calls back into its caller's sink
+ * before it returns, except `writable`, which may.
  */
 #ifndef ISO_HTTP_SINK_H
 #define ISO_HTTP_SINK_H
@@ -23,11 +23,11 @@
 
 enum iso_reset {
 	ISO_RESET_NONE = 0,
-	ISO_RESET_CANCEL,      /* the peer or the handler no longer wants it */
-	ISO_RESET_REFUSED,     /* provably not processed: RFC 9113 section 8.7, REFUSED_STREAM */
-	ISO_RESET_PROTOCOL,    /* the message broke the protocol */
-	ISO_RESET_INTERNAL,    /* our own fault, or the upstream broke off after its head */
-	ISO_RESET_CONNECTION,  /* the connection went away under the stream */
+	ISO_RESET_CANCEL,     /* the peer or the handler no longer wants it */
+	ISO_RESET_REFUSED,    /* provably not processed: RFC 9113 section 8.7, REFUSED_STREAM */
+	ISO_RESET_PROTOCOL,   /* the message broke the protocol */
+	ISO_RESET_INTERNAL,   /* our own fault, or the upstream broke off after its head */
+	ISO_RESET_CONNECTION, /* the connection went away under the stream */
 	ISO_RESET_TIMEOUT,
 	ISO_RESET_SHUTDOWN,
 };
@@ -57,15 +57,15 @@ struct iso_request {
 	struct iso_sink *response;     /* the stream: where the answer goes */
 	const struct sockaddr *client; /* the peer's address */
 	const struct sockaddr *local;
-	uint64_t received_us;          /* loop time at which the request began */
+	uint64_t received_us; /* loop time at which the request began */
 	bool tls;
 	bool end; /* the request has no body */
 };
 
 /*
- * Takes requests from server codecs. `request` returns the sink for the rest of the request, made in the arena,
- * or NULL when it has no memory (the codec then answers 503). It must not call the response sink before it
- * returns: it posts itself on the loop (iso_task) for that.
+ * Takes requests from server codecs. `request` returns the sink for the rest of the request, made in the
+ * arena, or NULL when it has no memory (the codec then answers 503). It must not call the response sink
+ * before it returns: it posts itself on the loop (iso_task) for that.
  */
 struct iso_handler {
 	struct iso_sink *(*request)(struct iso_handler *handler, const struct iso_request *request);

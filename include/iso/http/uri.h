@@ -26,20 +26,23 @@ struct iso_slice iso_uri_host(struct iso_slice authority);
 struct iso_slice iso_uri_path(struct iso_slice target);
 
 /*
- * The one normal form that is matched and sent: dot segments removed, unreserved characters decoded, other escapes
- * in upper case, "//" kept; the query stays as it is. Returns the input itself when nothing changes. ISO_OK;
- * ISO_EBAD: %00, a broken escape; ISO_ENOMEM.
+ * The one normal form that is matched and sent: dot segments removed, unreserved characters decoded, other
+ * escapes in upper case, "//" kept; the query stays as it is. Returns the input itself when nothing changes.
+ * ISO_OK; ISO_EBAD: %00, a broken escape; ISO_ENOMEM.
  */
-ISO_MUST_USE int iso_uri_normalise(struct iso_arena *arena, struct iso_slice target, struct iso_slice *ret_target);
+ISO_MUST_USE int iso_uri_normalise(struct iso_arena *arena, struct iso_slice target,
+				   struct iso_slice *ret_target);
 
 /*
- * A region's Location as the client must see it: a URL on one of the region's own hosts (the name it is asked by, the
- * name it is reached by), or a path, loses the base path; a URL gets the client's scheme and authority. Unchanged when
- * it points elsewhere. ptr NULL: no memory.
+ * A region's Location as the client must see it: a URL on one of the region's own hosts (the name it is asked
+ * by, the name it is reached by), or a path, loses the base path; a URL gets the client's scheme and
+ * authority. Unchanged when it points elsewhere. ptr NULL: no memory.
  */
-struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location, const struct iso_slice hosts[2],
-				  struct iso_slice base_path, struct iso_slice client_origin);
+struct iso_slice iso_uri_relocate(struct iso_arena *arena, struct iso_slice location,
+				  const struct iso_slice hosts[2], struct iso_slice base_path,
+				  struct iso_slice client_origin);
 /* Set-Cookie with the base path taken off its Path attribute. ptr NULL: no memory. */
-struct iso_slice iso_uri_recookie(struct iso_arena *arena, struct iso_slice cookie, struct iso_slice base_path);
+struct iso_slice iso_uri_recookie(struct iso_arena *arena, struct iso_slice cookie,
+				  struct iso_slice base_path);
 
 #endif

@@ -5,6 +5,7 @@
 #ifndef ISO_MONITOR_PUBLISHER_H
 #define ISO_MONITOR_PUBLISHER_H
 
+#include "iso/telemetry/metrics.h"
 #include "iso/upstream/board.h"
 #include "iso/upstream/evidence.h"
 
@@ -79,6 +80,8 @@ struct iso_publisher_hook {
 	void *arg;
 };
 
+/* Probes are counted in the control thread's metrics (borrowed) from now on. */
+void iso_publisher_count_in(struct iso_publisher *publisher, struct iso_metrics *metrics);
 void iso_publisher_set_hook(struct iso_publisher *publisher, const struct iso_publisher_hook *hook);
 /* A probe ended. words: static, NULL when it passed. Publishes at once when the region's state may have
  * changed. */

@@ -1,7 +1,8 @@
 /*
- * One event loop: libevent for readiness, our own turn around it. A turn is: I/O callbacks, the run queue until
- * empty, timers, one flush per dirty transport, the turn hooks. One thread runs a loop; everything bound to it
- * (pools, transports, timers, tasks) belongs to that thread. Other threads reach it by its mailbox only.
+ * One event loop: libevent for readiness, our own turn around it. A turn is: I/O callbacks, the run queue
+ * until empty, timers, one flush per dirty transport, the turn hooks. One thread runs a loop; everything
+ * bound to it (pools, transports, timers, tasks) belongs to that thread. Other threads reach it by its
+ * mailbox only.
  */
 #ifndef ISO_NET_LOOP_H
 #define ISO_NET_LOOP_H
@@ -41,7 +42,7 @@ struct iso_loop {
 	struct iso_wheel wheel;
 	struct iso_list run_queue;  /* for this turn */
 	struct iso_list next_queue; /* for the next one, which then does not wait */
-	struct iso_list dirty; /* transports with something to write */
+	struct iso_list dirty;      /* transports with something to write */
 	struct iso_chunk_pool chunks;
 	struct iso_arena_pool arenas;
 	struct iso_h2_mem h2_mem;
@@ -53,9 +54,9 @@ struct iso_loop {
 	uint8_t *scratch;              /* one large recv goes here */
 	uint8_t *stage;                /* small frames are gathered here to fill a TLS record */
 	uint64_t turns;
-	uint64_t lag_us; /* decaying maximum of how long a turn took: a loaded machine shows here */
-	uint64_t wake_us;              /* what wake_event is set to; 0: not set */
-	int wake_fd;                   /* a timerfd */
+	uint64_t lag_us;  /* decaying maximum of how long a turn took: a loaded machine shows here */
+	uint64_t wake_us; /* what wake_event is set to; 0: not set */
+	int wake_fd;      /* a timerfd */
 	bool stopping, in_turn;
 };
 
@@ -82,7 +83,8 @@ static inline void iso_loop_post(struct iso_loop *loop, struct iso_task *task)
 		iso_list_push_back(&loop->run_queue, &task->link);
 }
 
-/* Queues the task for the next turn, which polls instead of waiting: for work that is cut to be fair to others. */
+/* Queues the task for the next turn, which polls instead of waiting: for work that is cut to be fair to
+ * others. */
 static inline void iso_loop_post_next(struct iso_loop *loop, struct iso_task *task)
 {
 	if (!iso_list_linked(&task->link))
@@ -90,8 +92,8 @@ static inline void iso_loop_post_next(struct iso_loop *loop, struct iso_task *ta
 }
 
 /*
- * Begins the turn if it has not begun: reads the clock, calls the begin hook. libevent has no hook between its
- * wait and its callbacks, so every callback of ours that libevent calls does this first.
+ * Begins the turn if it has not begun: reads the clock, calls the begin hook. libevent has no hook between
+ * its wait and its callbacks, so every callback of ours that libevent calls does this first.
  */
 void iso_loop_enter(struct iso_loop *loop);
 

@@ -11,9 +11,9 @@ enum { ISO_RESOLVE_MAX = 8 };
 struct iso_resolver;
 
 struct iso_resolution {
-	int err;           /* ISO_OK, ISO_EDNS (with why), ISO_ETIMEOUT */
-	const char *why;   /* words of a failure, static */
-	uint32_t ttl_s;    /* least along the CNAME chain and over all addresses; not clamped */
+	int err;         /* ISO_OK, ISO_EDNS (with why), ISO_ETIMEOUT */
+	const char *why; /* words of a failure, static */
+	uint32_t ttl_s;  /* least along the CNAME chain and over all addresses; not clamped */
 	size_t n;
 	struct iso_sockaddr addr[ISO_RESOLVE_MAX]; /* IPv6 and IPv4 as the resolver orders them */
 };
@@ -27,11 +27,12 @@ struct iso_resolve {
 };
 
 /* servers: "127.0.0.1:5353,…" for tests, NULL: the system's (resolv.conf; /etc/hosts is honoured). */
-ISO_MUST_USE int iso_resolver_new(struct iso_loop *loop, const char *servers, struct iso_resolver **ret_resolver);
+ISO_MUST_USE int iso_resolver_new(struct iso_loop *loop, const char *servers,
+				  struct iso_resolver **ret_resolver);
 void iso_resolver_free(struct iso_resolver *resolver);
 /*
- * Starts a query for A and AAAA; `done` comes exactly once, later, unless cancelled. An IP literal answers without a query (ttl_s UINT32_MAX).
- * timeout_us bounds it all.
+ * Starts a query for A and AAAA; `done` comes exactly once, later, unless cancelled. An IP literal answers
+ * without a query (ttl_s UINT32_MAX). timeout_us bounds it all.
  */
 ISO_MUST_USE int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host,
 				   uint16_t port, uint64_t timeout_us);

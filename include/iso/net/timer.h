@@ -1,6 +1,6 @@
 /*
- * A hashed timer wheel of 1 ms slots with lazy deadlines: pushing a deadline back on every byte costs a store.
- * Owned by one loop.
+ * A hashed timer wheel of 1 ms slots with lazy deadlines: pushing a deadline back on every byte costs a
+ * store. Owned by one loop.
  */
 #ifndef ISO_NET_TIMER_H
 #define ISO_NET_TIMER_H
@@ -27,7 +27,8 @@ struct iso_wheel {
 void iso_wheel_init(struct iso_wheel *wheel, uint64_t now_us);
 /* Fires what is due; a timer is unset before its callback, which may set it again or free it. */
 void iso_wheel_run(struct iso_wheel *wheel, uint64_t now_us);
-/* Microseconds until a slot with timers comes up; UINT64_MAX when the wheel is empty. May be early, never late. */
+/* Microseconds until a slot with timers comes up; UINT64_MAX when the wheel is empty. May be early, never
+ * late. */
 uint64_t iso_wheel_next_us(const struct iso_wheel *wheel, uint64_t now_us);
 
 void iso_timer_init(struct iso_timer *timer, void (*fire)(struct iso_timer *timer));

@@ -15,6 +15,9 @@ struct ssl_st;
 struct iso_tls_server;
 struct iso_tls_client;
 
+/* What ALPN offers. */
+enum { ISO_OFFER_H2 = 1, ISO_OFFER_HTTP11 = 2 };
+
 struct iso_tls_cert {
 	const char *cert_path; /* PEM, leaf first */
 	const char *key_path;
@@ -28,11 +31,11 @@ struct iso_tls_problem {
 };
 
 /*
- * certs: one or more; the first one is the default for an unknown or absent SNI; the others are found by their
- * subjectAltName DNS names, wildcards included. h2, http11: what ALPN offers. min_version: 12 or 13.
+ * certs: one or more; the first one is the default for an unknown or absent SNI; the others are found by
+ * their subjectAltName DNS names, wildcards included. offers: ISO_OFFER_…. min_version: 12 or 13.
  * ISO_OK, ISO_ECERT with *ret_problem filled, ISO_ENOMEM. One reference, freed by unref.
  */
-ISO_MUST_USE int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, bool h2, bool http11,
+ISO_MUST_USE int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, unsigned int offers,
 				    int min_version, struct iso_tls_problem *ret_problem,
 				    struct iso_tls_server **ret_server);
 void iso_tls_server_unref(struct iso_tls_server *server);

@@ -1,10 +1,10 @@
 /*
  * A byte stream over a descriptor that we own, in clear or under TLS, bound to one loop.
  *
- * Reading: one large recv into the loop's scratch, decrypted record by record into a chunk, given to `input` as
- * a range of that chunk, which the owner may keep by taking a reference. Writing: `fill` is called once a turn
- * when the transport is dirty; what it writes is gathered into full TLS records, encrypted into pooled chunks and
- * leaves in one send. An idle connection owns no buffer.
+ * Reading: one large recv into the loop's scratch, decrypted record by record into a chunk, given to `input`
+ * as a range of that chunk, which the owner may keep by taking a reference. Writing: `fill` is called once a
+ * turn when the transport is dirty; what it writes is gathered into full TLS records, encrypted into pooled
+ * chunks and leaves in one send. An idle connection owns no buffer.
  *
  * `queued` and `accepted` are monotone offsets of wire bytes: made for the peer, and taken by the kernel. A
  * request whose first byte was made at `queued` = Q has provably not left while accepted <= Q.
@@ -38,13 +38,15 @@ struct iso_transport_ops {
 	/* Connected and, under TLS, shaken hands; ->alpn is known. Once. */
 	void (*ready)(struct iso_transport *t);
 	/*
-	 * Plaintext in `chunk` (borrowed: take a reference to keep it). Returns the bytes used; fewer than n pauses
-	 * reading until iso_transport_resume, and the rest comes again.
+	 * Plaintext in `chunk` (borrowed: take a reference to keep it). Returns the bytes used; fewer than n
+	 * pauses reading until iso_transport_resume, and the rest comes again.
 	 */
 	size_t (*input)(struct iso_transport *t, struct iso_chunk *chunk, uint8_t *bytes, size_t n);
-	/* Write now, at most iso_transport_room bytes or a little over. Called again when room has come back. */
+	/* Write now, at most iso_transport_room bytes or a little over. Called again when room has come back.
+	 */
 	void (*fill)(struct iso_transport *t);
-	/* ISO_EEOF: the peer ended its direction (writing may go on). Else the transport is dead. At most once each. */
+	/* ISO_EEOF: the peer ended its direction (writing may go on). Else the transport is dead. At most
+	 * once each. */
 	void (*closed)(struct iso_transport *t, int err);
 };
 
@@ -54,39 +56,42 @@ struct iso_transport {
 	struct event *event;
 	struct ssl_st *ssl;
 	struct iso_list dirty_link;
-	struct iso_task again;     /* reading or flushing continues in the next turn */
-	struct iso_buf parked;     /* wire bytes that came but were not asked for yet */
-	struct iso_buf plain;      /* decrypted bytes that the owner has not taken yet */
+	struct iso_task again;            /* reading or flushing continues in the next turn */
+	struct iso_buf parked;            /* wire bytes that came but were not asked for yet */
+	struct iso_buf plain;             /* decrypted bytes that the owner has not taken yet */
 	struct iso_chunk *out, *out_tail; /* encrypted (or clear) bytes for the kernel; used is the fill */
-	struct iso_slice wire_in;  /* what of the scratch the BIO has not handed to OpenSSL yet */
+	struct iso_slice wire_in;         /* what of the scratch the BIO has not handed to OpenSSL yet */
 	uint64_t queued, accepted;
-	uint64_t last_rx_us;       /* loop time of the last byte from the peer */
+	uint64_t last_rx_us;                         /* loop time of the last byte from the peer */
 	uint64_t started_us, connected_us, ready_us; /* for measuring; 0: not yet */
-	uint32_t out_first;        /* bytes of `out` that are sent already */
-	uint32_t staged;           /* plaintext in the loop's stage: ours while fill runs */
+	uint32_t out_first;                          /* bytes of `out` that are sent already */
+	uint32_t staged;                             /* plaintext in the loop's stage: ours while fill runs */
 	int fd;
 	enum iso_alpn alpn;
 	uint8_t state;
-	bool *gone;                /* set to true by done while a callback of ours is on the stack */
-	int pending_err;           /* reported by `closed` from the run queue */
+	bool *gone;      /* set to true by done while a callback of ours is on the stack */
+	int pending_err; /* reported by `closed` from the run queue */
 	bool readable, writable, paused, hup, eof, eof_told, truncated, starved, finishing, shut;
 	bool resumed_session;
 };
 
 /*
- * Starts a non-blocking connect. tls NULL: clear. sni: the name sent and verified (NULL or an IP literal: none
- * sent, the IP verified). The result comes by `ready` or `closed`; there is no timeout in here: the owner's timer
- * calls iso_transport_done. On an error nothing was started.
+ * Starts a non-blocking connect. tls NULL: clear. sni: the name sent and verified (NULL or an IP literal:
+ * none sent, the IP verified). The result comes by `ready` or `closed`; there is no timeout in here: the
+ * owner's timer calls iso_transport_done. On an error nothing was started.
  */
 ISO_MUST_USE int iso_transport_connect(struct iso_transport *t, struct iso_loop *loop,
 				       const struct iso_transport_ops *ops, const struct iso_sockaddr *to,
 				       struct iso_tls_client *tls, const char *sni);
 /* Takes an accepted, non-blocking fd (closed on error too). tls NULL: clear; `ready` comes in this turn. */
 ISO_MUST_USE int iso_transport_accept(struct iso_transport *t, struct iso_loop *loop,
-				      const struct iso_transport_ops *ops, int fd, struct iso_tls_server *tls);
-/* Closes at once; no callback after it. Fine on zeroed and on done transports. May be called from callbacks. */
+				      const struct iso_transport_ops *ops, int fd,
+				      struct iso_tls_server *tls);
+/* Closes at once; no callback after it. Fine on zeroed and on done transports. May be called from callbacks.
+ */
 void iso_transport_done(struct iso_transport *t);
-/* Flushes, sends close_notify and FIN, then `closed` comes with ISO_EEOF or an error; the owner then calls done. */
+/* Flushes, sends close_notify and FIN, then `closed` comes with ISO_EEOF or an error; the owner then calls
+ * done. */
 void iso_transport_finish(struct iso_transport *t);
 
 /* Asks for a `fill` at the end of this turn. */
@@ -99,12 +104,14 @@ size_t iso_transport_room(const struct iso_transport *t);
 /* Small things: copied into the current record. ISO_OK, ISO_ENOMEM, ISO_ETLS (then the transport is dead). */
 ISO_MUST_USE int iso_transport_write(struct iso_transport *t, const void *bytes, size_t n);
 /*
- * A header (at most ISO_CHUNK_HEADROOM bytes) and `len` bytes from the front of body, consumed. Large pieces go to TLS in place.
+ * A header (at most ISO_CHUNK_HEADROOM bytes) and `len` bytes from the front of body, consumed. Large pieces
+ * go to TLS in place.
  */
 ISO_MUST_USE int iso_transport_write_body(struct iso_transport *t, const void *header, size_t header_len,
 					  struct iso_buf *body, size_t len);
 
-/* Text of the last TLS or system error of this thread's transport calls, for logs. Borrowed until the next call. */
+/* Text of the last TLS or system error of this thread's transport calls, for logs. Borrowed until the next
+ * call. */
 const char *iso_transport_why(void);
 
 #endif

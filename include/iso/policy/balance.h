@@ -10,7 +10,8 @@
  * draw: a uniform 32-bit number. Always fills *ret_pick; level ISO_PICK_NONE when no region is allowed.
  * The same view, policy and draw give the same pick.
  */
-void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint32_t draw, struct iso_pick *ret_pick);
+void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint32_t draw,
+		      struct iso_pick *ret_pick);
 
 /* "latency" and so on; NULL for a number that is none. */
 const char *iso_policy_name(enum iso_policy policy);

@@ -25,8 +25,8 @@ enum {
 #define ISO_ROUTE_NONE UINT32_MAX
 
 struct iso_route_rule {
-	struct iso_slice
-		host; /* lower case; "a.example", "*.example" (any number of labels in front), "" any */
+	struct iso_slice host; /* lower case; "a.example", "*.example" (any number of labels in front), "" any
+				*/
 	struct iso_slice path; /* "/x", "/x/" + "*" (which takes "/x" too), "" any */
 	const struct iso_slice *methods;
 	uint32_t method_count; /* 0: any method */

@@ -1,6 +1,6 @@
 /*
- * What a policy may see of a service's regions: an array of facts, filled by the caller for each pick from the
- * board and the configuration. Plain integers, so that a recorded decision can be computed again.
+ * What a policy may see of a service's regions: an array of facts, filled by the caller for each pick from
+ * the board and the configuration. Plain integers, so that a recorded decision can be computed again.
  */
 #ifndef ISO_POLICY_VIEW_H
 #define ISO_POLICY_VIEW_H
@@ -8,12 +8,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum iso_policy { ISO_POLICY_LATENCY, ISO_POLICY_FAILOVER, ISO_POLICY_WEIGHTED, ISO_POLICY_GEO, ISO_POLICY_STICKY };
+enum iso_policy {
+	ISO_POLICY_LATENCY,
+	ISO_POLICY_FAILOVER,
+	ISO_POLICY_WEIGHTED,
+	ISO_POLICY_GEO,
+	ISO_POLICY_STICKY
+};
 
 enum { ISO_VIEW_MAX = 16, ISO_WEIGHT_ONE = 65536 };
 
 enum iso_region_state {
-	ISO_REGION_UNKNOWN,   /* no evidence yet: eligible */
+	ISO_REGION_UNKNOWN, /* no evidence yet: eligible */
 	ISO_REGION_HEALTHY,
 	ISO_REGION_DEGRADED,  /* in use; suspect, ramping up or warned */
 	ISO_REGION_UNHEALTHY, /* its probes fail */
@@ -23,7 +29,8 @@ enum iso_region_state {
 
 /* One region. */
 struct iso_candidate {
-	uint32_t weight;     /* published by the monitor for `latency`: ISO_WEIGHT_ONE is the best region at full ramp */
+	uint32_t weight; /* published by the monitor for `latency`: ISO_WEIGHT_ONE is the best region at full
+			    ramp */
 	uint32_t cfg_weight; /* for `weighted` */
 	uint32_t ramp;       /* 0 … ISO_WEIGHT_ONE, for `weighted`; `latency`'s weight has it inside */
 	uint32_t priority;   /* for `failover`: lower first */
@@ -33,11 +40,11 @@ struct iso_view {
 	uint32_t n;
 	struct iso_candidate c[ISO_VIEW_MAX];
 	/* Bit i speaks of region i. */
-	uint16_t allowed;  /* by the route, not drained */
-	uint16_t up;       /* healthy, degraded or unknown */
-	uint16_t suspect;  /* silent for too long right now */
-	uint16_t tried;    /* this exchange has been there */
-	uint16_t full;     /* max_in_flight reached */
+	uint16_t allowed; /* by the route, not drained */
+	uint16_t up;      /* healthy, degraded or unknown */
+	uint16_t suspect; /* silent for too long right now */
+	uint16_t tried;   /* this exchange has been there */
+	uint16_t full;    /* max_in_flight reached */
 };
 
 /* How far a pick had to go down: the first set that is not empty is used. */
@@ -53,9 +60,9 @@ enum iso_pick_level {
 struct iso_pick {
 	uint32_t index;
 	enum iso_pick_level level;
-	uint16_t among;  /* the set that was drawn from */
-	uint32_t draw;   /* the random number given */
-	uint64_t total;  /* sum of the weights that were walked */
+	uint16_t among; /* the set that was drawn from */
+	uint32_t draw;  /* the random number given */
+	uint64_t total; /* sum of the weights that were walked */
 };
 
 #endif

@@ -16,8 +16,8 @@ struct iso_process_source {
 };
 
 /*
- * Takes the snapshot's reference. Binds every address; ISO_OK, or the error with *ret_why in words (static or until the
- * next call). source: for reloads; it must live as long.
+ * Takes the snapshot's reference. Binds every address; ISO_OK, or the error with *ret_why in words (static or
+ * until the next call). source: for reloads; it must live as long.
  */
 ISO_MUST_USE int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_source *source,
 				 const char **ret_why, struct iso_process **ret_process);
@@ -27,6 +27,7 @@ void iso_process_free(struct iso_process *process);
 /* For programs that run it on a thread of their own (the demo): ends iso_process_run. Any thread. */
 void iso_process_stop(struct iso_process *process);
 /* The first listener's address, "127.0.0.1:8443", and the admin's ("" when there is none). */
-void iso_process_addresses(const struct iso_process *process, char *ret_listener, char *ret_admin, size_t size);
+void iso_process_addresses(const struct iso_process *process, char *ret_listener, char *ret_admin,
+			   size_t size);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The downstream side of one loop: accepted connections and their codecs, in front of one handler. Workers have
- * one for the exchange, the control loop one for the admin API, the region emulator one for its function.
+ * The downstream side of one loop: accepted connections and their codecs, in front of one handler. Workers
+ * have one for the exchange, the control loop one for the admin API, the region emulator one for its
+ * function.
  */
 #ifndef ISO_SERVER_SERVER_H
 #define ISO_SERVER_SERVER_H
@@ -23,7 +24,8 @@ struct iso_server {
 	struct iso_list conns;
 	struct iso_list listeners;
 	struct iso_server_counters counters;
-	void (*drained)(struct iso_server *server); /* after drain, when the last connection has gone; may be NULL */
+	void (*drained)(struct iso_server *server); /* after drain, when the last connection has gone; may be
+						       NULL */
 	bool draining;
 };
 
@@ -32,7 +34,8 @@ void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct is
 /* Closes everything at once. */
 void iso_server_done(struct iso_server *server);
 /* Accepts on fd (taken) for a listener with these protocols; tls is referenced for as long. */
-ISO_MUST_USE int iso_server_listen(struct iso_server *server, int fd, const struct iso_cfg_listener *listener);
+ISO_MUST_USE int iso_server_listen(struct iso_server *server, int fd,
+				   const struct iso_cfg_listener *listener);
 /* Replaces what new connections get (certificates, protocols) on the listener with that address. */
 void iso_server_update(struct iso_server *server, const struct iso_cfg_listener *listener);
 /* Stops accepting; GOAWAY and Connection: close; connections end as their exchanges do. */

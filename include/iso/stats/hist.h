@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 enum {
-	ISO_HIST_SUB_BITS = 5,                        /* 32 steps an octave: 1/64 = 1.6 % at the middle of a step */
-	ISO_HIST_OCTAVES = 23,                        /* above the exact range: up to 32 us x 2^22 = 134 s */
+	ISO_HIST_SUB_BITS = 5, /* 32 steps an octave: 1/64 = 1.6 % at the middle of a step */
+	ISO_HIST_OCTAVES = 23, /* above the exact range: up to 32 us x 2^22 = 134 s */
 	ISO_HIST_BUCKETS = (ISO_HIST_OCTAVES + 1) << ISO_HIST_SUB_BITS,
 };
 

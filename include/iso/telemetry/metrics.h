@@ -1,11 +1,12 @@
 /*
- * Counters without locks: each thread that counts (a worker, the control thread) owns one struct iso_metrics and
- * is its only writer; the control thread reads them all and adds up. Writer and reader meet in relaxed atomics:
- * a plain load, add and store, no locked instruction.
+ * Counters without locks: each thread that counts (a worker, the control thread) owns one struct iso_metrics
+ * and is its only writer; the control thread reads them all and adds up. Writer and reader meet in relaxed
+ * atomics: a plain load, add and store, no locked instruction.
  *
- * Counts are kept in rows. Row 0 to 63 is the region slot of that number; row ISO_METRICS_SLOTS + s is service s
- * without a region (the proxy answered itself), the last row no service at all (no route, a bad request).
- * A row takes memory once it is bound. What happens on a row that is not counts in the last one, which always is.
+ * Counts are kept in rows. Row 0 to 63 is the region slot of that number; row ISO_METRICS_SLOTS + s is
+ * service s without a region (the proxy answered itself), the last row no service at all (no route, a bad
+ * request). A row takes memory once it is bound. What happens on a row that is not counts in the last one,
+ * which always is.
  */
 #ifndef ISO_TELEMETRY_METRICS_H
 #define ISO_TELEMETRY_METRICS_H
@@ -22,7 +23,7 @@ enum {
 	ISO_METRICS_SLOTS = 64,    /* region slots, as many as upstream/region has */
 	ISO_METRICS_SERVICES = 64, /* services with rows of their own; the number itself: no service */
 	ISO_METRICS_ROWS = ISO_METRICS_SLOTS + ISO_METRICS_SERVICES + 1,
-	ISO_METRICS_INDICES = 16,  /* values of `outcome` and of `reason` at most */
+	ISO_METRICS_INDICES = 16, /* values of `outcome` and of `reason` at most */
 	ISO_METRICS_CODE_MIN = 100,
 	ISO_METRICS_CODE_MAX = 599,
 	ISO_METRICS_CODES = ISO_METRICS_CODE_MAX - ISO_METRICS_CODE_MIN + 2, /* the last: any other status */
@@ -35,7 +36,7 @@ enum iso_metric {
 #define X(id, name, type, labels, help) ISO_METRIC_##id,
 	ISO_METRICS_TABLE(X)
 #undef X
-	ISO_METRIC_COUNT
+		ISO_METRIC_COUNT
 };
 
 enum iso_metric_type { ISO_METRIC_COUNTER, ISO_METRIC_GAUGE, ISO_METRIC_HISTOGRAM };
@@ -44,14 +45,14 @@ enum iso_probe_result {
 #define X(id, text) ISO_PROBE_RESULT_##id,
 	ISO_PROBE_RESULT_TABLE(X)
 #undef X
-	ISO_PROBE_RESULT_COUNT
+		ISO_PROBE_RESULT_COUNT
 };
 
 enum iso_reload_result {
 #define X(id, text) ISO_RELOAD_RESULT_##id,
 	ISO_RELOAD_RESULT_TABLE(X)
 #undef X
-	ISO_RELOAD_RESULT_COUNT
+		ISO_RELOAD_RESULT_COUNT
 };
 
 struct iso_metric_info {
@@ -107,7 +108,8 @@ void iso_metrics_restart(struct iso_metrics *m, uint32_t row);
 
 /* Control: the sum of a family without labels. A gauge may be counted up here and down there. */
 int64_t iso_metrics_sum(const struct iso_metrics *const *all, size_t n, enum iso_metric metric);
-uint64_t iso_metrics_sum_reloads(const struct iso_metrics *const *all, size_t n, enum iso_reload_result result);
+uint64_t iso_metrics_sum_reloads(const struct iso_metrics *const *all, size_t n,
+				 enum iso_reload_result result);
 /* Control: one row over all threads. Each number is exact; numbers of one row may be an attempt apart. */
 void iso_metrics_sum_row(const struct iso_metrics *const *all, size_t n, uint32_t row,
 			 struct iso_metrics_sums *ret_sums);
@@ -124,7 +126,8 @@ void iso_metrics_row_clear(struct iso_metrics_row *row);
 
 static inline void iso_metrics_cell_add(_Atomic uint64_t *cell, uint64_t n)
 {
-	atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n, memory_order_relaxed);
+	atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n,
+			      memory_order_relaxed);
 }
 
 static inline struct iso_metrics_row *iso_metrics_row_of(struct iso_metrics *m, uint32_t index)

@@ -23,18 +23,15 @@
 	  "Health probes that ended, by result.")                                                            \
 	X(UPSTREAM_CONNECTIONS, "isochrone_upstream_connections", GAUGE, "service,region",                   \
 	  "Open connections to the region.")                                                                 \
-	X(DOWNSTREAM_CONNECTIONS, "isochrone_downstream_connections", GAUGE, "",                             \
-	  "Open client connections.")                                                                        \
+	X(DOWNSTREAM_CONNECTIONS, "isochrone_downstream_connections", GAUGE, "", "Open client connections.") \
 	X(DOWNSTREAM_ACCEPTED, "isochrone_downstream_connections_total", COUNTER, "",                        \
 	  "Client connections accepted.")                                                                    \
 	X(HANDSHAKE_FAILURES, "isochrone_downstream_handshake_failures_total", COUNTER, "",                  \
 	  "Client connections that ended before their TLS handshake was complete.")                          \
-	X(IN_FLIGHT, "isochrone_exchanges_in_flight", GAUGE, "",                                             \
-	  "Exchanges that have begun and not ended.")                                                        \
+	X(IN_FLIGHT, "isochrone_exchanges_in_flight", GAUGE, "", "Exchanges that have begun and not ended.") \
 	X(LOG_DROPPED, "isochrone_access_log_dropped_total", COUNTER, "",                                    \
 	  "Access log lines that were lost because the log could not be written as fast as they came.")      \
-	X(RELOADS, "isochrone_reloads_total", COUNTER, "result",                                             \
-	  "Configuration reloads, by result.")                                                               \
+	X(RELOADS, "isochrone_reloads_total", COUNTER, "result", "Configuration reloads, by result.")        \
 	X(BUILD_INFO, "isochrone_build_info", GAUGE, "version",                                              \
 	  "Always 1; the label names the version that runs.")
 
@@ -58,7 +55,7 @@
 /* Values of `result` on isochrone_probe_total. */
 #define ISO_PROBE_RESULT_TABLE(X)                                                                            \
 	X(PASS, "pass")                                                                                      \
-	X(WARN, "warn")       /* well, but a dependency is not */                                            \
+	X(WARN, "warn") /* well, but a dependency is not */                                                  \
 	X(FAIL, "fail")                                                                                      \
 	X(IGNORED, "ignored") /* this machine's own loop lagged: it says nothing about the region */
 

@@ -1,9 +1,10 @@
 /*
  * The metrics as text for Prometheus, exposition format 0.0.4 (media type below). Control thread.
  *
- * Compact on purpose: a counter with labels appears once it has counted something. Two exceptions, so that rates
- * can be computed from the start: each known region has outcome="ok" and its histogram from the beginning, and
- * both results of isochrone_reloads_total are always there. Families without labels always are.
+ * Compact on purpose: a counter with labels appears once it has counted something. Two exceptions, so that
+ * rates can be computed from the start: each known region has outcome="ok" and its histogram from the
+ * beginning, and both results of isochrone_reloads_total are always there. Families without labels always
+ * are.
  */
 #ifndef ISO_TELEMETRY_PROMETHEUS_H
 #define ISO_TELEMETRY_PROMETHEUS_H
@@ -15,9 +16,9 @@
 #define ISO_PROMETHEUS_MEDIA_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /*
- * What the numbers of the rows mean now. Names are UTF-8 and borrowed for the call; a service or slot whose name
- * has a NULL ptr is not printed, nor is an outcome or reason without a name. No two slots may have the same pair
- * of names, nor two services one: a series would appear twice.
+ * What the numbers of the rows mean now. Names are UTF-8 and borrowed for the call; a service or slot whose
+ * name has a NULL ptr is not printed, nor is an outcome or reason without a name. No two slots may have the
+ * same pair of names, nor two services one: a series would appear twice.
  */
 struct iso_prometheus_names {
 	struct {
@@ -30,8 +31,8 @@ struct iso_prometheus_names {
 };
 
 /*
- * A value that is not counted here but known to the caller: of a gauge by region, or of a family without labels
- * (names unused), where it is added to what was counted.
+ * A value that is not counted here but known to the caller: of a gauge by region, or of a family without
+ * labels (names unused), where it is added to what was counted.
  */
 struct iso_prometheus_sample {
 	enum iso_metric metric;
@@ -47,7 +48,8 @@ struct iso_prometheus_view {
 	size_t sample_count;
 };
 
-/* Appends all families to text. ISO_OK, or the text's error when it is full: what it holds then is no exposition. */
+/* Appends all families to text. ISO_OK, or the text's error when it is full: what it holds then is no
+ * exposition. */
 ISO_MUST_USE int iso_prometheus_write(const struct iso_prometheus_view *view, struct iso_text *text);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The board: what all workers may know of all regions, published whole. The control thread is its sole writer;
- * a worker loads the pointer once a turn. A board is freed when every worker has passed its version.
+ * The board: what all workers may know of all regions, published whole. The control thread is its sole
+ * writer; a worker loads the pointer once a turn. A board is freed when every worker has passed its version.
  */
 #ifndef ISO_UPSTREAM_BOARD_H
 #define ISO_UPSTREAM_BOARD_H
@@ -21,14 +21,15 @@ struct iso_board_endpoint {
 
 struct iso_board_region {
 	enum iso_region_state state;
-	bool up;               /* takes traffic (unknown, healthy, degraded) */
+	bool up; /* takes traffic (unknown, healthy, degraded) */
 	bool drained;
-	bool suspect;          /* silent in every worker that waits for it */
-	uint32_t weight;       /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
-	uint32_t ramp;         /* 0 … ISO_WEIGHT_ONE */
-	uint32_t estimate_us;  /* predicted time to the response head; 0: none yet */
-	uint32_t usual_us;     /* typical time of a normal answer, for suspicion; 0: none yet */
-	uint64_t normal_us;    /* loop time of the start of the last normal answer, probes included: lifts suspicion */
+	bool suspect;         /* silent in every worker that waits for it */
+	uint32_t weight;      /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
+	uint32_t ramp;        /* 0 … ISO_WEIGHT_ONE */
+	uint32_t estimate_us; /* predicted time to the response head; 0: none yet */
+	uint32_t usual_us;    /* typical time of a normal answer, for suspicion; 0: none yet */
+	uint64_t normal_us;   /* loop time of the start of the last normal answer, probes included: lifts
+				 suspicion */
 	uint32_t endpoint_count;
 	uint32_t endpoints_epoch; /* changes whenever an index of `endpoints` changes its meaning */
 	struct iso_board_endpoint endpoints[ISO_ENDPOINTS_MAX];
@@ -59,7 +60,8 @@ struct iso_board_stand {
 /* ISO_OK or ISO_ENOMEM; starts with an empty board of version 1. */
 ISO_MUST_USE int iso_board_stand_init(struct iso_board_stand *stand);
 void iso_board_stand_done(struct iso_board_stand *stand); /* all readers have ended */
-/* Control: takes `board` (heap), gives it the next version, publishes it and frees what nobody reads any more. */
+/* Control: takes `board` (heap), gives it the next version, publishes it and frees what nobody reads any
+ * more. */
 void iso_board_publish(struct iso_board_stand *stand, struct iso_board *board);
 /* Worker, at the begin of a turn: the board of this turn; valid until leave. */
 const struct iso_board *iso_board_enter(struct iso_board_stand *stand, uint32_t reader);

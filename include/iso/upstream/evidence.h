@@ -1,6 +1,6 @@
 /*
- * What a worker tells the control thread: cells that say how things stand right now, and a ring of samples, one
- * for each attempt that ended. A worker writes only its own; the control thread reads all. No lock.
+ * What a worker tells the control thread: cells that say how things stand right now, and a ring of samples,
+ * one for each attempt that ended. A worker writes only its own; the control thread reads all. No lock.
  */
 #ifndef ISO_UPSTREAM_EVIDENCE_H
 #define ISO_UPSTREAM_EVIDENCE_H
@@ -12,47 +12,47 @@
 
 /* How an attempt ended, whatever the protocol. */
 #define ISO_OUTCOME_TABLE(X)                                                                                 \
-	X(OK, "ok")                     /* a whole response */                                               \
-	X(CONNECT, "connect_failure")   /* TCP: refused, unreachable, timed out; no address */               \
+	X(OK, "ok")                   /* a whole response */                                                 \
+	X(CONNECT, "connect_failure") /* TCP: refused, unreachable, timed out; no address */                 \
 	X(TLS, "tls_failure")                                                                                \
 	X(REFUSED_STREAM, "refused_stream")                                                                  \
-	X(GOAWAY, "goaway")             /* the stream was above GOAWAY's last id */                          \
-	X(RESET, "reset")               /* the connection broke or the stream was reset */                   \
-	X(TIMEOUT, "timeout")           /* per_try_timeout or the deadline */                                \
-	X(PROTOCOL, "protocol_error")   /* the response was malformed */                                     \
-	X(OVERLOAD, "overload")         /* our own limit: no stream, no memory */                            \
-	X(CANCELLED, "cancelled")       /* the client went away, or another attempt won */                   \
-	X(STATUS, "status")             /* a whole response that counts as a failure of the region */
+	X(GOAWAY, "goaway")           /* the stream was above GOAWAY's last id */                            \
+	X(RESET, "reset")             /* the connection broke or the stream was reset */                     \
+	X(TIMEOUT, "timeout")         /* per_try_timeout or the deadline */                                  \
+	X(PROTOCOL, "protocol_error") /* the response was malformed */                                       \
+	X(OVERLOAD, "overload")       /* our own limit: no stream, no memory */                              \
+	X(CANCELLED, "cancelled")     /* the client went away, or another attempt won */                     \
+	X(STATUS, "status")           /* a whole response that counts as a failure of the region */
 
 enum iso_outcome {
 #define X(id, text) ISO_OUTCOME_##id,
 	ISO_OUTCOME_TABLE(X)
 #undef X
-	ISO_OUTCOME_COUNT
+		ISO_OUTCOME_COUNT
 };
 
 const char *iso_outcome_text(enum iso_outcome outcome);
 
 struct iso_sample {
-	uint64_t start_us, end_us;    /* loop time (CLOCK_MONOTONIC) */
-	uint32_t ttfb_us;             /* start to response head, connecting not included; 0: no head came */
-	uint32_t connect_us, tls_us;  /* of the connection, when this attempt opened it; else 0 */
-	uint32_t retry_after_us;      /* what the region asked for; 0: nothing */
+	uint64_t start_us, end_us;   /* loop time (CLOCK_MONOTONIC) */
+	uint32_t ttfb_us;            /* start to response head, connecting not included; 0: no head came */
+	uint32_t connect_us, tls_us; /* of the connection, when this attempt opened it; else 0 */
+	uint32_t retry_after_us;     /* what the region asked for; 0: nothing */
 	uint16_t slot, status;
 	uint8_t endpoint;
-	uint8_t outcome;              /* enum iso_outcome */
-	uint8_t fault;                /* enum iso_fault: only REGION (and THROTTLE) count against the region */
-	uint8_t executed;             /* enum iso_executed */
+	uint8_t outcome;  /* enum iso_outcome */
+	uint8_t fault;    /* enum iso_fault: only REGION (and THROTTLE) count against the region */
+	uint8_t executed; /* enum iso_executed */
 	bool probe;
 };
 
 /* One worker's view of one region now. Zero `waiting`: the other members mean nothing. */
 struct iso_cell {
-	_Alignas(64) _Atomic uint64_t oldest_us;  /* start of the oldest attempt that waits for its head */
-	_Atomic uint64_t progress_us;             /* when a byte last came from the region */
-	_Atomic uint32_t waiting;                 /* attempts that wait for their head, sent off already */
-	_Atomic uint32_t in_flight;               /* attempts not ended */
-	_Atomic uint32_t failures;                /* consecutive failures that are the region's fault */
+	_Alignas(64) _Atomic uint64_t oldest_us; /* start of the oldest attempt that waits for its head */
+	_Atomic uint64_t progress_us;            /* when a byte last came from the region */
+	_Atomic uint32_t waiting;                /* attempts that wait for their head, sent off already */
+	_Atomic uint32_t in_flight;              /* attempts not ended */
+	_Atomic uint32_t failures;               /* consecutive failures that are the region's fault */
 	_Atomic uint32_t connections;
 };
 
@@ -64,7 +64,7 @@ struct iso_evidence {
 		_Alignas(64) _Atomic uint32_t head; /* the worker writes */
 		_Alignas(64) _Atomic uint32_t tail; /* control writes */
 		_Alignas(64) _Atomic uint64_t dropped;
-		struct iso_sample *samples;         /* ISO_RING_SAMPLES */
+		struct iso_sample *samples; /* ISO_RING_SAMPLES */
 	} ring;
 };
 

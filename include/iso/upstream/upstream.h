@@ -14,16 +14,18 @@ struct iso_pool;
 struct iso_upstream {
 	struct iso_loop *loop;
 	struct iso_board_stand *stand;
-	const struct iso_board *board;     /* of this turn */
-	struct iso_evidence *evidence;     /* this loop's own */
-	struct iso_mailbox *control;       /* to wake the control thread at once; NULL on the control loop */
-	uint32_t reader;                   /* our place on the stand */
+	const struct iso_board *board; /* of this turn */
+	struct iso_evidence *evidence; /* this loop's own */
+	struct iso_mailbox *control;   /* to wake the control thread at once; NULL on the control loop */
+	uint32_t reader;               /* our place on the stand */
 	struct iso_pool *pools[ISO_REGION_SLOTS];
-	void (*urgent)(struct iso_upstream *upstream); /* evidence that cannot wait for the next 100 ms; may be NULL */
+	void (*urgent)(struct iso_upstream *upstream); /* evidence that cannot wait for the next 100 ms; may
+							  be NULL */
 };
 
 ISO_MUST_USE int iso_upstream_init(struct iso_upstream *upstream, struct iso_loop *loop,
-				   struct iso_board_stand *stand, struct iso_evidence *evidence, uint32_t reader);
+				   struct iso_board_stand *stand, struct iso_evidence *evidence,
+				   uint32_t reader);
 /* Cancels what runs; closes every connection. */
 void iso_upstream_done(struct iso_upstream *upstream);
 /* Loop hooks: load the board of this turn, let it go. */
@@ -31,7 +33,8 @@ void iso_upstream_turn_begin(struct iso_upstream *upstream);
 void iso_upstream_turn_end(struct iso_upstream *upstream);
 /* A new snapshot: pools of regions that are gone drain, those of new ones are made and pre-warmed. */
 ISO_MUST_USE int iso_upstream_bind(struct iso_upstream *upstream, const struct iso_snapshot *snapshot);
-/* Silent for too long while something waits (PRODUCT.md section 4, suspicion), as this loop sees it or the board says. */
+/* Silent for too long while something waits (PRODUCT.md section 4, suspicion), as this loop sees it or the
+ * board says. */
 bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot);
 /* Microseconds of silence that make a region suspect: max(4 x usual, 80 ms). */
 uint64_t iso_upstream_patience_us(const struct iso_upstream *upstream, uint32_t slot);

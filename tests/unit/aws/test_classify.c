@@ -9,13 +9,15 @@
 
 #include "iso/aws/classify.h"
 
-static void check(uint16_t status, const char *type, const char *marker, enum iso_executed executed, enum iso_fault fault)
+static void check(uint16_t status, const char *type, const char *marker, enum iso_executed executed,
+		  enum iso_fault fault)
 {
 	struct iso_classify_input input = { status, iso_slice_str(type), iso_slice_str(marker) };
 	struct iso_classification c = iso_classify(&input);
 
 	if (c.executed != executed || c.fault != fault)
-		fail_msg("%u %s %s: executed %d, fault %d", status, type, marker, (int)c.executed, (int)c.fault);
+		fail_msg("%u %s %s: executed %d, fault %d", status, type, marker, (int)c.executed,
+			 (int)c.fault);
 }
 
 static void test_markers_are_certain(void **state)
@@ -29,12 +31,14 @@ static void test_markers_are_certain(void **state)
 	check(403, "", "WAF_FILTERED", ISO_EXECUTED_NO, ISO_FAULT_CLIENT);
 	check(403, "", "MISSING_AUTHENTICATION_TOKEN", ISO_EXECUTED_NO, ISO_FAULT_CLIENT);
 	check(401, "", "UNAUTHORIZED", ISO_EXECUTED_NO, ISO_FAULT_CLIENT);
-	check(418, "", "THROTTLED", ISO_EXECUTED_NO, ISO_FAULT_THROTTLE); /* the owner may change every status */
+	check(418, "", "THROTTLED", ISO_EXECUTED_NO, ISO_FAULT_THROTTLE); /* the owner may change every status
+									   */
 }
 
 static void test_without_a_marker_nothing_is_certainly_not_executed(void **state)
 {
-	static const char *const types[] = { "", "TooManyRequestsException", "InternalServerErrorException", "Forged" };
+	static const char *const types[] = { "", "TooManyRequestsException", "InternalServerErrorException",
+					     "Forged" };
 
 	(void)state;
 	for (uint16_t status = 200; status < 600; status++) {

@@ -28,8 +28,9 @@ static void test_sorted_by_place_with_mend(void **state)
 
 	(void)state;
 	assert_int_equal(iso_diag_init(&diag, "f.json", 10), ISO_OK);
-	iso_diag_add(&diag, ISO_DIAG_ERROR, 9, 2, "/b", "second %d|do %s", 2, "that");
-	iso_diag_add(&diag, ISO_DIAG_NOTE, 3, 5, "", "first");
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 9, 2, "/b" }, "second %d|do %s", 2,
+		     "that");
+	iso_diag_add(&diag, ISO_DIAG_NOTE, (struct iso_diag_place){ 3, 5, "" }, "first");
 	text = printed(&diag);
 	assert_string_equal(text, "f.json:3:5: note: first\nf.json:9:2: error at /b: second 2; do that\n");
 	assert_int_equal(diag.errors, 1);
@@ -45,7 +46,7 @@ static void test_more_than_fits_is_counted(void **state)
 	(void)state;
 	assert_int_equal(iso_diag_init(&diag, "f", 1), ISO_OK);
 	for (int i = 0; i < 3; i++)
-		iso_diag_add(&diag, ISO_DIAG_ERROR, 1, 1, "", "x");
+		iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 1, 1, "" }, "x");
 	assert_int_equal(diag.errors, 3);
 	text = printed(&diag);
 	assert_non_null(strstr(text, "f: 2 more\n"));

@@ -29,8 +29,8 @@ static void test_json(void **state)
 	check_json("\n\r\t\x01\0", 5, "\"\\n\\r\\t\\u0001\\u0000\"");
 	check_json("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9, "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
 	check_json("\xff", 1, "\"\\ufffd\"");
-	check_json("\xc3", 1, "\"\\ufffd\"");                 /* cut off */
-	check_json("\xc0\xaf", 2, "\"\\ufffd\\ufffd\"");      /* overlong */
+	check_json("\xc3", 1, "\"\\ufffd\"");                       /* cut off */
+	check_json("\xc0\xaf", 2, "\"\\ufffd\\ufffd\"");            /* overlong */
 	check_json("\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\""); /* a surrogate */
 }
 

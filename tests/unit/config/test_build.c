@@ -84,10 +84,10 @@ static void test_all_given(void **state)
 
 static void test_addresses(void **state)
 {
-	static const char *const bad[] = { "localhost:80",    "127.0.0.1", ":80",	   "127.0.0.1:",
-					   "127.0.0.1:65536", "::1:80",	   "127.0.0.1:-1", "[::1]",
-					   "127.0.0.1:80x",   "*:80",	   "unix:/x",	   "[127.0.0.1:80",
-					   "1.2.3:80",	      "[::g]:1" };
+	static const char *const bad[] = { "localhost:80",    "127.0.0.1", ":80",          "127.0.0.1:",
+					   "127.0.0.1:65536", "::1:80",    "127.0.0.1:-1", "[::1]",
+					   "127.0.0.1:80x",   "*:80",      "unix:/x",      "[127.0.0.1:80",
+					   "1.2.3:80",        "[::g]:1" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -36,15 +36,15 @@ static void test_without_routes(void **state)
 
 static void test_what_a_route_becomes(void **state)
 {
-	struct loaded l =
-		load_good("{ " LISTEN ", " TWO ", \"routes\": ["
-			  "{ \"service\": \"orders\", \"match\": { \"host\": \"API.example.com\", "
-			  "\"path\": "
-			  "\"/o/*\", "
-			  "\"methods\": [\"GET\", \"POST\"] }, \"name\": \"first\", \"alias\": \"live\", "
-			  "\"requires\": [\"db\", \"mail\"], \"idempotent\": true, \"regions\": [\"b\"], "
-			  "\"policy\": \"failover\" },"
-			  "{ \"service\": \"s\" } ] }");
+	struct loaded l = load_good(
+		"{ " LISTEN ", " TWO ", \"routes\": ["
+		"{ \"service\": \"orders\", \"match\": { \"host\": \"API.example.com\", "
+		"\"path\": "
+		"\"/o/*\", "
+		"\"methods\": [\"GET\", \"POST\"] }, \"name\": \"first\", \"alias\": \"live\", "
+		"\"requires\": [\"db\", \"mail\"], \"idempotent\": true, \"regions\": [\"b\"], "
+		"\"policy\": \"failover\" },"
+		"{ \"service\": \"s\" } ] }");
 	const struct iso_cfg_route *r = find(&l, "api.example.com:443", "/o/1?x", "POST");
 
 	(void)state;

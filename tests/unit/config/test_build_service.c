@@ -153,12 +153,12 @@ static void test_names_of_a_region(void **state)
 
 static void test_bad_urls_and_names(void **state)
 {
-	static const char *const urls[] = { "ftp://a",		"a.test",	 "https://",
-					    "https:///x",	"https://a:0",	 "https://a:65536",
-					    "https://a:x",	"https://u@a",	 "https://a b",
-					    "https://a/x?q=1",	"https://a/x#f", "HTTPS://a",
+	static const char *const urls[] = { "ftp://a",          "a.test",        "https://",
+					    "https:///x",       "https://a:0",   "https://a:65536",
+					    "https://a:x",      "https://u@a",   "https://a b",
+					    "https://a/x?q=1",  "https://a/x#f", "HTTPS://a",
 					    "https://a/x/../y", "https://a/%41", "https://a/%zz",
-					    "https://[::1",	"//a",		 "https://a/x y" };
+					    "https://[::1",     "//a",           "https://a/x y" };
 	static const char *const hosts[] = { "a b", "https://a", "a:x", "a:", "u@a", "a/b", ":80" };
 	char text[1024];
 
@@ -243,8 +243,8 @@ static void test_health(void **state)
 		   "path",
 		   "");
 	l = load_good(SERVICE("\"health\": { \"interval\": \"1s\" }"));
-	assert_int_equal(l.snapshot->services[0].health.timeout_us,
-			 1000000); /* the default does not exceed it */
+	assert_int_equal(l.snapshot->services[0].health.timeout_us, 1000000); /* the default does not exceed
+										 it */
 	done(&l);
 }
 
@@ -296,8 +296,8 @@ static void test_number_of_regions(void **state)
 			assert_int_equal(l.snapshot->routes[0].region_mask, 0xffff);
 		done(&l);
 	}
-	for (unsigned int count = 64; count <= 65;
-	     count++) { /* over all services, one each and a second one */
+	for (unsigned int count = 64; count <= 65; count++) { /* over all services, one each and a second one
+							       */
 		n = (size_t)snprintf(text, 65536, "{ " LISTEN ", \"services\": {");
 		for (unsigned int i = 0; i < count - 1; i++)
 			n += (size_t)snprintf(

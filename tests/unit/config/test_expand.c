@@ -19,10 +19,10 @@ static int setup(void **state)
 static void test_good(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "${ISO_T_A}", "alpha" },	   { "x${ISO_T_A}y${ISO_T_A}", "xalphayalpha" },
-		{ "[${ISO_T_EMPTY}]", "[]" },	   { "${ISO_T_REF}", "${ISO_T_A}" }, /* once only */
+		{ "${ISO_T_A}", "alpha" },         { "x${ISO_T_A}y${ISO_T_A}", "xalphayalpha" },
+		{ "[${ISO_T_EMPTY}]", "[]" },      { "${ISO_T_REF}", "${ISO_T_A}" }, /* once only */
 		{ "$${ISO_T_A}", "${ISO_T_A}" },   { "$$${ISO_T_A}", "$${ISO_T_A}" },
-		{ "$${${ISO_T_A}", "${alpha" },	   { "$${", "${" },
+		{ "$${${ISO_T_A}", "${alpha" },    { "$${", "${" },
 		{ "$5 ${ISO_T_A}$", "$5 alpha$" },
 	};
 

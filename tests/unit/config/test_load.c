@@ -210,8 +210,8 @@ static void test_out_of_memory(void **state)
 			assert_true(err == ISO_OK ? snapshot != NULL : snapshot == NULL);
 			assert_true(err != ISO_EBAD || diag.errors > 0);
 			assert_false(t == 1 && err == ISO_OK);
-			if (t == 0 &&
-			    err == ISO_EBAD) /* jansson's lexer takes it for a token that is not valid */
+			if (t == 0 && err == ISO_EBAD) /* jansson's lexer takes it for a token that is not
+							  valid */
 				assert_non_null(strstr(diag.entries[0].message, "not JSON"));
 			iso_snapshot_unref(snapshot);
 			iso_diag_done(&diag);

@@ -9,12 +9,12 @@
 
 #include "place_priv.h"
 
-static const char text[] = "{\n"							  /* 1 */
-			   "  \"a\": 1,\n"						  /* 2 */
-			   "\t\"b\": [ true, {\"c\" : null}, [] ],\n"			  /* 3 */
-			   "  \"d/e\": { \"~\": \"x\" },\n"				  /* 4 */
-			   "  \"\\u00e9\\\"\": \"\xc3\xa9\", \"\xc3\xa9\": [\n"		  /* 5 */
-			   "\"]}\\\"\", 7],\n"						  /* 6 */
+static const char text[] = "{\n"                                                          /* 1 */
+			   "  \"a\": 1,\n"                                                /* 2 */
+			   "\t\"b\": [ true, {\"c\" : null}, [] ],\n"                     /* 3 */
+			   "  \"d/e\": { \"~\": \"x\" },\n"                               /* 4 */
+			   "  \"\\u00e9\\\"\": \"\xc3\xa9\", \"\xc3\xa9\": [\n"           /* 5 */
+			   "\"]}\\\"\", 7],\n"                                            /* 6 */
 			   "  \"\": {\"\": -1.5e3}, \"\\ud83d\\ude00\": 0, \"a\": 2 }\n"; /* 7 */
 
 static void at(const char *pointer, enum iso_place_of of, uint32_t line, uint32_t column)
@@ -61,7 +61,7 @@ static void test_missing_gives_nearest_ancestor(void **state)
 		const char *pointer;
 		uint32_t line, column;
 	} cases[] = {
-		{ "/none", 1, 1 },    { "/b/9", 3, 7 },	     { "/b/x", 3, 7 },
+		{ "/none", 1, 1 },    { "/b/9", 3, 7 },      { "/b/x", 3, 7 },
 		{ "/b/2/0", 3, 29 },  { "/b/1/c/d", 3, 22 }, { "/b/1/e", 3, 15 },
 		{ "/d~1e/c", 4, 10 }, { "/b/-1", 3, 7 },     { "/b/18446744073709551616", 3, 7 },
 	};

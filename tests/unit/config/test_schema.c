@@ -111,8 +111,8 @@ static void test_suggestions(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *meant =
-			iso_schema_suggest(iso_schema_find(cases[i][0]), iso_slice_str(cases[i][1]));
+		const char *meant = iso_schema_suggest(iso_schema_find(cases[i][0]),
+						       iso_slice_str(cases[i][1]));
 
 		if (cases[i][2] == NULL)
 			assert_null(meant);

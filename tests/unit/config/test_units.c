@@ -75,10 +75,10 @@ static void test_sizes(void **state)
 		uint64_t bytes;
 	} good[] = {
 		{ "512B", 512 },    { "64KiB", 65536 }, { "1MiB", 1048576 }, { "2GiB", UINT64_C(2147483648) },
-		{ "1.5KiB", 1536 }, { "0B", 0 },	{ "0.5B", 0 },
+		{ "1.5KiB", 1536 }, { "0B", 0 },        { "0.5B", 0 },
 	};
-	static const char *const bad[] = { "",	"512",	"64KB", "64kib",	   "1M", "1 MiB", "-1B",
-					   "B", "1TiB", "1.B",	"999999999999GiB0" };
+	static const char *const bad[] = { "",  "512",  "64KB", "64kib",           "1M", "1 MiB", "-1B",
+					   "B", "1TiB", "1.B",  "999999999999GiB0" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

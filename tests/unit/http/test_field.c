@@ -38,7 +38,8 @@ static void test_lists(void **state)
 		char name[16];
 
 		snprintf(name, sizeof(name), "X-%d", i % 10);
-		assert_int_equal(iso_fields_add_copy(&fields, &arena, iso_slice_str(name), ISO_SLICE("v")), ISO_OK);
+		assert_int_equal(iso_fields_add_copy(&fields, &arena, iso_slice_str(name), ISO_SLICE("v")),
+				 ISO_OK);
 	}
 	assert_int_equal(fields.n, 100);
 	assert_int_equal(iso_fields_remove_name(&fields, ISO_SLICE("x-3")), 10);

@@ -248,7 +248,8 @@ static void test_a_good_request(void **state)
 		assert_true(iso_slice_eq(s.head.authority, ISO_SLICE("Api.example.com:443")));
 		assert_int_equal(s.head.method_id, ISO_METHOD_POST);
 		assert_null(iso_fields_get(&s.head.fields, ISO_FIELD_HOST));
-		assert_true(iso_slice_eq(iso_fields_find(&s.head.fields, ISO_SLICE("x-long"))->value, ISO_SLICE("v w")));
+		assert_true(iso_slice_eq(iso_fields_find(&s.head.fields, ISO_SLICE("x-long"))->value,
+					 ISO_SLICE("v w")));
 		assert_int_equal(s.body_len, 9);
 		assert_memory_equal(s.body, "Wikipedia", 9);
 		assert_int_equal(s.trailers.n, 1); /* Content-Length has no business there */
@@ -284,7 +285,8 @@ static void test_forms_of_targets(void **state)
 
 static void test_interim_heads_and_end_by_close(void **state)
 {
-	static const char text[] = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n\r\nto the end";
+	static const char text[] =
+		"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n\r\nto the end";
 	const size_t steps[] = { 1 << 20, 1 };
 
 	(void)state;

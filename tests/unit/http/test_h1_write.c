@@ -28,14 +28,17 @@ static void test_heads(void **state)
 				      { .name = ISO_SLICE("content-length"),
 					.value = ISO_SLICE("99"),
 					.id = ISO_FIELD_CONTENT_LENGTH } };
-	struct iso_head request = { .method = ISO_SLICE("GET"), .path = ISO_SLICE("/p"), .authority = ISO_SLICE("a"),
+	struct iso_head request = { .method = ISO_SLICE("GET"),
+				    .path = ISO_SLICE("/p"),
+				    .authority = ISO_SLICE("a"),
 				    .content_length = -1 };
 	struct iso_head response = { .status = 200, .content_length = 5, .fields = { framed, 2, 2 } };
 
 	(void)state;
 	check(&request, false, false, "GET /p HTTP/1.1\r\nhost: a\r\n\r\n");
 	check(&request, true, false, "GET /p HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
-	check(&response, false, true, "HTTP/1.1 200 OK\r\nx: y\r\ncontent-length: 5\r\nconnection: close\r\n\r\n");
+	check(&response, false, true,
+	      "HTTP/1.1 200 OK\r\nx: y\r\ncontent-length: 5\r\nconnection: close\r\n\r\n");
 	response.status = 299;
 	response.content_length = -1;
 	check(&response, false, false, "HTTP/1.1 299 Unknown\r\nx: y\r\n\r\n");
@@ -43,14 +46,17 @@ static void test_heads(void **state)
 
 static void test_line_ends_are_refused(void **state)
 {
-	const struct iso_slice bad[] = { ISO_SLICE("a\r\nb: c"), ISO_SLICE("a\nb"), ISO_SLICE("a\rb"), ISO_SLICE("a\0b") };
+	const struct iso_slice bad[] = { ISO_SLICE("a\r\nb: c"), ISO_SLICE("a\nb"), ISO_SLICE("a\rb"),
+					 ISO_SLICE("a\0b") };
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
 		struct iso_field value = { .name = ISO_SLICE("x"), .value = bad[i] };
 		struct iso_field name = { .name = bad[i], .value = ISO_SLICE("x") };
 		struct iso_head head = { .status = 200, .content_length = 0, .fields = { &value, 1, 1 } };
-		struct iso_head path = { .method = ISO_SLICE("GET"), .path = bad[i], .authority = ISO_SLICE("a") };
+		struct iso_head path = { .method = ISO_SLICE("GET"),
+					 .path = bad[i],
+					 .authority = ISO_SLICE("a") };
 		char bytes[1024];
 		size_t n;
 

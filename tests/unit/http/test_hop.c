@@ -30,7 +30,9 @@ static void begin(struct fixture *f)
 
 static void add(struct fixture *f, const char *name, const char *value)
 {
-	assert_int_equal(iso_fields_add(&f->head.fields, &f->arena, iso_slice_str(name), iso_slice_str(value)), ISO_OK);
+	assert_int_equal(iso_fields_add(&f->head.fields, &f->arena, iso_slice_str(name),
+					iso_slice_str(value)),
+			 ISO_OK);
 }
 
 static void check(const struct fixture *f, const char *name, const char *value)
@@ -171,9 +173,12 @@ static void test_cookies_are_joined(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connection_fields_go), cmocka_unit_test(test_lists_are_appended),
-		cmocka_unit_test(test_a_loop_is_refused),    cmocka_unit_test(test_protected_names_in_connection),
-		cmocka_unit_test(test_request_id),	     cmocka_unit_test(test_cookies_are_joined),
+		cmocka_unit_test(test_connection_fields_go),
+		cmocka_unit_test(test_lists_are_appended),
+		cmocka_unit_test(test_a_loop_is_refused),
+		cmocka_unit_test(test_protected_names_in_connection),
+		cmocka_unit_test(test_request_id),
+		cmocka_unit_test(test_cookies_are_joined),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

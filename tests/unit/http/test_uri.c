@@ -1,5 +1,6 @@
 /*
- * Normal forms of paths (RFC 3986 sections 5.2.4 and 6.2.2), authorities, region URLs, Location and Set-Cookie.
+ * Normal forms of paths (RFC 3986 sections 5.2.4 and 6.2.2), authorities, region URLs, Location and
+ * Set-Cookie.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,11 +15,28 @@ static void test_normal_form(void **state)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{ "/", "/" }, { "/a/b", "/a/b" }, { "/a/./b", "/a/b" }, { "/a/../b", "/b" }, { "/../../b", "/b" },
-		{ "/a/b/..", "/a/" }, { "/a/b/.", "/a/b/" }, { "/.", "/" }, { "/..", "/" }, { "/a//b", "/a//b" },
-		{ "/a/..b", "/a/..b" }, { "/a/.b", "/a/.b" }, { "/%61%7e", "/a~" }, { "/%2f%5c", "/%2F%5C" },
-		{ "/%2e%2e/b", "/b" }, { "/a/%2E%2e/b", "/b" }, { "/a%20b", "/a%20b" }, { "/a?x=%2e%2e/../y", "/a?x=%2e%2e/../y" },
-		{ "/a/../b?q", "/b?q" }, { "*", "*" }, { "/%e2%82%ac", "/%E2%82%AC" }, { "/a/b/c/./../../g", "/a/g" },
+		{ "/", "/" },
+		{ "/a/b", "/a/b" },
+		{ "/a/./b", "/a/b" },
+		{ "/a/../b", "/b" },
+		{ "/../../b", "/b" },
+		{ "/a/b/..", "/a/" },
+		{ "/a/b/.", "/a/b/" },
+		{ "/.", "/" },
+		{ "/..", "/" },
+		{ "/a//b", "/a//b" },
+		{ "/a/..b", "/a/..b" },
+		{ "/a/.b", "/a/.b" },
+		{ "/%61%7e", "/a~" },
+		{ "/%2f%5c", "/%2F%5C" },
+		{ "/%2e%2e/b", "/b" },
+		{ "/a/%2E%2e/b", "/b" },
+		{ "/a%20b", "/a%20b" },
+		{ "/a?x=%2e%2e/../y", "/a?x=%2e%2e/../y" },
+		{ "/a/../b?q", "/b?q" },
+		{ "*", "*" },
+		{ "/%e2%82%ac", "/%E2%82%AC" },
+		{ "/a/b/c/./../../g", "/a/g" },
 	};
 	static const char *const bad[] = { "/%00", "/%", "/%1", "/%zz", "/a%2", "a", "", "/x/%0" };
 
@@ -47,8 +65,11 @@ static void test_normal_form(void **state)
 
 static void test_authorities(void **state)
 {
-	static const char *const good[] = { "a", "a.b:80", "127.0.0.1:1", "[::1]", "[2001:db8::1]:443", "a_b" };
-	static const char *const bad[] = { "", ":80", "a:", "a:0", "a:65536", "a:8x", "u@a", "[::1", "[]", "[x]:1", "a b", "[::1]x" };
+	static const char *const good[] = {
+		"a", "a.b:80", "127.0.0.1:1", "[::1]", "[2001:db8::1]:443", "a_b"
+	};
+	static const char *const bad[] = { "",    ":80",  "a:", "a:0",   "a:65536", "a:8x",
+					   "u@a", "[::1", "[]", "[x]:1", "a b",     "[::1]x" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -62,12 +83,17 @@ static void test_authorities(void **state)
 
 static void test_region_urls(void **state)
 {
-	static const char *const bad[] = { "", "ftp://a", "https://", "https://a:0", "https://a/x?y", "https://a/#x", "//a", "https://u@a/" };
+	static const char *const bad[] = {
+		"",    "ftp://a",     "https://", "https://a:0", "https://a/x?y", "https://a/#x",
+		"//a", "https://u@a/"
+	};
 	struct iso_url url;
 	const char *why = NULL;
 
 	(void)state;
-	assert_int_equal(iso_url_parse(ISO_SLICE("https://d-a1.execute-api.us-east-1.amazonaws.com/prod/"), &url, &why), ISO_OK);
+	assert_int_equal(iso_url_parse(ISO_SLICE("https://d-a1.execute-api.us-east-1.amazonaws.com/prod/"),
+				       &url, &why),
+			 ISO_OK);
 	assert_true(url.tls);
 	assert_int_equal(url.port, 443);
 	assert_true(iso_slice_eq(url.base_path, ISO_SLICE("/prod")));
@@ -117,20 +143,23 @@ static void test_cookie_path(void **state)
 
 	(void)state;
 	iso_arena_init(&arena, NULL, 10000);
-	assert_true(iso_slice_eq(iso_uri_recookie(&arena, ISO_SLICE("a=b; Path=/prod/x; Secure"), ISO_SLICE("/prod")),
+	assert_true(iso_slice_eq(iso_uri_recookie(&arena, ISO_SLICE("a=b; Path=/prod/x; Secure"),
+						  ISO_SLICE("/prod")),
 				 ISO_SLICE("a=b; Path=/x; Secure")));
 	assert_true(iso_slice_eq(iso_uri_recookie(&arena, ISO_SLICE("a=b; path=/prod"), ISO_SLICE("/prod")),
 				 ISO_SLICE("a=b; path=/")));
-	assert_true(iso_slice_eq(iso_uri_recookie(&arena, ISO_SLICE("a=b; Path=/products"), ISO_SLICE("/prod")),
-				 ISO_SLICE("a=b; Path=/products")));
+	assert_true(
+		iso_slice_eq(iso_uri_recookie(&arena, ISO_SLICE("a=b; Path=/products"), ISO_SLICE("/prod")),
+			     ISO_SLICE("a=b; Path=/products")));
 	iso_arena_done(&arena);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_normal_form), cmocka_unit_test(test_authorities), cmocka_unit_test(test_region_urls),
-		cmocka_unit_test(test_location),    cmocka_unit_test(test_cookie_path),
+		cmocka_unit_test(test_normal_form), cmocka_unit_test(test_authorities),
+		cmocka_unit_test(test_region_urls), cmocka_unit_test(test_location),
+		cmocka_unit_test(test_cookie_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

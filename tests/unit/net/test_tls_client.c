@@ -21,7 +21,7 @@ static struct iso_tls_server *server_of(const struct identity *id)
 	struct iso_tls_problem problem = { .text = "" };
 	struct iso_tls_server *server = NULL;
 
-	if (iso_tls_server_new(&cert, 1, true, true, 12, &problem, &server) != ISO_OK)
+	if (iso_tls_server_new(&cert, 1, ISO_OFFER_H2 | ISO_OFFER_HTTP11, 12, &problem, &server) != ISO_OK)
 		fail_msg("%s", problem.text);
 	return server;
 }

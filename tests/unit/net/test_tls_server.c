@@ -51,7 +51,8 @@ static struct iso_tls_server *server_of(const struct identity *ids, size_t n, bo
 
 	for (size_t i = 0; i < n; i++)
 		certs[i] = (struct iso_tls_cert){ ids[i].cert_path, ids[i].key_path };
-	if (iso_tls_server_new(certs, n, h2, http11, version, &problem, &server) != ISO_OK)
+	if (iso_tls_server_new(certs, n, (h2 ? ISO_OFFER_H2 : 0u) | (http11 ? ISO_OFFER_HTTP11 : 0u), version,
+			       &problem, &server) != ISO_OK)
 		fail_msg("%s", problem.text);
 	return server;
 }
@@ -204,7 +205,8 @@ static void refused(const struct identity *good, const char *cert, const char *k
 	struct iso_tls_server *server = (void *)&certs;
 	struct iso_tls_problem problem = { .cert_index = 99 };
 
-	assert_int_equal(iso_tls_server_new(certs, 2, true, true, 12, &problem, &server), ISO_ECERT);
+	assert_int_equal(iso_tls_server_new(certs, 2, ISO_OFFER_H2 | ISO_OFFER_HTTP11, 12, &problem, &server),
+			 ISO_ECERT);
 	assert_ptr_equal(server, &certs);
 	assert_int_equal(problem.cert_index, 1);
 	assert_int_equal(problem.key, key_is_bad);

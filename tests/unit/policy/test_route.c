@@ -71,8 +71,8 @@ static void test_order_of_specificity(void **state)
 	struct rules r = { .n = 0 };
 	const struct iso_router *router;
 
-	add(&r, "", "", NULL, NULL);			     /* 0 */
-	add(&r, "*.example.com", "/a/*", NULL, NULL);	     /* 1 */
+	add(&r, "", "", NULL, NULL);                         /* 0 */
+	add(&r, "*.example.com", "/a/*", NULL, NULL);        /* 1 */
 	add(&r, "*.eu.example.com", "/a/*", NULL, NULL);     /* 2 */
 	add(&r, "api.eu.example.com", "/a/*", NULL, NULL);   /* 3 */
 	add(&r, "api.eu.example.com", "/a/b", NULL, NULL);   /* 4 */
@@ -93,8 +93,8 @@ static void test_order_of_specificity(void **state)
 	assert_int_equal(find(router, "api.eu.example.com", "/a/b", "get"), 4); /* methods have a case */
 	assert_int_equal(find(router, "api.eu.example.com", "/a/b/", "GET"), 6);
 	assert_int_equal(find(router, "api.eu.example.com", "/c", "POST"), 7);
-	assert_int_equal(find(router, "api.eu.example.com", "/c", "GET"),
-			 0); /* falls through to the next host */
+	assert_int_equal(find(router, "api.eu.example.com", "/c", "GET"), 0); /* falls through to the next
+										 host */
 }
 
 static void test_authority_forms(void **state)
@@ -132,9 +132,9 @@ static void test_long_host_matches_no_name(void **state)
 	router = build(*state, &r);
 	memset(host, 'a', sizeof(host));
 	memcpy(host + sizeof(host) - 12, ".example.com", 12);
-	assert_int_equal(
-		iso_router_find(router, iso_slice(host, sizeof(host)), ISO_SLICE("/any"), ISO_SLICE("GET")),
-		1);
+	assert_int_equal(iso_router_find(router, iso_slice(host, sizeof(host)), ISO_SLICE("/any"),
+					 ISO_SLICE("GET")),
+			 1);
 	assert_int_equal(
 		iso_router_find(router, iso_slice(host + 45, 255), ISO_SLICE("/any"), ISO_SLICE("GET")), 0);
 	assert_int_equal(
@@ -146,8 +146,8 @@ static void test_paths(void **state)
 	struct rules r = { .n = 0 };
 	const struct iso_router *router;
 
-	add(&r, "", "/", NULL, NULL);	   /* 0 */
-	add(&r, "", "/*", NULL, NULL);	   /* 1 */
+	add(&r, "", "/", NULL, NULL);      /* 0 */
+	add(&r, "", "/*", NULL, NULL);     /* 1 */
 	add(&r, "", "/x/*", NULL, NULL);   /* 2 */
 	add(&r, "", "/x/y/", NULL, NULL);  /* 3 */
 	add(&r, "", "/x//z", NULL, NULL);  /* 4 */
@@ -245,10 +245,10 @@ static void test_out_of_memory(void **state)
 
 static void test_host_patterns(void **state)
 {
-	static const char *const good[] = { "a",	"*.a",		 "api.example.com", "*.example.com",
+	static const char *const good[] = { "a",        "*.a",           "api.example.com", "*.example.com",
 					    "10.0.0.1", "[2001:db8::1]", "a_b.c-d" };
-	static const char *const bad[] = { "",	   "*",	  "*.",	  "*a.b",	  "a.*",   "*.*.b",
-					   ".a",   "a.",  "a..b", "A.b",	  "a:80",  "[::1]:80",
+	static const char *const bad[] = { "",     "*",   "*.",   "*a.b",         "a.*",   "*.*.b",
+					   ".a",   "a.",  "a..b", "A.b",          "a:80",  "[::1]:80",
 					   "[::1", "a b", "a/b",  "\xc3\xa9.com", "a.*.b", "a*b" };
 	char longer[257];
 
@@ -268,11 +268,11 @@ static void test_host_patterns(void **state)
 
 static void test_path_patterns(void **state)
 {
-	static const char *const good[] = { "/",     "/*",     "/a",	  "/a/", "/a/*",
+	static const char *const good[] = { "/",     "/*",     "/a",      "/a/", "/a/*",
 					    "/a//b", "/a%2Fb", "/a.b/.c", "/..." };
-	static const char *const bad[] = { "",	      "*",    "a",    "a/*",   "/a*",	  "/*/a",
+	static const char *const bad[] = { "",        "*",    "a",    "a/*",   "/a*",     "/*/a",
 					   "/a/*/*",  "/**",  "/a?b", "/a#b",  "/a/{id}", "/a b",
-					   "/a/../b", "/./a", "/a/.", "/a/..", "/\x01",	  "/\xc3\xa9" };
+					   "/a/../b", "/./a", "/a/.", "/a/..", "/\x01",   "/\xc3\xa9" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)

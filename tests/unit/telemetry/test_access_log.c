@@ -140,27 +140,50 @@ static const char *format(const struct iso_log_record *record)
 static void test_whole_record(void **state)
 {
 	const struct iso_log_attempt attempts[] = {
-		{ .region = S("eu-west-1"), .endpoint = S("192.0.2.7:443"), .outcome = S("reset"),
+		{ .region = S("eu-west-1"),
+		  .endpoint = S("192.0.2.7:443"),
+		  .outcome = S("reset"),
 		  .executed = ISO_LOG_EXECUTED_MAYBE },
-		{ .region = S("us-east-1"), .endpoint = S("[2001:db8::1]:443"), .outcome = S("ok"), .status = 200,
-		  .ttfb_us = 45678, .executed = ISO_LOG_EXECUTED_YES, .upstream_request_id = S("Xy1=") },
+		{ .region = S("us-east-1"),
+		  .endpoint = S("[2001:db8::1]:443"),
+		  .outcome = S("ok"),
+		  .status = 200,
+		  .ttfb_us = 45678,
+		  .executed = ISO_LOG_EXECUTED_YES,
+		  .upstream_request_id = S("Xy1=") },
 	};
 	const struct iso_slice reasons[] = { S("reset") };
 	const struct iso_log_record record = {
-		.wall_us = 1700000000123456, .duration_us = 60001, .bytes = 1234, .status = 200,
-		.id = S("req-1"), .client = S("198.51.100.2"), .method = S("GET"), .host = S("api.example.com"),
-		.path = S("/orders/7?key=secret"), .protocol = S("h2"), .service = S("orders"),
-		.route = S("routes/0"), .version = S("v2"), .region = S("us-east-1"),
-		.attempts = attempts, .attempt_count = 2, .retry_reasons = reasons, .retry_reason_count = 1,
+		.wall_us = 1700000000123456,
+		.duration_us = 60001,
+		.bytes = 1234,
+		.status = 200,
+		.id = S("req-1"),
+		.client = S("198.51.100.2"),
+		.method = S("GET"),
+		.host = S("api.example.com"),
+		.path = S("/orders/7?key=secret"),
+		.protocol = S("h2"),
+		.service = S("orders"),
+		.route = S("routes/0"),
+		.version = S("v2"),
+		.region = S("us-east-1"),
+		.attempts = attempts,
+		.attempt_count = 2,
+		.retry_reasons = reasons,
+		.retry_reason_count = 1,
 	};
 
 	(void)state;
 	assert_string_equal(
 		format(&record),
-		"{\"ts\":\"2023-11-14T22:13:20.123Z\",\"id\":\"req-1\",\"client\":\"198.51.100.2\",\"method\":\"GET\","
-		"\"host\":\"api.example.com\",\"path\":\"/orders/7\",\"protocol\":\"h2\",\"status\":200,\"bytes\":1234,"
+		"{\"ts\":\"2023-11-14T22:13:20.123Z\",\"id\":\"req-1\","
+		"\"client\":\"198.51.100.2\",\"method\":\"GET\","
+		"\"host\":\"api.example.com\",\"path\":\"/orders/7\",\"protocol\":\"h2\","
+		"\"status\":200,\"bytes\":1234,"
 		"\"duration_ms\":60.001,\"service\":\"orders\",\"route\":\"routes/0\",\"version\":\"v2\","
-		"\"region\":\"us-east-1\",\"attempts\":[{\"region\":\"eu-west-1\",\"endpoint\":\"192.0.2.7:443\","
+		"\"region\":\"us-east-1\",\"attempts\":[{\"region\":\"eu-west-1\","
+		"\"endpoint\":\"192.0.2.7:443\","
 		"\"outcome\":\"reset\",\"executed\":\"maybe\",\"status\":null,\"ttfb_ms\":null,"
 		"\"upstream_request_id\":null},{\"region\":\"us-east-1\",\"endpoint\":\"[2001:db8::1]:443\","
 		"\"outcome\":\"ok\",\"executed\":\"yes\",\"status\":200,\"ttfb_ms\":45.678,"
@@ -172,11 +195,12 @@ static void test_empty_record_is_nulls(void **state)
 	const struct iso_log_record record = { .error = S("no route") };
 
 	(void)state;
-	assert_string_equal(format(&record),
-			    "{\"ts\":\"1970-01-01T00:00:00.000Z\",\"id\":null,\"client\":null,\"method\":null,"
-			    "\"host\":null,\"path\":null,\"protocol\":null,\"status\":null,\"bytes\":0,"
-			    "\"duration_ms\":0.000,\"service\":null,\"route\":null,\"version\":null,"
-			    "\"region\":null,\"attempts\":[],\"error\":\"no route\"}\n");
+	assert_string_equal(
+		format(&record),
+		"{\"ts\":\"1970-01-01T00:00:00.000Z\",\"id\":null,\"client\":null,\"method\":null,"
+		"\"host\":null,\"path\":null,\"protocol\":null,\"status\":null,\"bytes\":0,"
+		"\"duration_ms\":0.000,\"service\":null,\"route\":null,\"version\":null,"
+		"\"region\":null,\"attempts\":[],\"error\":\"no route\"}\n");
 }
 
 static void test_query_only_when_asked(void **state)
@@ -247,15 +271,17 @@ static void test_what_is_not_utf8(void **state)
 {
 	(void)state;
 	check_id(S("\x80"), R);
-	check_id(S("a\xff" "b"), "a" R "b");
-	check_id(S("\xc0\xaf"), R R);                 /* overlong '/' */
-	check_id(S("\xe0\x80\xaf"), R R R);           /* overlong */
-	check_id(S("\xed\xa0\x80"), R R R);           /* a surrogate */
-	check_id(S("\xf4\x90\x80\x80"), R R R R);     /* above U+10FFFF */
-	check_id(S("\xf0\x8f\xbf\xbf"), R R R R);     /* overlong */
+	check_id(S("a\xff"
+		   "b"),
+		 "a" R "b");
+	check_id(S("\xc0\xaf"), R R);             /* overlong '/' */
+	check_id(S("\xe0\x80\xaf"), R R R);       /* overlong */
+	check_id(S("\xed\xa0\x80"), R R R);       /* a surrogate */
+	check_id(S("\xf4\x90\x80\x80"), R R R R); /* above U+10FFFF */
+	check_id(S("\xf0\x8f\xbf\xbf"), R R R R); /* overlong */
 	check_id(S("\xf5\x80\x80\x80"), R R R R);
-	check_id(S("\xe2\x82"), R R);                 /* cut off */
-	check_id(S("\xe2\x82\""), R R "\\\"");        /* the quote is not eaten */
+	check_id(S("\xe2\x82"), R R);          /* cut off */
+	check_id(S("\xe2\x82\""), R R "\\\""); /* the quote is not eaten */
 	check_id(S("\xf0\x9f\x98"), R R R);
 	check_id(S("\xc2"), R);
 	check_id(S("\xed\x9f\xbf\xee\x80\x80"), "\xed\x9f\xbf\xee\x80\x80");
@@ -288,7 +314,8 @@ static void test_long_values_end_in_an_ellipsis(void **state)
 	check_id(iso_slice(id, 131), want);
 }
 
-/* Every value as long and as costly as it can be, and more attempts than are shown: the line is whole and fits. */
+/* Every value as long and as costly as it can be, and more attempts than are shown: the line is whole and
+ * fits. */
 static void test_largest_record(void **state)
 {
 	static struct iso_log_attempt attempts[40];
@@ -296,15 +323,33 @@ static void test_largest_record(void **state)
 	static char big[10000];
 	const struct iso_slice b = { big, sizeof(big) };
 	struct iso_log_record record = {
-		.wall_us = UINT64_MAX, .duration_us = UINT64_MAX, .bytes = UINT64_MAX, .status = UINT16_MAX,
-		.id = b, .client = b, .method = b, .host = b, .path = b, .protocol = b, .service = b, .route = b,
-		.version = b, .region = b, .error = b, .attempts = attempts, .attempt_count = 40,
-		.retry_reasons = reasons, .retry_reason_count = 40, .log_query = true,
+		.wall_us = UINT64_MAX,
+		.duration_us = UINT64_MAX,
+		.bytes = UINT64_MAX,
+		.status = UINT16_MAX,
+		.id = b,
+		.client = b,
+		.method = b,
+		.host = b,
+		.path = b,
+		.protocol = b,
+		.service = b,
+		.route = b,
+		.version = b,
+		.region = b,
+		.error = b,
+		.attempts = attempts,
+		.attempt_count = 40,
+		.retry_reasons = reasons,
+		.retry_reason_count = 40,
+		.log_query = true,
 	};
 
 	(void)state;
 	for (size_t i = 0; i < 40; i++) {
-		attempts[i] = (struct iso_log_attempt){ b, b, b, b, UINT64_MAX, UINT16_MAX, ISO_LOG_EXECUTED_MAYBE };
+		attempts[i] = (struct iso_log_attempt){
+			b, b, b, b, UINT64_MAX, UINT16_MAX, ISO_LOG_EXECUTED_MAYBE
+		};
 		reasons[i] = b;
 	}
 	for (unsigned c = 0; c < 256; c++) {
@@ -344,8 +389,9 @@ static void test_the_last_attempt_is_always_there(void **state)
 static void test_small_buffers(void **state)
 {
 	const struct iso_log_attempt attempt = { .region = S("r\"1"), .status = 200 };
-	const struct iso_log_record record = { .id = S("1"), .path = S("/\xff"), .attempts = &attempt,
-					       .attempt_count = 1 };
+	const struct iso_log_record record = {
+		.id = S("1"), .path = S("/\xff"), .attempts = &attempt, .attempt_count = 1
+	};
 	size_t whole = iso_log_format(&record, line, ISO_LOG_LINE_MAX);
 
 	(void)state;
@@ -365,7 +411,8 @@ static void test_small_buffers(void **state)
 /* Random bytes in every text, from a fixed seed. */
 static void test_random_bytes_make_valid_lines(void **state)
 {
-	static const unsigned char spice[] = { 0xc2, 0xe0, 0xed, 0xf0, 0xf4, 0x80, 0x9f, 0xa0, 0xbf, '"', '\\', 0 };
+	static const unsigned char spice[] = { 0xc2, 0xe0, 0xed, 0xf0, 0xf4, 0x80,
+					       0x9f, 0xa0, 0xbf, '"',  '\\', 0 };
 	uint64_t x = 88172645463325252;
 	char bytes[400];
 
@@ -380,8 +427,11 @@ static void test_random_bytes_make_valid_lines(void **state)
 			bytes[i] = (char)(x & 0x100 ? spice[x % sizeof(spice)] : x >> 32);
 		}
 		record = (struct iso_log_record){
-			.id = { bytes, x % 300 }, .host = { bytes + 7, x % 391 }, .path = { bytes + 3, x % 379 },
-			.error = { bytes + 11, x % 383 }, .log_query = true,
+			.id = { bytes, x % 300 },
+			.host = { bytes + 7, x % 391 },
+			.path = { bytes + 3, x % 379 },
+			.error = { bytes + 11, x % 383 },
+			.log_query = true,
 		};
 		(void)format(&record);
 	}

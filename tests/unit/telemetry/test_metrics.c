@@ -1,6 +1,6 @@
 /*
- * Counters: what is counted where, the histogram's bounds, sums over threads, fresh starts, and one writer with a
- * reader beside it (for ThreadSanitizer).
+ * Counters: what is counted where, the histogram's bounds, sums over threads, fresh starts, and one writer
+ * with a reader beside it (for ThreadSanitizer).
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -133,7 +133,7 @@ static void test_service_rows(void **state)
 
 static void test_bucket_bounds_are_inclusive(void **state)
 {
-	static const uint64_t bounds[] = { 1000,   2500,   5000,    10000,   25000,   50000,	100000,
+	static const uint64_t bounds[] = { 1000,   2500,   5000,    10000,   25000,   50000,    100000,
 					   250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000 };
 
 	(void)state;
