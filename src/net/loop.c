@@ -164,7 +164,7 @@ static void flush_dirty(struct iso_loop *loop)
 
 static void turn(struct iso_loop *loop)
 {
-	bool busy = !iso_list_empty(&loop->next_queue);
+	bool busy = !iso_list_empty(&loop->next_queue) || !iso_list_empty(&loop->run_queue);
 
 	arm_wake(loop);
 	event_base_loop(loop->base, EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : 0));
