@@ -107,6 +107,7 @@ static int h1_init(struct iso_uconn *c)
 	h1->c = c;
 	iso_h1_parser_init(&h1->parser, true, &parser_ops, &limits);
 	c->codec = h1;
+	iso_uconn_opened(c, 1);
 	return ISO_OK;
 }
 

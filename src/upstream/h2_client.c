@@ -121,10 +121,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		}
 		break;
 	case NGHTTP2_SETTINGS:
-		c->streams_max = nghttp2_session_get_remote_settings(session,
-								     NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-		if (c->pool->queued > 0 && c->state == ISO_UCONN_OPEN)
-			iso_pool_dispatch(c->pool);
+		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+			iso_uconn_opened(c, nghttp2_session_get_remote_settings(
+						    session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
 		break;
 	case NGHTTP2_GOAWAY:
 		iso_uconn_drain(c);

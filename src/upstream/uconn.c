@@ -12,7 +12,6 @@ enum {
 	PING_PATIENCE_US = 10 * 1000 * 1000,
 	LIVE_US = 5 * 1000 * 1000, /* a non-idempotent request wants a sign of life this fresh */
 	TICK_US = 1000 * 1000,
-	H2_STREAMS_DEFAULT = 100, /* until the peer's SETTINGS say otherwise (RFC 9113 section 6.5.2) */
 };
 
 static struct iso_uconn *conn_of(struct iso_transport *t)
@@ -43,22 +42,33 @@ static void on_ready(struct iso_transport *t)
 		iso_pool_connect_failed(pool, endpoint, ISO_ETLS);
 		return;
 	}
-	pool->connecting--;
-	c->state = ISO_UCONN_OPEN;
 	c->connect_us = (uint32_t)(t->connected_us - t->started_us);
 	c->tls_us = (uint32_t)(t->ready_us - t->connected_us);
-	c->streams_max = c->ops == &iso_h2_client_ops ? H2_STREAMS_DEFAULT : 1;
-	c->idle_since_us = loop_of(c)->now_us;
-	if (protocol == ISO_PROTOCOL_AUTO && pool->region->tls)
-		pool->learned = c->ops == &iso_h2_client_ops ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
-	pool->failed_us[c->endpoint] = 0;
-	iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + TICK_US);
 	if (c->ops->init(c) != ISO_OK) {
-		iso_uconn_close(c, ISO_OUTCOME_OVERLOAD);
-		return;
+		uint8_t endpoint = c->endpoint;
+
+		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
+		iso_pool_connect_failed(pool, endpoint, ISO_ENOMEM);
 	}
-	iso_pool_publish(pool);
-	iso_pool_dispatch(pool);
+}
+
+void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
+{
+	struct iso_pool *pool = c->pool;
+
+	c->streams_max = streams_max;
+	if (c->state == ISO_UCONN_CONNECTING) {
+		pool->connecting--;
+		c->state = ISO_UCONN_OPEN;
+		c->idle_since_us = loop_of(c)->now_us;
+		if (pool->region->protocol == ISO_PROTOCOL_AUTO && pool->region->tls)
+			pool->learned = c->ops == &iso_h2_client_ops ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
+		pool->failed_us[c->endpoint] = 0;
+		iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + TICK_US);
+		iso_pool_publish(pool);
+	}
+	if (c->state == ISO_UCONN_OPEN)
+		iso_pool_dispatch(pool);
 }
 
 static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t *bytes, size_t n)

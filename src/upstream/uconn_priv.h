@@ -15,7 +15,7 @@ enum iso_uconn_state { ISO_UCONN_CONNECTING, ISO_UCONN_OPEN, ISO_UCONN_DRAINING,
 
 /* What a codec does for its connection: h1_client, h2_client. */
 struct iso_client_ops {
-	/* The connection is ready. ISO_OK or ISO_ENOMEM. */
+	/* The transport is ready; iso_uconn_opened follows, now or later. ISO_OK or ISO_ENOMEM. */
 	int (*init)(struct iso_uconn *c);
 	/* Takes the attempt on: it is in c->attempts already. Failure comes by its end, from the run queue.
 	 */
@@ -59,6 +59,12 @@ struct iso_uconn {
 
 /* Starts a connection to one of the region's endpoints. ISO_OK, or why not (nothing started). */
 ISO_MUST_USE int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint);
+/*
+ * The codec can take attempts now, so many at a time: HTTP/1.1 when the transport is ready, HTTP/2 when the
+ * region's SETTINGS have come, since streams beyond its limit would only be refused. Later calls change the
+ * limit.
+ */
+void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max);
 /* Ends its attempts with `outcome`, takes it out of the pool, closes, and frees it later. */
 void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome);
 /* No new attempts; closes when the last one has ended. */
