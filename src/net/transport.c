@@ -216,7 +216,7 @@ static int recv_tls(struct iso_transport *t, bool *ret_here)
 	if (n <= 0)
 		return n == 0 ? ISO_EEOF : iso_err_from_errno(errno);
 	if (n < ISO_SCRATCH_BYTES)
-		t->readable = t->hup;
+		t->readable = t->hup || t->unsure;
 	t->last_rx_us = t->loop->now_us;
 	t->wire_in = iso_slice(t->loop->scratch, (size_t)n);
 	*ret_here = read_tls(t);
@@ -245,7 +245,7 @@ static int recv_clear(struct iso_transport *t, bool *ret_here)
 	if (n <= 0)
 		return n == 0 ? ISO_EEOF : iso_err_from_errno(errno);
 	if ((size_t)n < room)
-		t->readable = t->hup;
+		t->readable = t->hup || t->unsure;
 	t->last_rx_us = t->loop->now_us;
 	chunk->used += (uint32_t)n;
 	iso_chunk_ref(chunk);
@@ -274,7 +274,7 @@ static bool read_socket(struct iso_transport *t)
 			t->truncated = t->ssl != NULL;
 			t->eof = true;
 		} else if (err == ISO_EAGAIN) {
-			t->readable = false;
+			t->readable = t->unsure = false;
 		} else if (err != ISO_OK) {
 			iso_transport_note_errno("recv", errno);
 			iso_transport_fail(t, err);
@@ -345,6 +345,10 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	iso_loop_enter(t->loop);
 	if (what & EV_CLOSED)
 		t->hup = t->readable = true;
+	/* libevent tells an error as readable and writable, no more: behind the bytes of a short recv may be
+	 * a reset. */
+	if ((what & EV_READ) && (what & EV_WRITE))
+		t->unsure = true;
 	if (what & EV_READ)
 		t->readable = true;
 	if (what & EV_WRITE) {
