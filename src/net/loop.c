@@ -16,8 +16,8 @@
 #include "transport_priv.h"
 
 enum {
-	FREE_CHUNKS = 64,  /* 1 MiB of bodies in reserve */
-	FREE_BLOCKS = 512, /* 2 MiB of arena blocks */
+	FREE_CHUNKS = 32,  /* 512 KiB of bodies in reserve */
+	FREE_BLOCKS = 128, /* 512 KiB of arena blocks */
 	LAG_DECAY = 16,    /* turns in which a noticed lag halves, roughly */
 };
 
