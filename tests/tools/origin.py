@@ -11,6 +11,7 @@ import threading
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 
 from lab import HOST, free_port
@@ -209,7 +210,11 @@ class H2Origin(Origin):
             data = sock.recv(262144)
             if not data:
                 return
-            for event in connection.h2.receive_data(data):
+            try:
+                events = connection.h2.receive_data(data)
+            except h2.exceptions.ProtocolError as e:
+                raise AssertionError(f"the proxy sent bad HTTP/2: {e}; {len(data)} bytes: {data[:80]!r}") from e
+            for event in events:
                 self._on(connection, running, event)
             connection.flush()
 

@@ -10,6 +10,13 @@
 #include "iso/base/arena.h"
 #include "iso/base/rng.h"
 
+/* A sanitizer's malloc shall return NULL for what it cannot give, as malloc does. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
 static void test_allocations_do_not_overlap(void **state)
 {
 	struct iso_arena_pool pool;
@@ -66,12 +73,74 @@ static void test_dup_is_terminated(void **state)
 	iso_arena_done(&arena);
 }
 
+/* Sizes at which an addition or a rounding would wrap: each fails, and the arena is as good as before. */
+static void test_huge_sizes_fail(void **state)
+{
+	const size_t limits[] = { 10000, SIZE_MAX };
+	struct iso_arena arena;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		iso_arena_init(&arena, NULL, limits[i]);
+		assert_non_null(iso_arena_alloc(&arena, 100));
+		for (size_t less = 0; less < 5000; less += 13)
+			assert_null(iso_arena_alloc(&arena, SIZE_MAX - less));
+		assert_null(iso_arena_alloc(&arena, SIZE_MAX / 2));
+		assert_null(iso_arena_dup(&arena, iso_slice("", SIZE_MAX - 64)).ptr);
+		assert_non_null(iso_arena_alloc(&arena, 100));
+		iso_arena_done(&arena);
+	}
+}
+
+static void test_nothing_is_not_exhausted(void **state)
+{
+	struct iso_arena arena;
+	void *a, *b;
+
+	(void)state;
+	iso_arena_init(&arena, NULL, 10000);
+	a = iso_arena_alloc(&arena, 0);
+	b = iso_arena_zalloc(&arena, 0);
+	assert_non_null(a);
+	assert_non_null(b);
+	assert_ptr_not_equal(a, b);
+	assert_non_null(iso_arena_dup(&arena, iso_slice(NULL, 0)).ptr);
+	iso_arena_done(&arena);
+	iso_arena_init(&arena, NULL, 0);
+	assert_null(iso_arena_alloc(&arena, 0));
+	iso_arena_done(&arena);
+}
+
+static void test_zalloc_clears_reused_blocks(void **state)
+{
+	struct iso_arena_pool pool;
+	struct iso_arena arena;
+	uint8_t *at;
+
+	(void)state;
+	iso_arena_pool_init(&pool, 1);
+	iso_arena_init(&arena, &pool, 10000);
+	at = iso_arena_alloc(&arena, 500);
+	memset(at, 0xff, 500);
+	iso_arena_done(&arena);
+	assert_int_equal(pool.free_count, 1);
+	iso_arena_init(&arena, &pool, 10000);
+	at = iso_arena_zalloc(&arena, 500);
+	for (int i = 0; i < 500; i++)
+		assert_int_equal(at[i], 0);
+	iso_arena_done(&arena);
+	iso_arena_pool_done(&pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_allocations_do_not_overlap),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_dup_is_terminated),
+		cmocka_unit_test(test_huge_sizes_fail),
+		cmocka_unit_test(test_nothing_is_not_exhausted),
+		cmocka_unit_test(test_zalloc_clears_reused_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

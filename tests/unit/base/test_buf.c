@@ -187,6 +187,96 @@ static void test_done_takes_null(void **state)
 	iso_chunk_unref(NULL);
 }
 
+/* Small pieces are the usual case: one segment, and no allocation. */
+static void test_small_copies_join(void **state)
+{
+	struct iso_chunk_pool pool;
+	struct iso_buf buf, other;
+
+	(void)state;
+	iso_chunk_pool_init(&pool, 4, 4);
+	iso_buf_init(&buf);
+	iso_buf_init(&other);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(iso_buf_append_copy(&buf, &pool, "0123456789", 10), ISO_OK);
+	assert_int_equal(buf.count, 1);
+	assert_null(buf.heap);
+	assert_int_equal(pool.live, 1);
+	/* Another buffer's piece in between parts them. */
+	assert_int_equal(iso_buf_append_copy(&other, &pool, "x", 1), ISO_OK);
+	assert_int_equal(iso_buf_append_copy(&buf, &pool, "y", 1), ISO_OK);
+	assert_int_equal(buf.count, 2);
+	iso_buf_consume(&buf, 10000);
+	assert_int_equal(iso_buf_front(&buf)->ptr[0], 'y');
+	assert_int_equal(iso_buf_front(&buf)->headroom, 0); /* before it lies the other buffer's byte */
+	iso_buf_done(&buf);
+	iso_buf_done(&other);
+	iso_chunk_pool_done(&pool);
+}
+
+static void test_inline_places_suffice_for_four(void **state)
+{
+	struct iso_chunk_pool pool;
+	struct iso_buf buf, between;
+
+	(void)state;
+	iso_chunk_pool_init(&pool, 4, 4);
+	iso_buf_init(&buf);
+	iso_buf_init(&between);
+	for (int i = 0; i < ISO_BUF_INLINE; i++) {
+		assert_int_equal(iso_buf_append_copy(&buf, &pool, "ab", 2), ISO_OK);
+		assert_int_equal(iso_buf_append_copy(&between, &pool, "-", 1), ISO_OK);
+	}
+	assert_int_equal(buf.count, ISO_BUF_INLINE);
+	assert_null(buf.heap);
+	assert_int_equal(iso_buf_append_copy(&buf, &pool, "ab", 2), ISO_OK);
+	assert_int_equal(buf.cap, 2 * ISO_BUF_INLINE);
+	iso_buf_done(&buf);
+	iso_buf_done(&between);
+	iso_chunk_pool_done(&pool);
+}
+
+/* The chunk for copies starts over when nobody reads it any more, and not before. */
+static void test_open_chunk_is_reused(void **state)
+{
+	struct iso_chunk_pool pool;
+	struct iso_buf buf;
+	char bytes[1000] = { 0 };
+
+	(void)state;
+	iso_chunk_pool_init(&pool, 1, 1);
+	iso_buf_init(&buf);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(iso_buf_append_copy(&buf, &pool, bytes, sizeof(bytes)), ISO_OK);
+		iso_buf_consume(&buf, sizeof(bytes));
+	}
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(iso_buf_append_copy(&buf, &pool, bytes, sizeof(bytes)), ISO_OK);
+	assert_int_equal(iso_buf_append_copy(&buf, &pool, bytes, sizeof(bytes)), ISO_ENOMEM);
+	assert_int_equal(buf.bytes, 16000);
+	iso_buf_done(&buf);
+	iso_chunk_pool_done(&pool);
+}
+
+static void test_peek_is_bounded(void **state)
+{
+	struct iso_chunk_pool pool;
+	struct iso_buf buf;
+	char out[4] = "....";
+
+	(void)state;
+	iso_chunk_pool_init(&pool, 1, 1);
+	iso_buf_init(&buf);
+	assert_int_equal(iso_buf_peek(&buf, out, sizeof(out)), 0);
+	assert_null(iso_buf_front(&buf));
+	assert_int_equal(iso_buf_append_copy(&buf, &pool, "abcdef", 6), ISO_OK);
+	assert_int_equal(iso_buf_peek(&buf, out, 3), 3);
+	assert_memory_equal(out, "abc.", 4);
+	assert_int_equal(buf.bytes, 6);
+	iso_buf_done(&buf);
+	iso_chunk_pool_done(&pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +285,10 @@ int main(void)
 		cmocka_unit_test(test_headroom_grows_by_consuming_but_never_when_shared),
 		cmocka_unit_test(test_pool_limit_fails_and_appends_nothing),
 		cmocka_unit_test(test_done_takes_null),
+		cmocka_unit_test(test_small_copies_join),
+		cmocka_unit_test(test_inline_places_suffice_for_four),
+		cmocka_unit_test(test_open_chunk_is_reused),
+		cmocka_unit_test(test_peek_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,22 @@ static void test_sorted_by_place_with_mend(void **state)
 	iso_diag_done(&diag);
 }
 
+static void test_columns_order_one_line(void **state)
+{
+	const unsigned int columns[] = { 7, 2, 9, 1 };
+	struct iso_diag diag;
+	char *text;
+
+	(void)state;
+	assert_int_equal(iso_diag_init(&diag, "f", 9), ISO_OK);
+	for (int i = 0; i < 4; i++)
+		iso_diag_add(&diag, ISO_DIAG_NOTE, (struct iso_diag_place){ 4, columns[i], "" }, "x");
+	text = printed(&diag);
+	assert_string_equal(text, "f:4:1: note: x\nf:4:2: note: x\nf:4:7: note: x\nf:4:9: note: x\n");
+	free(text);
+	iso_diag_done(&diag);
+}
+
 static void test_more_than_fits_is_counted(void **state)
 {
 	struct iso_diag diag;
@@ -55,11 +71,49 @@ static void test_more_than_fits_is_counted(void **state)
 	iso_diag_done(NULL);
 }
 
+/* The file's own words may hold a bar: only the format's cuts. */
+static void test_a_bar_in_an_argument_cuts_nothing(void **state)
+{
+	struct iso_diag diag;
+	char *text;
+
+	(void)state;
+	assert_int_equal(iso_diag_init(&diag, "f", 9), ISO_OK);
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 1, 1, "/h" },
+		     "\"%s\" is no host|write %s", "a|b", "c|d");
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 2, 1, "" }, "%s", "no mend | here");
+	text = printed(&diag);
+	assert_string_equal(text, "f:1:1: error at /h: \"a|b\" is no host; write c|d\n"
+				  "f:2:1: error: no mend | here\n");
+	free(text);
+	iso_diag_done(&diag);
+}
+
+static void test_long_messages_are_cut(void **state)
+{
+	struct iso_diag diag;
+	char *text, words[3000];
+
+	(void)state;
+	memset(words, 'w', sizeof(words));
+	words[sizeof(words) - 1] = '\0';
+	assert_int_equal(iso_diag_init(&diag, "f", 9), ISO_OK);
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 1, 1, "" }, "%s|mend", words);
+	text = printed(&diag);
+	assert_in_range(strlen(text), 900, 1100);
+	assert_null(strstr(text, "mend"));
+	free(text);
+	iso_diag_done(&diag);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sorted_by_place_with_mend),
+		cmocka_unit_test(test_columns_order_one_line),
 		cmocka_unit_test(test_more_than_fits_is_counted),
+		cmocka_unit_test(test_a_bar_in_an_argument_cuts_nothing),
+		cmocka_unit_test(test_long_messages_are_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

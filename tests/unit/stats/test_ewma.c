@@ -87,6 +87,97 @@ static void test_decay_moves_towards_the_target(void **state)
 	assert_in_range(iso_ewma_us(&e), 20 * MS, 20 * MS + 10);
 }
 
+/* A region that became slow and fails now and then is noticed like one that only became slow. */
+static void test_failures_do_not_hide_a_slow_run(void **state)
+{
+	struct iso_ewma e;
+	uint64_t now = 1000000;
+
+	(void)state;
+	iso_ewma_init(&e);
+	for (int i = 0; i < 300; i++)
+		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+	for (int i = 0; i < 4; i++) {
+		iso_ewma_fail(&e, 1 * MS);
+		iso_ewma_update(&e, 225 * MS, now += 10 * MS);
+	}
+	assert_int_equal(iso_ewma_us(&e), 225 * MS);
+}
+
+/* What a failure has raised is not undone by the quick answers before it or between others. */
+static void test_only_an_unbroken_run_lowers(void **state)
+{
+	struct iso_ewma e;
+	uint64_t now = 1000000;
+
+	(void)state;
+	iso_ewma_init(&e);
+	for (int i = 0; i < 300; i++)
+		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+	for (int i = 0; i < 40; i++) {
+		if (i % 4 == 0)
+			iso_ewma_fail(&e, 1000 * MS);
+		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+		assert_true(iso_ewma_us(&e) > 900 * MS);
+	}
+	iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+	assert_int_equal(iso_ewma_us(&e), 25 * MS); /* the fifth since the last failure */
+}
+
+static void test_first_samples_weigh_the_same(void **state)
+{
+	struct iso_rng rng;
+	struct iso_ewma e;
+	uint64_t now = 1000000;
+	double sum = 0;
+
+	(void)state;
+	iso_rng_seed(&rng, 8);
+	iso_ewma_init(&e);
+	for (int i = 1; i <= 99; i++) {
+		uint32_t us = noisy(&rng, 50 * MS);
+
+		iso_ewma_update(&e, us, now += 10 * MS);
+		sum += us;
+		assert_in_range(iso_ewma_us(&e), (uint32_t)(sum / i) - 2, (uint32_t)(sum / i) + 2);
+	}
+}
+
+/* From 100 samples on: 1/100 each, or 1 - exp(-dt/10 s) when that is more. */
+static void test_weight_by_count_and_by_time(void **state)
+{
+	struct iso_ewma e, seldom;
+	uint64_t now = 1000000;
+
+	(void)state;
+	iso_ewma_init(&e);
+	for (int i = 0; i < 300; i++)
+		iso_ewma_update(&e, 50 * MS, now += MS);
+	seldom = e;
+	iso_ewma_update(&e, 60 * MS, now + MS);
+	assert_in_range(iso_ewma_us(&e), 50099, 50101);
+	iso_ewma_update(&seldom, 60 * MS, now + 10000 * MS);
+	assert_in_range(iso_ewma_us(&seldom), 56320, 56322); /* 50 + 10 (1 - 1/e) = 56.3212 ms */
+}
+
+static void test_zero_and_the_greatest_sample(void **state)
+{
+	struct iso_ewma e;
+
+	(void)state;
+	iso_ewma_init(&e);
+	iso_ewma_update(&e, 0, 1);
+	assert_true(iso_ewma_known(&e));
+	for (uint64_t i = 0; i < 10; i++)
+		iso_ewma_update(&e, UINT32_MAX, 2 + i);
+	assert_in_range(iso_ewma_us(&e), 3904515700u, 3904515740u); /* 10/11 of the greatest */
+	for (uint64_t i = 0; i < 200; i++)
+		iso_ewma_update(&e, 0, 20 + i);
+	assert_true(iso_ewma_known(&e));
+	iso_ewma_fail(&e, UINT32_MAX);
+	assert_true(iso_ewma_us(&e) == UINT32_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -94,6 +185,11 @@ int main(void)
 		cmocka_unit_test(test_change_is_seen_within_four_samples_up_and_five_down),
 		cmocka_unit_test(test_a_failure_never_helps),
 		cmocka_unit_test(test_decay_moves_towards_the_target),
+		cmocka_unit_test(test_failures_do_not_hide_a_slow_run),
+		cmocka_unit_test(test_only_an_unbroken_run_lowers),
+		cmocka_unit_test(test_first_samples_weigh_the_same),
+		cmocka_unit_test(test_weight_by_count_and_by_time),
+		cmocka_unit_test(test_zero_and_the_greatest_sample),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,35 @@ static void test_window_forgets_after_a_minute(void **state)
 	assert_int_equal(sums.bad, 0);
 }
 
+/* Every value alone, over the whole range of 1 us to 120 s. */
+static void test_every_value_within_two_percent(void **state)
+{
+	struct iso_hist hist;
+
+	(void)state;
+	iso_hist_reset(&hist);
+	for (uint64_t us = 1; us <= 120000000; us += 1 + us / 331) {
+		double got;
+
+		iso_hist_record(&hist, (uint32_t)us);
+		got = iso_hist_percentile(&hist, 10000); /* the greatest so far */
+		assert_true(got >= 0.98 * (double)us && got <= 1.02 * (double)us);
+	}
+}
+
+static void test_reset_forgets(void **state)
+{
+	struct iso_hist hist;
+
+	(void)state;
+	iso_hist_reset(&hist);
+	iso_hist_record(&hist, 500);
+	assert_int_equal(hist.sum_us, 500);
+	iso_hist_reset(&hist);
+	assert_int_equal(hist.count, 0);
+	assert_int_equal(iso_hist_percentile(&hist, 10000), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +133,8 @@ int main(void)
 		cmocka_unit_test(test_merge_is_recording_both),
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_window_forgets_after_a_minute),
+		cmocka_unit_test(test_every_value_within_two_percent),
+		cmocka_unit_test(test_reset_forgets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
