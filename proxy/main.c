@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "iso/net/tls.h"
 
 static const struct command commands[] = {
 	{ "run", "[-c FILE]", "run the proxy in the foreground (the default)", cmd_run },
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
 {
 	static char run[] = "run";
 
+	iso_tls_use_page_pool();
 	signal(SIGPIPE, SIG_IGN); /* a peer that goes away is an error value, not the end of the process */
 	if (argc >= 2 &&
 	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0))

@@ -37,7 +37,7 @@ enum iso_field_id iso_field_id(struct iso_slice name)
 	case 7:
 		return IS2(TRAILER, UPGRADE);
 	case 8:
-		return IS2(LOCATION, CDN_LOOP);
+		return IS3(LOCATION, CDN_LOOP, PRIORITY);
 	case 9:
 		return IS(FORWARDED);
 	case 10:

@@ -71,7 +71,6 @@ int iso_loop_init(struct iso_loop *loop, size_t chunks_max)
 	iso_list_init(&loop->dirty);
 	iso_chunk_pool_init(&loop->chunks, chunks_max, FREE_CHUNKS);
 	iso_arena_pool_init(&loop->arenas, FREE_BLOCKS);
-	iso_h2_mem_init(&loop->h2_mem);
 	iso_rng_seed_os(&loop->rng);
 	loop->now_us = iso_clock_mono_us();
 	iso_wheel_init(&loop->wheel, loop->now_us);
@@ -119,7 +118,6 @@ void iso_loop_done(struct iso_loop *loop)
 	iso_chunk_unref(loop->input_chunk);
 	iso_chunk_pool_done(&loop->chunks);
 	iso_arena_pool_done(&loop->arenas);
-	iso_h2_mem_done(&loop->h2_mem);
 	free(loop->scratch);
 	free(loop->stage);
 	event_base_free(loop->base);

@@ -3,11 +3,13 @@
  * transport's out chunks, so that OpenSSL never makes a system call: one recv and one send serve many
  * records. Thread: the transport's loop.
  */
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <pthread.h>
 
+#include "iso/base/page_pool.h"
 #include "iso/net/tls.h"
 #include "transport_priv.h"
 
@@ -61,6 +63,32 @@ static void make_method(void)
 	BIO_meth_set_write_ex(method, bio_write);
 	BIO_meth_set_ctrl(method, bio_ctrl);
 	bio_method = method;
+}
+
+static void *tls_malloc(size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return iso_page_alloc(size);
+}
+
+static void *tls_realloc(void *ptr, size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return iso_page_realloc(ptr, size);
+}
+
+static void tls_free(void *ptr, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	iso_page_free(ptr);
+}
+
+void iso_tls_use_page_pool(void)
+{
+	(void)CRYPTO_set_mem_functions(tls_malloc, tls_realloc, tls_free);
 }
 
 int iso_tls_io_attach(struct iso_transport *t, struct ssl_st *ssl, bool client)

@@ -10,6 +10,7 @@
 #include "iso/net/resolver.h"
 
 enum {
+	SETTLED_US = 1000 * 1000, /* idle for so long, a connection gives back memory */
 	LINGER_US = 1000 * 1000, /* how long a client may take to read our last bytes before the socket closes
 				  */
 };
@@ -146,12 +147,17 @@ static void on_timer(struct iso_timer *timer)
 		iso_sconn_close(c);
 		return;
 	}
-	if (c->idle_since_us != 0 && now_us >= c->idle_since_us + limits->keepalive_timeout_us) {
+	if (c->idle_since_us == 0) {
+		set_timer(c, limits->keepalive_timeout_us);
+		return;
+	}
+	if (now_us >= c->idle_since_us + limits->keepalive_timeout_us) {
 		iso_sconn_finish(c);
 		return;
 	}
-	set_timer(c, c->idle_since_us != 0 ? c->idle_since_us + limits->keepalive_timeout_us - now_us
-					   : limits->keepalive_timeout_us);
+	if (c->ops->idle != NULL)
+		c->ops->idle(c);
+	set_timer(c, c->idle_since_us + limits->keepalive_timeout_us - now_us);
 }
 
 static void run_free(struct iso_task *task)
@@ -199,11 +205,13 @@ void iso_sconn_stream_began(struct iso_sconn *c)
 
 void iso_sconn_stream_ended(struct iso_sconn *c)
 {
+	uint64_t keepalive_us = c->server->limits.keepalive_timeout_us;
+
 	c->streams--;
 	COUNT(c->server, streams, (uint32_t)-1);
 	if (c->streams == 0 && !c->closed) {
 		c->idle_since_us = c->server->loop->now_us;
-		set_timer(c, c->server->limits.keepalive_timeout_us);
+		set_timer(c, keepalive_us < SETTLED_US ? keepalive_us : SETTLED_US);
 	}
 }
 

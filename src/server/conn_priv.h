@@ -15,6 +15,8 @@ struct iso_codec_ops {
 	int (*init)(struct iso_sconn *c);
 	size_t (*input)(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n);
 	void (*fill)(struct iso_sconn *c);
+	/* No request has run for a second: give back what only a running one needs. May be NULL. */
+	void (*idle)(struct iso_sconn *c);
 	/* The client ended its direction. */
 	void (*eof)(struct iso_sconn *c);
 	/* Called once by the connection's timer or a drain: finish what runs, take nothing new. */

@@ -147,6 +147,8 @@ static int h2_init(struct iso_sconn *c)
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, c->server->limits.streams },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->server->limits.header_bytes },
+		/* RFC 9113 section 5.3.2: the old tree of priorities is not kept; RFC 9218's are taken. */
+		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
 	};
 	struct iso_h2_conn *h2;
 
@@ -156,9 +158,11 @@ static int h2_init(struct iso_sconn *c)
 		return ISO_ENOMEM;
 	c->codec = h2;
 	iso_list_init(&h2->streams);
-	if (nghttp2_session_server_new3(&h2->session, callbacks, c, options, &c->server->loop->h2_mem.mem) !=
-		    0 ||
-	    nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
+	iso_h2_mem_init(&h2->mem);
+	if (nghttp2_session_server_new3(&h2->session, callbacks, c, options, &h2->mem.mem) != 0)
+		return ISO_ENOMEM;
+	iso_h2_mem_made(&h2->mem);
+	if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
 				    sizeof(settings) / sizeof(settings[0])) != 0 ||
 	    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) != 0)
 		return ISO_ENOMEM;
@@ -214,6 +218,14 @@ static void h2_fill(struct iso_sconn *c)
 			return; /* the transport reports it */
 	}
 	check_end(c);
+}
+
+static void h2_idle(struct iso_sconn *c)
+{
+	struct iso_h2_conn *h2 = c->codec;
+
+	if (iso_list_empty(&h2->streams) && !nghttp2_session_want_write(h2->session))
+		iso_h2_mem_idle(&h2->mem);
 }
 
 static void h2_eof(struct iso_sconn *c)
@@ -279,6 +291,7 @@ const struct iso_codec_ops iso_h2_server_ops = {
 	.init = h2_init,
 	.input = h2_input,
 	.fill = h2_fill,
+	.idle = h2_idle,
 	.eof = h2_eof,
 	.drain = h2_drain,
 	.done = h2_done,

@@ -210,6 +210,17 @@ static void answer(struct iso_h2_stream *s, uint16_t status)
 	sink_head(&s->sink, &head, true);
 }
 
+/*
+ * RFC 9218 section 10 sends the answers of a client that says nothing one after the other. Behind one API
+ * each is wanted at once: they take turns, so that a long download does not hold up a short answer.
+ */
+static void share_fairly(struct iso_h2_stream *s)
+{
+	static const nghttp2_extpri turns = { .urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1 };
+
+	(void)nghttp2_session_change_extpri_stream_priority(h2_of(s)->session, s->id, &turns, 0);
+}
+
 void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 {
 	struct iso_server *server = s->c->server;
@@ -230,6 +241,8 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 		abort_stream(s, NGHTTP2_PROTOCOL_ERROR);
 		return;
 	}
+	if (iso_fields_get(&s->head.fields, ISO_FIELD_PRIORITY) == NULL)
+		share_fairly(s);
 	iso_sconn_describe(s->c, &request);
 	request.arena = &s->arena;
 	request.head = &s->head;

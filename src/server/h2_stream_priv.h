@@ -8,9 +8,11 @@
 #include <nghttp2/nghttp2.h>
 
 #include "conn_priv.h"
+#include "iso/http/h2_mem.h"
 
 struct iso_h2_conn {
 	nghttp2_session *session;
+	struct iso_h2_mem mem;
 	struct iso_list streams;
 	struct iso_chunk *chunk; /* of the running input */
 	const uint8_t *chunk_at; /* where that input begins */

@@ -32,6 +32,7 @@
 	X(LOCATION, "location")                                                                              \
 	X(DATE, "date")                                                                                      \
 	X(SERVER, "server")                                                                                  \
+	X(PRIORITY, "priority")                                                                              \
 	X(VIA, "via")                                                                                        \
 	X(FORWARDED, "forwarded")                                                                            \
 	X(X_FORWARDED_FOR, "x-forwarded-for")                                                                \

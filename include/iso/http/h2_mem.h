@@ -1,8 +1,7 @@
 /*
- * Memory for nghttp2's sessions. Each session keeps a 16 KiB frame buffer of which an idle connection touches
- * one page: those come from a region of their own, so that they never reuse memory that others have made
- * resident, and their pages go back to the kernel when they are freed. Everything else is malloc's. One loop
- * owns it.
+ * Memory for one nghttp2 session. Two of its pieces are large and of no use while the connection is idle: the
+ * frame buffer (16 KiB, rewritten for each frame) and the table of streams (a page, all zeros when there are
+ * none). They come from the page pool, and iso_h2_mem_idle gives their memory back.
  */
 #ifndef ISO_HTTP_H2_MEM_H
 #define ISO_HTTP_H2_MEM_H
@@ -10,19 +9,18 @@
 #include <nghttp2/nghttp2.h>
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 struct iso_h2_mem {
-	nghttp2_mem mem;    /* for nghttp2_session_…_new3 */
-	uint8_t *region;    /* address space, resident only where touched; NULL: none, malloc serves all */
-	size_t slots, used; /* places in the region, and how many were ever taken */
-	void *free;         /* places to be taken again */
+	nghttp2_mem mem;            /* for nghttp2_session_…_new3 */
+	void *frame_buffer, *table; /* found while the session is made; NULL: not there (any more) */
+	bool made;
 };
 
-/* Never fails: without address space malloc serves everything. */
+/* Does not move while its session lives. */
 void iso_h2_mem_init(struct iso_h2_mem *m);
-/* Every session made with it has been deleted. Fine on a zeroed one. */
-void iso_h2_mem_done(struct iso_h2_mem *m);
+/* The session has been made with it. */
+void iso_h2_mem_made(struct iso_h2_mem *m);
+/* No stream is open, and nghttp2 has said that it has nothing to send. */
+void iso_h2_mem_idle(struct iso_h2_mem *m);
 
 #endif

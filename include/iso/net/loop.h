@@ -14,7 +14,6 @@
 #include "iso/base/err.h"
 #include "iso/base/list.h"
 #include "iso/base/rng.h"
-#include "iso/http/h2_mem.h"
 #include "iso/net/mailbox.h"
 #include "iso/net/timer.h"
 
@@ -45,7 +44,6 @@ struct iso_loop {
 	struct iso_list dirty;      /* transports with something to write */
 	struct iso_chunk_pool chunks;
 	struct iso_arena_pool arenas;
-	struct iso_h2_mem h2_mem;
 	struct iso_rng rng;
 	struct iso_mailbox mailbox;
 	struct event *mailbox_event, *wake_event;

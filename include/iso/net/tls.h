@@ -49,6 +49,12 @@ ISO_MUST_USE int iso_tls_client_new(const char *ca_path, bool h2, bool http11,
 struct iso_tls_client *iso_tls_client_ref(struct iso_tls_client *client);
 void iso_tls_client_unref(struct iso_tls_client *client);
 
+/*
+ * Makes OpenSSL take its large buffers (records, handshakes) from the page pool, so that they leave no holes
+ * in the heap between what connections keep. Before anything else of OpenSSL is called, or it has no effect.
+ */
+void iso_tls_use_page_pool(void);
+
 /* A new connection's SSL; for the transport. NULL: no memory. */
 struct ssl_st *iso_tls_server_ssl(struct iso_tls_server *server);
 struct ssl_st *iso_tls_client_ssl(struct iso_tls_client *client, const char *sni);

@@ -17,6 +17,12 @@ const char *__asan_default_options(void)
 	return "allocator_may_return_null=1";
 }
 
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
 static void test_allocations_do_not_overlap(void **state)
 {
 	struct iso_arena_pool pool;

@@ -20,6 +20,12 @@ const char *__asan_default_options(void)
 	return "allocator_may_return_null=1";
 }
 
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
 static void check_json(const char *in, size_t len, const char *expected)
 {
 	struct iso_text text;
