@@ -87,6 +87,12 @@ void iso_record_try_end(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 	note_endpoint(t);
 }
 
+/* A try has a service, which a reader of the code (or an analyser) cannot see from here. */
+static struct iso_slice region_name(const struct iso_exchange *x, const struct iso_try *t)
+{
+	return t != NULL && x->service != NULL ? x->service->regions[t->region].name : iso_slice(NULL, 0);
+}
+
 static void fill_attempts(const struct iso_exchange *x, struct iso_log_attempt *attempts,
 			  struct iso_slice *reasons)
 {
@@ -94,7 +100,7 @@ static void fill_attempts(const struct iso_exchange *x, struct iso_log_attempt *
 		const struct iso_try *t = x->tries[i];
 
 		attempts[i] = (struct iso_log_attempt){
-			.region = x->service->regions[t->region].name,
+			.region = region_name(x, t),
 			.endpoint = t->endpoint,
 			.outcome = iso_slice_str(iso_outcome_text((enum iso_outcome)t->outcome)),
 			.upstream_request_id = t->upstream_id,
@@ -128,8 +134,7 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 		.path = x->original_path,
 		.service = x->service != NULL ? x->service->name : iso_slice(NULL, 0),
 		.route = x->route != NULL ? x->route->name : iso_slice(NULL, 0),
-		.region = x->winner != NULL ? x->service->regions[x->winner->region].name
-					    : iso_slice(NULL, 0),
+		.region = region_name(x, x->winner),
 		.error = x->error,
 		.attempts = attempts,
 		.retry_reasons = reasons,

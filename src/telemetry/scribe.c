@@ -152,8 +152,8 @@ static int output_open(const char *path, int *ret_fd, bool *ret_regular)
 
 static void output_reopen(struct iso_scribe *s)
 {
-	bool regular;
-	int fd;
+	bool regular = false;
+	int fd = -1;
 
 	if (strcmp(s->config.path, "-") == 0)
 		return;

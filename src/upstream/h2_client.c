@@ -1,19 +1,21 @@
 /*
  * The HTTP/2 codec of a connection to a region: nghttp2's client session between our transport and the
  * attempts. Thread: the connection's loop. Invariant: a stream's user data is its attempt, or NULL once the
- * attempt is over; bytes of a stream without an attempt are given back to the connection window at once.
+ * attempt is over; bytes of a stream without an attempt are given back at once.
  */
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "iso/http/h2_mem.h"
 #include "iso/http/h2_nv.h"
 #include "uconn_priv.h"
 
 enum {
-	STREAM_WINDOW = 1 << 20, /* 1 MiB: 40 Mbit/s at 200 ms round trip, per stream */
-	CONNECTION_WINDOW = 16 << 20,
+	STREAM_WINDOW = 1 << 20,        /* 40 Mbit/s at 200 ms round trip, per stream */
+	PRESSED_WINDOW = 64 * 1024,     /* while bodies hold half of the memory they may */
+	CONNECTION_WINDOW = 16 << 20,   /* given back at once: it bounds what is on the way */
 	DATA_MAX = ISO_CHUNK_BYTES - 9, /* frame header and payload fill one TLS record */
 	COPY_BELOW = 1024,              /* a smaller piece is not worth keeping its chunk alive */
 	FRAME_HEADER = 9,
@@ -22,6 +24,7 @@ enum {
 
 struct h2 {
 	nghttp2_session *session;
+	struct iso_h2_mem mem;
 	struct iso_chunk *chunk; /* of the running input */
 	const uint8_t *chunk_at; /* where that input begins */
 };
@@ -47,7 +50,7 @@ static void forget(struct iso_uconn *c, struct iso_attempt *a)
 
 	nghttp2_session_set_stream_user_data(session, a->stream_id, NULL);
 	if (a->unconsumed > 0)
-		nghttp2_session_consume(session, a->stream_id, a->unconsumed);
+		nghttp2_session_consume_stream(session, a->stream_id, a->unconsumed);
 	a->unconsumed = 0;
 	iso_transport_dirty(&c->t);
 }
@@ -55,10 +58,14 @@ static void forget(struct iso_uconn *c, struct iso_attempt *a)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct iso_attempt *a = attempt_of(session, frame->hd.stream_id);
+	struct iso_uconn *c = user;
 
-	(void)user;
-	if (a != NULL)
-		iso_h2_head_init(&a->response);
+	if (a == NULL)
+		return 0;
+	iso_h2_head_init(&a->response);
+	if (iso_chunk_pool_pressed(&c->t.loop->chunks))
+		nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+						      PRESSED_WINDOW);
 	return 0;
 }
 
@@ -144,8 +151,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 	int err;
 
 	(void)flags;
+	/* Back-pressure is each stream's own: a few answers that nobody reads must not use up the window of
+	 * all. */
+	nghttp2_session_consume_connection(session, len);
 	if (a == NULL) {
-		nghttp2_session_consume(session, stream_id, len);
+		nghttp2_session_consume_stream(session, stream_id, len);
 		return 0;
 	}
 	iso_buf_init(&piece);
@@ -314,8 +324,11 @@ static int h2_init(struct iso_uconn *c)
 	if (h2 == NULL)
 		return ISO_ENOMEM;
 	c->codec = h2;
-	if (nghttp2_session_client_new3(&h2->session, callbacks, c, options, &c->t.loop->h2_mem.mem) != 0 ||
-	    nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
+	iso_h2_mem_init(&h2->mem);
+	if (nghttp2_session_client_new3(&h2->session, callbacks, c, options, &h2->mem.mem) != 0)
+		return ISO_ENOMEM;
+	iso_h2_mem_made(&h2->mem);
+	if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings,
 				    sizeof(settings) / sizeof(settings[0])) != 0 ||
 	    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW) != 0)
 		return ISO_ENOMEM;
@@ -357,7 +370,7 @@ static void h2_consumed(struct iso_uconn *c, struct iso_attempt *a, size_t n)
 {
 	nghttp2_session *session = session_of(c);
 
-	nghttp2_session_consume(session, a->stream_id, n);
+	nghttp2_session_consume_stream(session, a->stream_id, n);
 	if (nghttp2_session_want_write(session))
 		iso_transport_dirty(&c->t);
 }

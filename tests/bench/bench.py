@@ -16,6 +16,7 @@ import peers
 from lab import HOST, NAME, Lab, LabError, die, find_binary, find_h2rate, free_port
 
 IDLE_CLIENTS = 1000
+IDLE_SECONDS = 3  # after which a client counts as idle, for every proxy alike
 
 # name: (what it says, unit, h2load's arguments, path, proxies as (name, protocol to the regions))
 WORKLOADS = {
@@ -88,7 +89,7 @@ def measure_idle(process, port, lab):
         summary = client.stdout.readline()
         if f'"answered":{IDLE_CLIENTS},' not in summary:
             raise LabError(f"h2rate: {summary}")
-        settled_cpu(process)
+        time.sleep(IDLE_SECONDS)
         return {"value": (process.rss_kib() - before) / IDLE_CLIENTS}
     finally:
         client.stdin.close()

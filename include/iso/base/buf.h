@@ -42,6 +42,12 @@ void iso_chunk_pool_init(struct iso_chunk_pool *pool, size_t live_max, size_t fr
 void iso_chunk_pool_done(struct iso_chunk_pool *pool);
 /* A chunk with one reference, used 0; NULL when the pool's limit or memory is exhausted. */
 struct iso_chunk *iso_chunk_acquire(struct iso_chunk_pool *pool);
+/* Half of what may be out is: whoever can should ask its peer for less. */
+static inline bool iso_chunk_pool_pressed(const struct iso_chunk_pool *pool)
+{
+	return pool->live >= pool->live_max / 2;
+}
+
 void iso_chunk_unref_slow(struct iso_chunk *chunk);
 
 static inline struct iso_chunk *iso_chunk_ref(struct iso_chunk *chunk)
