@@ -258,6 +258,12 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 		ares_freeaddrinfo(info);
 }
 
+/* RFC 6761 section 6.3: localhost is never asked for, and a machine need not have a hosts file. */
+static const char *literal_of(const char *host)
+{
+	return strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+}
+
 int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host,
 		      uint16_t port, uint64_t timeout_us)
 {
@@ -275,7 +281,7 @@ int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, 
 	query->port = port;
 	query->cancelled = false;
 	query->impl = job;
-	if (iso_sockaddr_parse(host, port, &job->answer.addr[0]) == ISO_OK) {
+	if (iso_sockaddr_parse(literal_of(host), port, &job->answer.addr[0]) == ISO_OK) {
 		job->answer.n = 1;
 		job->answer.ttl_s = UINT32_MAX;
 		job->finished = true;

@@ -31,8 +31,8 @@ ISO_MUST_USE int iso_resolver_new(struct iso_loop *loop, const char *servers,
 				  struct iso_resolver **ret_resolver);
 void iso_resolver_free(struct iso_resolver *resolver);
 /*
- * Starts a query for A and AAAA; `done` comes exactly once, later, unless cancelled. An IP literal answers
- * without a query (ttl_s UINT32_MAX). timeout_us bounds it all.
+ * Starts a query for A and AAAA; `done` comes exactly once, later, unless cancelled. An IP literal and
+ * "localhost" (127.0.0.1) answer without a query (ttl_s UINT32_MAX). timeout_us bounds it all.
  */
 ISO_MUST_USE int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host,
 				   uint16_t port, uint64_t timeout_us);
