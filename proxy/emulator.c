@@ -347,6 +347,11 @@ static const struct iso_cfg_limits limits = {
 	.header_timeout_us = 10 * 1000 * 1000,
 	.keepalive_timeout_us = 60 * 1000 * 1000,
 	.connections = 10000,
+	/* Its one client is a proxy under test, which may do what it likes. */
+	.h2_resets = UINT32_MAX,
+	.h2_control_frames = UINT32_MAX,
+	.h2_empty_frames = UINT32_MAX,
+	.rate_window_us = 10 * 1000 * 1000,
 };
 
 void emulator_set_mode(struct emulator *e, enum emulator_mode mode)

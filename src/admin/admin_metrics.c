@@ -8,7 +8,7 @@
 #include "iso/telemetry/access_log.h"
 #include "iso/telemetry/prometheus.h"
 
-enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 5 };
+enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 6 + ISO_CUT_COUNT };
 
 struct page {
 	struct iso_prometheus_names names;
@@ -54,7 +54,7 @@ static void add_regions(const struct iso_admin *admin, struct page *page)
 
 static void add_servers(const struct iso_admin *admin, struct page *page)
 {
-	uint64_t connections = 0, accepted = 0, failed = 0;
+	uint64_t connections = 0, accepted = 0, failed = 0, refused = 0, cut[ISO_CUT_COUNT] = { 0 };
 
 	for (size_t i = 0; i < admin->config.server_count; i++) {
 		const struct iso_server_counters *c = admin->config.servers[i];
@@ -62,10 +62,18 @@ static void add_servers(const struct iso_admin *admin, struct page *page)
 		connections += atomic_load_explicit(&c->connections, memory_order_relaxed);
 		accepted += atomic_load_explicit(&c->accepted, memory_order_relaxed);
 		failed += atomic_load_explicit(&c->handshakes_failed, memory_order_relaxed);
+		refused += atomic_load_explicit(&c->refused, memory_order_relaxed);
+		for (int k = 0; k < ISO_CUT_COUNT; k++)
+			cut[k] += atomic_load_explicit(&c->cut[k], memory_order_relaxed);
 	}
 	add(page, ISO_METRIC_DOWNSTREAM_CONNECTIONS, NULL, NULL, (double)connections);
 	add(page, ISO_METRIC_DOWNSTREAM_ACCEPTED, NULL, NULL, (double)accepted);
 	add(page, ISO_METRIC_HANDSHAKE_FAILURES, NULL, NULL, (double)failed);
+	add(page, ISO_METRIC_REFUSED, NULL, NULL, (double)refused);
+	for (int k = 0; k < ISO_CUT_COUNT; k++) {
+		add(page, ISO_METRIC_CUT, NULL, NULL, (double)cut[k]);
+		page->samples[page->count - 1].label = iso_slice_str(iso_cut_text((enum iso_cut)k));
+	}
 	if (admin->config.scribe != NULL)
 		add(page, ISO_METRIC_LOG_DROPPED, NULL, NULL,
 		    (double)iso_scribe_dropped(admin->config.scribe));

@@ -231,6 +231,13 @@ static void build_limits(struct iso_load *load, const json_t *root)
 	limits->drain_timeout_us = iso_load_u64(load, object, "limits.drain_timeout");
 	limits->body_memory = iso_load_u64(load, object, "limits.body_memory");
 	limits->connections = (uint32_t)iso_load_u64(load, object, "limits.connections");
+	limits->connections_per_client = (uint32_t)iso_load_u64(load, object,
+								"limits.connections_per_client");
+	limits->h2_resets = (uint32_t)iso_load_u64(load, object, "limits.h2_resets");
+	limits->h2_control_frames = (uint32_t)iso_load_u64(load, object, "limits.h2_control_frames");
+	limits->h2_empty_frames = (uint32_t)iso_load_u64(load, object, "limits.h2_empty_frames");
+	limits->body_rate = iso_load_u64(load, object, "limits.body_rate");
+	limits->rate_window_us = iso_load_u64(load, object, "limits.rate_window");
 }
 
 static void build_access_log(struct iso_load *load, const json_t *root)

@@ -74,12 +74,29 @@ X("limits.header_timeout", DURATION, 0, 10 * MS, 10 * MINUTE, "\"10s\"", NULL, N
   "From the first byte of a request head to its last.") \
 X("limits.keepalive_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"60s\"", NULL, NULL, \
   "A client's connection without a request is closed after this time.") \
+X("limits.h2_resets", INTEGER, 0, 1, 1000000, "200", NULL, NULL, \
+  "HTTP/2 streams that a client may reset, or make the proxy reset, within 10s. Beyond: its connection " \
+  "ends. Ten times what a browser does that gives up a page.") \
+X("limits.h2_control_frames", INTEGER, 0, 10, 1000000, "1000", NULL, NULL, \
+  "SETTINGS, PING, PRIORITY and unknown frames of one connection within 10s, and WINDOW_UPDATE frames " \
+  "that no data justifies. Beyond: it ends.") \
+X("limits.h2_empty_frames", INTEGER, 0, 1, 1000000, "100", NULL, NULL, \
+  "Frames without content within 10s: they cost the sender nothing. Beyond: the connection ends.") \
+X("limits.body_rate", SIZE, 0, 0, MIB, "\"240B\"", NULL, NULL, \
+  "The least per second that a client must send of a body, or take of an answer that waits for it, " \
+  "over `rate_window`; single bytes do not start the clock again. Below: 408, or the connection ends. " \
+  "0B: no rate.") \
+X("limits.rate_window", DURATION, 0, 100 * MS, 10 * MINUTE, "\"10s\"", NULL, NULL, \
+  "The time over which `body_rate` is measured.") \
 X("limits.drain_timeout", DURATION, 0, 0, 24 * HOUR, "\"30s\"", NULL, NULL, \
   "After SIGTERM, running exchanges have this long to finish.") \
 X("limits.body_memory", SIZE, 0, MIB, 64 * GIB, "\"256MiB\"", NULL, NULL, \
   "Memory for message bodies on the way, of each worker.") \
 X("limits.connections", INTEGER, 0, 1, 1000000, "10000", NULL, NULL, \
-  "Client connections of each worker.") \
+  "Client connections of each worker. Beyond: closed at once.") \
+X("limits.connections_per_client", INTEGER, 0, 0, 1000000, "0", NULL, NULL, \
+  "Connections of one client address (IPv6: one /64), over all workers. Beyond: closed at once. 0: no " \
+  "limit.") \
 X("services", MAP, 1, 1, 64, NULL, NAME_PATTERN, NULL, \
   "The APIs behind the proxy, by name.") \
 X("services.*", OBJECT, 0, 0, 0, NULL, NULL, NULL, \

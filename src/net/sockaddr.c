@@ -89,3 +89,14 @@ int iso_listener_parse(struct iso_slice address, struct iso_sockaddr *ret_addr)
 		return ISO_EBAD; /* an IPv6 address wants its brackets before a port */
 	return iso_sockaddr_parse(host, (uint16_t)port, ret_addr);
 }
+
+struct iso_slice iso_sockaddr_client(const struct iso_sockaddr *addr)
+{
+	const struct in6_addr *v6 = &addr->u.v6.sin6_addr;
+
+	if (addr->u.sa.sa_family != AF_INET6)
+		return iso_slice((const char *)&addr->u.v4.sin_addr, sizeof(addr->u.v4.sin_addr));
+	if (IN6_IS_ADDR_V4MAPPED(v6))
+		return iso_slice((const char *)v6 + 12, 4);
+	return iso_slice((const char *)v6, 8);
+}

@@ -91,6 +91,16 @@ static int bind_listener(struct iso_process *p, struct iso_cfg_listener *listene
 	return ISO_OK;
 }
 
+static struct iso_sketch *new_sketch(struct iso_loop *loop)
+{
+	uint64_t seed[2] = { iso_rng_next(&loop->rng), iso_rng_next(&loop->rng) };
+	struct iso_sketch *sketch = calloc(1, sizeof(*sketch));
+
+	if (sketch != NULL)
+		iso_sketch_init(sketch, seed);
+	return sketch;
+}
+
 static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
 {
 	struct iso_worker_env env = {
@@ -98,6 +108,7 @@ static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
 		.control = &p->loop.mailbox,
 		.urgent = on_urgent,
 		.drained = on_drained,
+		.clients = p->clients,
 		.arg = p,
 	};
 	int err = ISO_OK;
@@ -193,6 +204,9 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	err = make_control(p);
 	if (err == ISO_OK)
 		err = iso_registry_bind(&p->registry, snapshot);
+	p->clients = new_sketch(&p->loop);
+	if (err == ISO_OK && p->clients == NULL)
+		err = ISO_ENOMEM;
 	if (err == ISO_OK)
 		err = start_scribe(p, snapshot, ret_why);
 	if (err == ISO_OK)
@@ -298,6 +312,7 @@ void iso_process_free(struct iso_process *p)
 	iso_registry_done(&p->registry);
 	iso_snapshot_unref(p->snapshot);
 	free(p->workers);
+	free(p->clients);
 	free(p);
 }
 

@@ -26,6 +26,7 @@ struct iso_process {
 	struct iso_publisher *publisher;
 	struct iso_prober *prober;
 	struct iso_worker *workers;
+	struct iso_sketch *clients; /* connections by client */
 	struct iso_scribe *scribe;
 	struct iso_snapshot *snapshot; /* the current one; one reference */
 	struct iso_process_source source;

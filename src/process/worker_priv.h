@@ -21,6 +21,7 @@ struct iso_worker_env {
 	/* On the control loop: the drain is over, the thread is about to end. */
 	void (*drained)(struct iso_worker *worker);
 	struct iso_log_ring *log;
+	struct iso_sketch *clients; /* connections by client, over all workers */
 	void *arg;
 };
 

@@ -15,6 +15,17 @@ enum {
 				  */
 };
 
+const char *iso_cut_text(enum iso_cut cut)
+{
+	static const char *const texts[ISO_CUT_COUNT] = {
+#define X(id, text) text,
+		ISO_CUT_TABLE(X)
+#undef X
+	};
+
+	return cut >= 0 && cut < ISO_CUT_COUNT ? texts[cut] : "";
+}
+
 static const char preface[] = "PRI"; /* the beginning of RFC 9113 section 3.4's */
 
 struct server_listener {
@@ -32,9 +43,37 @@ struct server_listener {
 				      (delta),                                                               \
 			      memory_order_relaxed)
 
+static void count_cut(struct iso_server *server, enum iso_cut cut)
+{
+	COUNT(server, cut[cut], 1);
+}
+
 static struct iso_sconn *conn_of(struct iso_transport *t)
 {
 	return ISO_CONTAINER(t, struct iso_sconn, t);
+}
+
+/* Whether the client may have one more connection; counts it then. */
+static bool count_client(struct iso_sconn *c)
+{
+	struct iso_server *server = c->server;
+
+	if (server->clients == NULL || server->limits.connections_per_client == 0)
+		return true;
+	if (iso_sketch_up(server->clients, iso_sockaddr_client(&c->peer)) >
+	    server->limits.connections_per_client) {
+		iso_sketch_down(server->clients, iso_sockaddr_client(&c->peer));
+		return false;
+	}
+	c->counted = true;
+	return true;
+}
+
+static void uncount_client(struct iso_sconn *c)
+{
+	if (c->counted)
+		iso_sketch_down(c->server->clients, iso_sockaddr_client(&c->peer));
+	c->counted = false;
 }
 
 static void set_timer(struct iso_sconn *c, uint64_t in_us)
@@ -47,7 +86,7 @@ static void open_codec(struct iso_sconn *c, const struct iso_codec_ops *ops)
 	c->phase = ISO_SCONN_OPEN;
 	c->ops = ops;
 	c->idle_since_us = c->server->loop->now_us;
-	set_timer(c, c->server->limits.header_timeout_us);
+	iso_sconn_head_began(c); /* a new client has come to say something */
 	if (ops->init(c) != ISO_OK)
 		iso_sconn_close(c);
 	else if (c->draining)
@@ -137,27 +176,100 @@ static const struct iso_transport_ops transport_ops = {
 	.closed = on_closed,
 };
 
+/*
+ * Whether one direction has been too slow over a whole window. A window starts again when nothing waits for
+ * the client, and after each that was quick enough: single bytes do not.
+ */
+static bool too_slow(struct iso_rate *rate, bool waits, uint64_t total, const struct iso_cfg_limits *limits,
+		     uint64_t now_us)
+{
+	bool whole = rate->since_us != 0 && now_us >= rate->since_us + limits->rate_window_us;
+	uint64_t least = limits->body_rate * (limits->rate_window_us / 1000) / 1000;
+	bool slow = waits && whole && total - rate->bytes < least;
+
+	if (!waits)
+		rate->since_us = 0;
+	else if (rate->since_us == 0 || whole)
+		*rate = (struct iso_rate){ now_us, total };
+	return slow;
+}
+
+/* A request runs: is it the client that holds it up? */
+static void check_rates(struct iso_sconn *c, uint64_t now_us)
+{
+	const struct iso_cfg_limits *limits = &c->server->limits;
+	unsigned int waits = limits->body_rate > 0 ? c->ops->waits_for_client(c) : 0;
+
+	if (too_slow(&c->in, (waits & ISO_WAITS_FOR_BODY) != 0, c->body_bytes, limits, now_us))
+		iso_sconn_cut(c, ISO_CUT_BODY_RATE);
+	else if (too_slow(&c->out, (waits & ISO_WAITS_FOR_READER) != 0, c->t.accepted, limits, now_us))
+		iso_sconn_cut(c, ISO_CUT_READ_RATE);
+	else
+		set_timer(c, limits->rate_window_us / 2);
+}
+
 static void on_timer(struct iso_timer *timer)
 {
 	struct iso_sconn *c = ISO_CONTAINER(timer, struct iso_sconn, timer);
 	const struct iso_cfg_limits *limits = &c->server->limits;
-	uint64_t now_us = c->server->loop->now_us;
+	uint64_t now_us = c->server->loop->now_us, left_us;
 
 	if (c->phase != ISO_SCONN_OPEN) {
+		if (c->phase == ISO_SCONN_HANDSHAKE)
+			count_cut(c->server, ISO_CUT_HANDSHAKE_TIMEOUT);
+		else if (c->phase == ISO_SCONN_SNIFF)
+			count_cut(c->server, ISO_CUT_HEADER_TIMEOUT);
 		iso_sconn_close(c);
 		return;
 	}
+	if (c->head_since_us != 0 && now_us >= c->head_since_us + limits->header_timeout_us) {
+		iso_sconn_cut(c, ISO_CUT_HEADER_TIMEOUT);
+		return;
+	}
 	if (c->idle_since_us == 0) {
-		set_timer(c, limits->keepalive_timeout_us);
+		check_rates(c, now_us);
 		return;
 	}
 	if (now_us >= c->idle_since_us + limits->keepalive_timeout_us) {
 		iso_sconn_finish(c);
 		return;
 	}
-	if (c->ops->idle != NULL)
+	if (c->ops->idle != NULL && c->head_since_us == 0)
 		c->ops->idle(c);
-	set_timer(c, c->idle_since_us + limits->keepalive_timeout_us - now_us);
+	/* Not later than this: a request that begins meanwhile does not set the timer. */
+	left_us = c->idle_since_us + limits->keepalive_timeout_us - now_us;
+	if (c->head_since_us != 0 && c->head_since_us + limits->header_timeout_us - now_us < left_us)
+		left_us = c->head_since_us + limits->header_timeout_us - now_us;
+	set_timer(c, left_us < limits->rate_window_us ? left_us : limits->rate_window_us);
+}
+
+void iso_sconn_head_began(struct iso_sconn *c)
+{
+	const struct iso_cfg_limits *limits = &c->server->limits;
+
+	if (c->head_since_us != 0)
+		return;
+	c->head_since_us = c->server->loop->now_us;
+	set_timer(c, limits->header_timeout_us < limits->rate_window_us ? limits->header_timeout_us
+									: limits->rate_window_us);
+}
+
+void iso_sconn_head_ended(struct iso_sconn *c)
+{
+	c->head_since_us = 0;
+}
+
+void iso_sconn_count_cut(struct iso_sconn *c, enum iso_cut cut)
+{
+	count_cut(c->server, cut);
+}
+
+void iso_sconn_cut(struct iso_sconn *c, enum iso_cut cut)
+{
+	if (c->closed || c->phase == ISO_SCONN_LINGER)
+		return;
+	count_cut(c->server, cut);
+	c->ops->cut(c, cut);
 }
 
 static void run_free(struct iso_task *task)
@@ -180,6 +292,7 @@ void iso_sconn_close(struct iso_sconn *c)
 	if (c->ops != NULL)
 		c->ops->done(c);
 	iso_list_remove(&c->link);
+	uncount_client(c);
 	COUNT(server, connections, (uint32_t)-1);
 	iso_loop_post(server->loop, &c->free_task);
 	if (server->draining && iso_list_empty(&server->conns) && server->drained != NULL)
@@ -252,8 +365,15 @@ static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockadd
 	iso_timer_init(&c->timer, on_timer);
 	iso_task_init(&c->free_task, run_free);
 	iso_list_init(&c->link);
+	if (!count_client(c)) {
+		COUNT(server, refused, 1);
+		close(fd);
+		free(c);
+		return;
+	}
 	if (iso_transport_accept(&c->t, server->loop, &transport_ops, fd, listener->tls) != ISO_OK) {
 		COUNT(server, refused, 1);
+		uncount_client(c);
 		free(c);
 		return;
 	}

@@ -17,6 +17,10 @@ struct iso_codec_ops {
 	void (*fill)(struct iso_sconn *c);
 	/* No request has run for a second: give back what only a running one needs. May be NULL. */
 	void (*idle)(struct iso_sconn *c);
+	/* Called every `rate_window` while requests run: whose turn is it, and is it slow (RATE_…)? */
+	unsigned int (*waits_for_client)(struct iso_sconn *c);
+	/* The connection is cut: say so to the client if it can still be said, end every stream. */
+	void (*cut)(struct iso_sconn *c, enum iso_cut cut);
 	/* The client ended its direction. */
 	void (*eof)(struct iso_sconn *c);
 	/* Called once by the connection's timer or a drain: finish what runs, take nothing new. */
@@ -27,6 +31,14 @@ struct iso_codec_ops {
 
 extern const struct iso_codec_ops iso_h1_server_ops;
 extern const struct iso_codec_ops iso_h2_server_ops;
+
+/* What may wait for a client, and so must not wait too long. */
+enum { ISO_WAITS_FOR_BODY = 1, ISO_WAITS_FOR_READER = 2 };
+
+/* Bytes in a window that begins when something first waits and ends when nothing does. */
+struct iso_rate {
+	uint64_t since_us, bytes; /* since_us 0: nothing waits */
+};
 
 enum iso_sconn_phase { ISO_SCONN_HANDSHAKE, ISO_SCONN_SNIFF, ISO_SCONN_OPEN, ISO_SCONN_LINGER };
 
@@ -41,17 +53,27 @@ struct iso_sconn {
 	struct iso_tls_server *tls_server; /* one reference: its callbacks run during the handshake; NULL: in
 					      clear */
 	struct iso_sockaddr peer, local;
-	uint64_t idle_since_us; /* 0: a request is running */
+	uint64_t idle_since_us;  /* 0: a request is running */
+	uint64_t head_since_us;  /* when the head that is coming in began; 0: none is */
+	uint64_t body_bytes;     /* of request bodies, ever */
+	struct iso_rate in, out; /* of request bodies, of answers */
 	uint32_t streams;
 	uint8_t phase;
 	uint8_t first[3], sniffed; /* bytes held while the protocol is guessed */
 	bool tls, h2, http11, draining, closed;
+	bool counted; /* among its client's connections */
 };
 
 /* Takes the connection down now; freed later. */
 void iso_sconn_close(struct iso_sconn *c);
 /* Flushes, ends our direction, waits a moment for the client's end, then closes. */
 void iso_sconn_finish(struct iso_sconn *c);
+/* Ends the connection for what the client did, counts it, tells the codec. */
+void iso_sconn_cut(struct iso_sconn *c, enum iso_cut cut);
+void iso_sconn_count_cut(struct iso_sconn *c, enum iso_cut cut);
+/* A head begins to come in, or is whole. */
+void iso_sconn_head_began(struct iso_sconn *c);
+void iso_sconn_head_ended(struct iso_sconn *c);
 /* Streams open or end: idleness, counters. */
 void iso_sconn_stream_began(struct iso_sconn *c);
 void iso_sconn_stream_ended(struct iso_sconn *c);

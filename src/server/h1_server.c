@@ -92,6 +92,7 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 	struct iso_request request;
 
 	start_running(h1);
+	iso_sconn_head_ended(h1->c);
 	h1->keep_alive = p->keep_alive && !h1->c->draining;
 	h1->head = *head;
 	h1->head.scheme = h1->c->tls ? ISO_SLICE("https") : ISO_SLICE("http");
@@ -125,6 +126,7 @@ static void on_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n)
 		return;
 	}
 	h1->unconsumed += n;
+	h1->c->body_bytes += n;
 	h1->request->ops->data(h1->request, &piece, false);
 	iso_buf_done(&piece);
 }
@@ -297,6 +299,19 @@ static int h1_init(struct iso_sconn *c)
 	return ISO_OK;
 }
 
+/* The request cannot be had: an answer without a handler, and the end. */
+static void refuse_with(struct h1 *h1, uint16_t status)
+{
+	if (!h1->running) {
+		start_running(h1);
+		h1->head.method_id = ISO_METHOD_OTHER;
+		h1->head.version = ISO_HTTP_11;
+	}
+	iso_sconn_head_ended(h1->c);
+	h1->request_end = true;
+	answer(h1, status);
+}
+
 static size_t h1_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
 	struct h1 *h1 = c->codec;
@@ -308,6 +323,8 @@ static size_t h1_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 	h1->chunk = chunk;
 	err = iso_h1_parser_feed(&h1->parser, bytes, n, &used);
 	h1->chunk = NULL;
+	if (!c->closed && err == ISO_OK && !h1->running && iso_h1_parser_begun(&h1->parser))
+		iso_sconn_head_began(c);
 	if (c->closed || err == ISO_OK)
 		return c->closed ? n : used;
 	if (h1->running && h1->answered) {
@@ -321,13 +338,8 @@ static size_t h1_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 		h1->request = NULL;
 		if (request != NULL)
 			request->ops->reset(request, ISO_RESET_PROTOCOL);
-	} else {
-		start_running(h1);
-		h1->head.method_id = ISO_METHOD_OTHER;
-		h1->head.version = ISO_HTTP_11;
 	}
-	h1->request_end = true;
-	answer(h1, err == ISO_ENOMEM ? 503 : h1->parser.status);
+	refuse_with(h1, err == ISO_ENOMEM ? 503 : h1->parser.status);
 	return n;
 }
 
@@ -401,6 +413,37 @@ static void h1_fill(struct iso_sconn *c)
 	iso_transport_resume(&c->t);
 }
 
+static unsigned int h1_waits_for_client(struct iso_sconn *c)
+{
+	const struct h1 *h1 = c->codec;
+	unsigned int waits = 0;
+
+	/* A region that does not take the body holds it up itself; after the answer's head both may take
+	 * their time. */
+	if (h1->running && !h1->request_end && !h1->answered && h1->unconsumed <= UNCONSUMED_MAX / 2)
+		waits |= ISO_WAITS_FOR_BODY;
+	if (h1->running && (h1->out.bytes > 0 || c->t.queued > c->t.accepted))
+		waits |= ISO_WAITS_FOR_READER;
+	return waits;
+}
+
+/* The content or the rest of the head never came: 408, if nothing has been answered yet. */
+static void h1_cut(struct iso_sconn *c, enum iso_cut cut)
+{
+	struct h1 *h1 = c->codec;
+	struct iso_sink *request = h1->request;
+
+	if (cut == ISO_CUT_READ_RATE || (h1->running && h1->answered) ||
+	    (!h1->running && !iso_h1_parser_begun(&h1->parser))) {
+		iso_sconn_close(c);
+		return;
+	}
+	h1->request = NULL;
+	if (request != NULL)
+		request->ops->reset(request, ISO_RESET_TIMEOUT);
+	refuse_with(h1, 408);
+}
+
 static void h1_eof(struct iso_sconn *c)
 {
 	struct h1 *h1 = c->codec;
@@ -446,6 +489,8 @@ const struct iso_codec_ops iso_h1_server_ops = {
 	.init = h1_init,
 	.input = h1_input,
 	.fill = h1_fill,
+	.waits_for_client = h1_waits_for_client,
+	.cut = h1_cut,
 	.eof = h1_eof,
 	.drain = h1_drain,
 	.done = h1_done,

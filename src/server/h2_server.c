@@ -13,6 +13,7 @@
 enum {
 	STREAM_WINDOW = 256 * 1024,
 	CONNECTION_WINDOW = 1 << 20,
+	QUEUE_MAX = 2000, /* frames that wait to be sent: nobody reads them, and only floods make so many */
 	SECOND_GOAWAY_US = 500 * 1000, /* RFC 9113 section 6.8: after at least one round trip */
 };
 
@@ -25,6 +26,39 @@ static struct iso_h2_stream *stream_of(nghttp2_session *session, int32_t stream_
 	return stream_id == 0 ? NULL : nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
+/* Leaves the session from inside a callback; what follows is done when it has returned. */
+static int leave(struct iso_h2_conn *h2, enum iso_cut cut, uint32_t goaway_code)
+{
+	if (h2->cut == ISO_CUT_NONE) {
+		h2->cut = cut;
+		h2->goaway_code = goaway_code;
+	}
+	return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/*
+ * Before a frame's payload is looked at. nghttp2 forgets closed streams and passes over what comes for them;
+ * RFC 9113 sections 5.1 and 5.1.1 call it a connection error.
+ */
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+	struct iso_sconn *c = user;
+	struct iso_h2_conn *h2 = c->codec;
+	enum iso_cut cut = iso_h2_guard_frame(&h2->guard, &c->server->limits, c->server->loop->now_us,
+					      hd->type, hd->flags, hd->length);
+	bool head = hd->type == NGHTTP2_HEADERS;
+
+	if (cut != ISO_CUT_NONE)
+		return leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM);
+	if ((head || hd->type == NGHTTP2_DATA) &&
+	    nghttp2_session_find_stream(session, hd->stream_id) == NULL &&
+	    iso_h2_guard_is_late(&h2->guard, hd->stream_id))
+		return leave(h2, ISO_CUT_PROTOCOL, NGHTTP2_STREAM_CLOSED);
+	if (head || hd->type == NGHTTP2_CONTINUATION)
+		h2->in_head = true;
+	return 0;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct iso_sconn *c = user;
@@ -32,6 +66,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
+	iso_h2_guard_opened(&((struct iso_h2_conn *)c->codec)->guard, frame->hd.stream_id);
 	s = iso_h2_stream_new(c, frame->hd.stream_id);
 	if (s == NULL)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -43,10 +78,12 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 		     size_t namelen, const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
 {
 	struct iso_h2_stream *s = stream_of(session, frame->hd.stream_id);
+	struct iso_sconn *c = user;
 
-	(void)user;
 	if (s == NULL)
 		return 0;
+	if (iso_h2_stream_is_bomb(s))
+		return leave(c->codec, ISO_CUT_HEADER_MEMORY, NGHTTP2_ENHANCE_YOUR_CALM);
 	return iso_h2_stream_header(s, iso_slice(name, namelen), iso_slice(value, valuelen), flags) == ISO_OK
 		       ? 0
 		       : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -56,8 +93,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 {
 	struct iso_h2_stream *s = stream_of(session, frame->hd.stream_id);
 	bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+	struct iso_sconn *c = user;
 
-	(void)user;
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		((struct iso_h2_conn *)c->codec)->in_head = false;
 	if (s == NULL)
 		return 0;
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
@@ -77,6 +116,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 	struct iso_h2_stream *s = stream_of(session, stream_id);
 
 	(void)flags;
+	c->body_bytes += len;
 	if (s == NULL || s->request == NULL) {
 		nghttp2_session_consume(session, stream_id, len);
 		return 0;
@@ -98,12 +138,49 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 	return 0;
 }
 
+/* nghttp2 refuses streams beyond the limit by itself: that is work too. */
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int lib_error, void *user)
+{
+	struct iso_sconn *c = user;
+	struct iso_h2_conn *h2 = c->codec;
+	enum iso_cut cut;
+
+	(void)session;
+	(void)frame;
+	if (lib_error != NGHTTP2_ERR_REFUSED_STREAM)
+		return 0;
+	cut = iso_h2_guard_error(&h2->guard, &c->server->limits, c->server->loop->now_us);
+	return cut != ISO_CUT_NONE ? leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM) : 0;
+}
+
+/* A stream that the client's own frames have broken costs as much as one that it resets. */
+static int note_reset(struct iso_sconn *c, int32_t stream_id, uint32_t code)
+{
+	struct iso_h2_conn *h2 = c->codec;
+	enum iso_cut cut;
+
+	iso_h2_guard_sent_reset(&h2->guard, stream_id);
+	if (h2->cut != ISO_CUT_NONE || (code != NGHTTP2_PROTOCOL_ERROR &&
+					code != NGHTTP2_FLOW_CONTROL_ERROR && code != NGHTTP2_STREAM_CLOSED))
+		return 0;
+	cut = iso_h2_guard_error(&h2->guard, &c->server->limits, c->server->loop->now_us);
+	return cut != ISO_CUT_NONE ? leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM) : 0;
+}
+
 /* Our answer is out and the client still sends: tell it to stop, without harm (RFC 9113 section 8.1). */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+	struct iso_sconn *c = user;
+	struct iso_h2_conn *h2 = c->codec;
 	struct iso_h2_stream *s;
 
-	(void)user;
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		return note_reset(c, frame->hd.stream_id, frame->rst_stream.error_code);
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
+	    h2->cut == ISO_CUT_NONE)
+		iso_sconn_count_cut(c, ISO_CUT_PROTOCOL);
+	if (frame->hd.type == NGHTTP2_DATA)
+		iso_h2_guard_sent_data(&h2->guard);
 	if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return 0;
@@ -131,6 +208,8 @@ static void make_static(void)
 {
 	if (nghttp2_session_callbacks_new(&callbacks) != 0 || nghttp2_option_new(&options) != 0)
 		return;
+	nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
@@ -157,7 +236,9 @@ static int h2_init(struct iso_sconn *c)
 	if (h2 == NULL)
 		return ISO_ENOMEM;
 	c->codec = h2;
+	h2->cut = ISO_CUT_NONE;
 	iso_list_init(&h2->streams);
+	iso_h2_guard_init(&h2->guard);
 	iso_h2_mem_init(&h2->mem);
 	if (nghttp2_session_server_new3(&h2->session, callbacks, c, options, &h2->mem.mem) != 0)
 		return ISO_ENOMEM;
@@ -188,11 +269,25 @@ static size_t h2_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 	h2->chunk_at = bytes;
 	used = nghttp2_session_mem_recv(h2->session, bytes, n);
 	h2->chunk = NULL;
+	if (c->closed)
+		return n;
+	if (used == NGHTTP2_ERR_FLOODED)
+		(void)leave(h2, ISO_CUT_PING, NGHTTP2_ENHANCE_YOUR_CALM);
+	if (h2->cut == ISO_CUT_NONE && nghttp2_session_get_outbound_queue_size(h2->session) > QUEUE_MAX)
+		(void)leave(h2, ISO_CUT_RESETS, NGHTTP2_ENHANCE_YOUR_CALM);
+	if (h2->cut != ISO_CUT_NONE) {
+		iso_sconn_cut(c, h2->cut);
+		return n;
+	}
 	if (used < 0) {
-		/* Not even a GOAWAY can be made of it (a bad preface, flooding, no memory): cut. */
+		/* Not even a GOAWAY can be made of it (a bad preface, no memory). */
 		iso_sconn_close(c);
 		return n;
 	}
+	if (h2->in_head)
+		iso_sconn_head_began(c);
+	else
+		iso_sconn_head_ended(c);
 	if (nghttp2_session_want_write(h2->session))
 		iso_transport_dirty(&c->t);
 	else
@@ -208,6 +303,10 @@ static void h2_fill(struct iso_sconn *c)
 		const uint8_t *data;
 		ssize_t n = nghttp2_session_mem_send(h2->session, &data);
 
+		if (n < 0 && h2->cut != ISO_CUT_NONE && !h2->ending) {
+			iso_sconn_cut(c, h2->cut);
+			return;
+		}
 		if (n < 0) {
 			iso_sconn_close(c);
 			return;
@@ -226,6 +325,43 @@ static void h2_idle(struct iso_sconn *c)
 
 	if (iso_list_empty(&h2->streams) && !nghttp2_session_want_write(h2->session))
 		iso_h2_mem_idle(&h2->mem);
+}
+
+static unsigned int h2_waits_for_client(struct iso_sconn *c)
+{
+	struct iso_h2_conn *h2 = c->codec;
+	unsigned int waits = c->t.queued > c->t.accepted ? ISO_WAITS_FOR_READER : 0;
+
+	for (struct iso_list *l = h2->streams.next; l != &h2->streams; l = l->next)
+		waits |= iso_h2_stream_waits(ISO_CONTAINER(l, struct iso_h2_stream, link), STREAM_WINDOW / 2);
+	return waits;
+}
+
+static void lose_streams(struct iso_h2_conn *h2)
+{
+	struct iso_list *node;
+
+	while ((node = iso_list_pop_front(&h2->streams)) != NULL) {
+		struct iso_h2_stream *s = ISO_CONTAINER(node, struct iso_h2_stream, link);
+
+		nghttp2_session_set_stream_user_data(h2->session, s->id, NULL);
+		iso_h2_stream_lost(s);
+	}
+}
+
+static void h2_cut(struct iso_sconn *c, enum iso_cut cut)
+{
+	struct iso_h2_conn *h2 = c->codec;
+	uint32_t code = h2->cut == cut ? h2->goaway_code : NGHTTP2_ENHANCE_YOUR_CALM;
+
+	h2->cut = cut;
+	h2->ending = true;
+	nghttp2_session_terminate_session(h2->session, code);
+	h2_fill(c);
+	if (c->closed)
+		return;
+	lose_streams(h2);
+	iso_sconn_finish(c);
 }
 
 static void h2_eof(struct iso_sconn *c)
@@ -263,24 +399,19 @@ static void run_free(struct iso_task *task)
 	struct iso_h2_conn *h2 = ISO_CONTAINER(task, struct iso_h2_conn, free_task);
 
 	nghttp2_session_del(h2->session);
+	iso_h2_guard_done(&h2->guard);
 	free(h2);
 }
 
 static void h2_done(struct iso_sconn *c)
 {
 	struct iso_h2_conn *h2 = c->codec;
-	struct iso_list *node;
 
 	if (h2 == NULL)
 		return;
 	if (h2->conn != NULL)
 		iso_timer_clear(&c->server->loop->wheel, &h2->goaway_timer);
-	while ((node = iso_list_pop_front(&h2->streams)) != NULL) {
-		struct iso_h2_stream *s = ISO_CONTAINER(node, struct iso_h2_stream, link);
-
-		nghttp2_session_set_stream_user_data(h2->session, s->id, NULL);
-		iso_h2_stream_lost(s);
-	}
+	lose_streams(h2);
 	/* nghttp2 may be on the stack. */
 	iso_task_init(&h2->free_task, run_free);
 	iso_loop_post(c->server->loop, &h2->free_task);
@@ -292,6 +423,8 @@ const struct iso_codec_ops iso_h2_server_ops = {
 	.input = h2_input,
 	.fill = h2_fill,
 	.idle = h2_idle,
+	.waits_for_client = h2_waits_for_client,
+	.cut = h2_cut,
 	.eof = h2_eof,
 	.drain = h2_drain,
 	.done = h2_done,

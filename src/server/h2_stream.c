@@ -10,6 +10,7 @@ enum {
 	COPY_BELOW = 1024,
 	FRAME_HEADER = 9,
 	DATA_MAX = ISO_CHUNK_BYTES - FRAME_HEADER, /* header and payload fill one TLS record */
+	BOMB_FACTOR = 4,     /* beyond the limit by this, decoding stops; up to it the client gets its 431 */
 	FIELD_OVERHEAD = 32, /* RFC 9113 section 6.5.2: each field counts this much more */
 };
 
@@ -190,14 +191,34 @@ int iso_h2_stream_header(struct iso_h2_stream *s, struct iso_slice name, struct 
 {
 	const struct iso_cfg_limits *limits = &s->c->server->limits;
 
-	if (s->head_done)
-		return iso_fields_add_copy(&s->trailers_in, &s->arena, name, value);
 	s->header_bytes += name.len + value.len + FIELD_OVERHEAD;
+	if (s->head_done) {
+		if (s->header_bytes > limits->header_bytes || s->trailers_in.n >= limits->header_count)
+			return ISO_ELIMIT;
+		return iso_fields_add_copy(&s->trailers_in, &s->arena, name, value);
+	}
 	if (s->header_bytes > limits->header_bytes || s->head.fields.n >= limits->header_count) {
 		s->too_large = true;
 		return ISO_OK; /* answered when the block is whole: HPACK must stay in step */
 	}
 	return iso_h2_take_header(&s->head, &s->arena, name, value, flags);
+}
+
+bool iso_h2_stream_is_bomb(const struct iso_h2_stream *s)
+{
+	return s->header_bytes > BOMB_FACTOR * s->c->server->limits.header_bytes;
+}
+
+unsigned int iso_h2_stream_waits(const struct iso_h2_stream *s, int32_t unread_max)
+{
+	const struct iso_field *type = iso_fields_get(&s->head.fields, ISO_FIELD_CONTENT_TYPE);
+	bool grpc = type != NULL && iso_slice_starts(type->value, ISO_SLICE("application/grpc"));
+	unsigned int waits = s->out.bytes > 0 ? ISO_WAITS_FOR_READER : 0;
+
+	if (s->head_done && !s->request_end && !s->answered && !grpc &&
+	    nghttp2_session_get_stream_effective_recv_data_length(h2_of(s)->session, s->id) < unread_max)
+		waits |= ISO_WAITS_FOR_BODY;
+	return waits;
 }
 
 /* An answer of the codec's own, without content. */

@@ -8,11 +8,17 @@
 #include <nghttp2/nghttp2.h>
 
 #include "conn_priv.h"
+#include "h2_guard_priv.h"
 #include "iso/http/h2_mem.h"
 
 struct iso_h2_conn {
 	nghttp2_session *session;
 	struct iso_h2_mem mem;
+	struct iso_h2_guard guard;
+	enum iso_cut cut;     /* what a callback has found, until the session has been left */
+	uint32_t goaway_code; /* that goes with it */
+	bool ending;          /* the cut has been said */
+	bool in_head;         /* a header block has begun and not ended */
 	struct iso_list streams;
 	struct iso_chunk *chunk; /* of the running input */
 	const uint8_t *chunk_at; /* where that input begins */
@@ -31,7 +37,7 @@ struct iso_h2_stream {
 	struct iso_fields trailers_in;
 	const struct iso_fields *trailers_out;
 	struct iso_buf out;
-	uint64_t header_bytes;
+	uint64_t header_bytes; /* decoded, also of those that are not kept */
 	int32_t id;
 	bool head_done, request_end, out_end, deferred, too_large, answered, over;
 };
@@ -40,6 +46,13 @@ struct iso_h2_stream {
 struct iso_h2_stream *iso_h2_stream_new(struct iso_sconn *c, int32_t id);
 ISO_MUST_USE int iso_h2_stream_header(struct iso_h2_stream *s, struct iso_slice name, struct iso_slice value,
 				      uint8_t flags);
+/* Whether its fields have decoded to so much more than is allowed that the rest is not decoded. */
+bool iso_h2_stream_is_bomb(const struct iso_h2_stream *s);
+/*
+ * ISO_WAITS_FOR_…: a body that the client could send (less than `unread_max` bytes of it wait for the region,
+ * and no answer has begun), an answer that it could take. gRPC streams may be silent for long.
+ */
+unsigned int iso_h2_stream_waits(const struct iso_h2_stream *s, int32_t unread_max);
 void iso_h2_stream_request(struct iso_h2_stream *s, bool end);
 ISO_MUST_USE int iso_h2_stream_body(struct iso_h2_stream *s, struct iso_chunk *chunk, const uint8_t *input_at,
 				    const uint8_t *data, size_t len);

@@ -293,6 +293,20 @@ static void put_given(struct page *page, enum iso_metric metric)
 	}
 }
 
+/* A family with one label of its own: the caller's samples. */
+static void put_labelled(struct page *page, enum iso_metric metric)
+{
+	for (size_t i = 0; i < page->view->sample_count; i++) {
+		const struct iso_prometheus_sample *sample = &page->view->samples[i];
+		struct label label = { iso_metric_info(metric)->labels, sample->label };
+
+		if (sample->metric != metric)
+			continue;
+		put_series(page, metric, "", &label, 1);
+		put_double(page, sample->value);
+	}
+}
+
 /* A family without labels: what was counted and what the caller adds. */
 static void put_simple(struct page *page, enum iso_metric metric)
 {
@@ -345,6 +359,9 @@ static void put_family(struct page *page, enum iso_metric metric)
 	case ISO_METRIC_UPSTREAM_CONNECTIONS:
 		put_given(page, metric);
 		break;
+	case ISO_METRIC_CUT:
+		put_labelled(page, metric);
+		break;
 	case ISO_METRIC_RELOADS:
 		put_reloads(page);
 		break;
@@ -354,6 +371,7 @@ static void put_family(struct page *page, enum iso_metric metric)
 	case ISO_METRIC_DOWNSTREAM_CONNECTIONS:
 	case ISO_METRIC_DOWNSTREAM_ACCEPTED:
 	case ISO_METRIC_HANDSHAKE_FAILURES:
+	case ISO_METRIC_REFUSED:
 	case ISO_METRIC_IN_FLIGHT:
 	case ISO_METRIC_LOG_DROPPED:
 		put_simple(page, metric);

@@ -42,6 +42,9 @@ void iso_resolve_cancel(struct iso_resolve *query);
 ISO_MUST_USE int iso_sockaddr_parse(const char *host, uint16_t port, struct iso_sockaddr *ret_addr);
 /* "192.0.2.1:443" or "[2001:db8::1]:443"; size at least 64. */
 void iso_sockaddr_format(const struct sockaddr *sa, char *ret_text, size_t size);
+/* The bytes by which a client is known: an IPv4 address, or an IPv6 network of 64 bits, which is one
+ * customer's. */
+struct iso_slice iso_sockaddr_client(const struct iso_sockaddr *addr);
 bool iso_sockaddr_eq(const struct iso_sockaddr *a, const struct iso_sockaddr *b);
 
 #endif

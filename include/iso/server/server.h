@@ -10,10 +10,38 @@
 #include "iso/http/sink.h"
 #include "iso/net/listener.h"
 #include "iso/net/loop.h"
+#include "iso/stats/sketch.h"
+
+/* Why a client's connection was cut: the values of `reason` on isochrone_connections_cut_total. */
+#define ISO_CUT_TABLE(X)                                                                                     \
+	X(RESETS, "resets")             /* streams reset, by the client or because of it */                  \
+	X(CONTINUATION, "continuation") /* a header block without an end */                                  \
+	X(SETTINGS, "settings")                                                                              \
+	X(PING, "ping")                                                                                      \
+	X(PRIORITY, "priority") /* and unknown frame types */                                                \
+	X(WINDOW_UPDATE, "window_update")                                                                    \
+	X(EMPTY_FRAMES, "empty_frames")                                                                      \
+	X(HEADER_MEMORY, "header_memory") /* a small block that decodes to very much */                      \
+	X(HANDSHAKE_TIMEOUT, "handshake_timeout")                                                            \
+	X(HEADER_TIMEOUT, "header_timeout")                                                                  \
+	X(BODY_RATE, "body_rate") /* sends too slowly */                                                     \
+	X(READ_RATE, "read_rate") /* reads too slowly */                                                     \
+	X(PROTOCOL, "protocol")   /* broke HTTP/2's rules for a connection */
+
+enum iso_cut {
+	ISO_CUT_NONE = -1,
+#define X(id, text) ISO_CUT_##id,
+	ISO_CUT_TABLE(X)
+#undef X
+		ISO_CUT_COUNT
+};
+
+const char *iso_cut_text(enum iso_cut cut);
 
 /* What a server counts; one writer, read by others with relaxed loads. */
 struct iso_server_counters {
 	_Atomic uint64_t accepted, refused, handshakes_failed, requests;
+	_Atomic uint64_t cut[ISO_CUT_COUNT];
 	_Atomic uint32_t connections, streams;
 };
 
@@ -24,6 +52,7 @@ struct iso_server {
 	struct iso_list conns;
 	struct iso_list listeners;
 	struct iso_server_counters counters;
+	struct iso_sketch *clients; /* connections by client, shared by all servers; NULL: not limited */
 	void (*drained)(struct iso_server *server); /* after drain, when the last connection has gone; may be
 						       NULL */
 	bool draining;

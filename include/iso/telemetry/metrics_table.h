@@ -28,6 +28,10 @@
 	  "Client connections accepted.")                                                                    \
 	X(HANDSHAKE_FAILURES, "isochrone_downstream_handshake_failures_total", COUNTER, "",                  \
 	  "Client connections that ended before their TLS handshake was complete.")                          \
+	X(REFUSED, "isochrone_connections_refused_total", COUNTER, "",                                       \
+	  "Client connections closed at once because a limit of connections was reached.")                   \
+	X(CUT, "isochrone_connections_cut_total", COUNTER, "reason",                                         \
+	  "Client connections that the proxy ended because of what the client did, by reason.")              \
 	X(IN_FLIGHT, "isochrone_exchanges_in_flight", GAUGE, "", "Exchanges that have begun and not ended.") \
 	X(LOG_DROPPED, "isochrone_access_log_dropped_total", COUNTER, "",                                    \
 	  "Access log lines that were lost because the log could not be written as fast as they came.")      \

@@ -31,12 +31,13 @@ struct iso_prometheus_names {
 };
 
 /*
- * A value that is not counted here but known to the caller: of a gauge by region, or of a family without
- * labels (names unused), where it is added to what was counted.
+ * A value that is not counted here but known to the caller: of a gauge by region, of a family with one label
+ * of its own, or of a family without labels (names unused), where it is added to what was counted.
  */
 struct iso_prometheus_sample {
 	enum iso_metric metric;
 	struct iso_slice service, region;
+	struct iso_slice label; /* the value of a family's only label, where that is neither */
 	double value;
 };
 

@@ -1,0 +1,135 @@
+/*
+ * See h2_guard_priv.h. Thread: the connection's loop.
+ */
+#include "h2_guard_priv.h"
+
+#include <stdlib.h>
+
+enum {
+	TYPE_DATA = 0,
+	TYPE_HEADERS = 1,
+	TYPE_RST_STREAM = 3,
+	TYPE_SETTINGS = 4,
+	TYPE_PING = 6,
+	TYPE_WINDOW_UPDATE = 8,
+	TYPE_CONTINUATION = 9,
+	FLAG_END_STREAM = 1,
+	WINDOW_US = 10 * 1000 * 1000,
+	/* A client may open its windows after each of our frames, on the stream and on the connection. */
+	UPDATES_PER_DATA = 3,
+	UPDATES_PER_STREAM = 4,
+	UPDATE_CREDIT_MAX = 100 * 1000,
+	/* No head within limits needs more: 16 KiB each is the least that a peer may be allowed. */
+	CONTINUATIONS_MAX = 64,
+};
+
+void iso_h2_guard_init(struct iso_h2_guard *g)
+{
+	*g = (struct iso_h2_guard){ .update_credit = UPDATES_PER_STREAM };
+}
+
+void iso_h2_guard_done(struct iso_h2_guard *g)
+{
+	free(g->our_resets);
+	g->our_resets = NULL;
+}
+
+static void roll(struct iso_h2_guard *g, uint64_t now_us)
+{
+	if (now_us < g->window_ends_us)
+		return;
+	g->window_ends_us = now_us + WINDOW_US;
+	g->resets = g->control = g->empty = 0;
+}
+
+static enum iso_cut count(uint32_t *counter, uint32_t limit, enum iso_cut cut)
+{
+	return ++*counter > limit ? cut : ISO_CUT_NONE;
+}
+
+static enum iso_cut count_update(struct iso_h2_guard *g, const struct iso_cfg_limits *limits)
+{
+	if (g->update_credit > 0) {
+		g->update_credit--;
+		return ISO_CUT_NONE;
+	}
+	return count(&g->control, limits->h2_control_frames, ISO_CUT_WINDOW_UPDATE);
+}
+
+static enum iso_cut count_block(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint8_t type,
+				size_t length)
+{
+	if (type == TYPE_HEADERS) {
+		g->block_frames = 0;
+		g->block_bytes = 0;
+	} else if (++g->block_frames > CONTINUATIONS_MAX) {
+		return ISO_CUT_CONTINUATION;
+	}
+	/* Compressed, a head is hardly ever longer than decoded. */
+	g->block_bytes += length;
+	if (g->block_bytes > limits->header_bytes * 2)
+		return ISO_CUT_CONTINUATION;
+	return length == 0 ? count(&g->empty, limits->h2_empty_frames, ISO_CUT_EMPTY_FRAMES) : ISO_CUT_NONE;
+}
+
+enum iso_cut iso_h2_guard_frame(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us,
+				uint8_t type, uint8_t flags, size_t length)
+{
+	roll(g, now_us);
+	switch (type) {
+	case TYPE_DATA:
+		return length == 0 && (flags & FLAG_END_STREAM) == 0
+			       ? count(&g->empty, limits->h2_empty_frames, ISO_CUT_EMPTY_FRAMES)
+			       : ISO_CUT_NONE;
+	case TYPE_HEADERS:
+	case TYPE_CONTINUATION:
+		return count_block(g, limits, type, length);
+	case TYPE_RST_STREAM:
+		return count(&g->resets, limits->h2_resets, ISO_CUT_RESETS);
+	case TYPE_WINDOW_UPDATE:
+		return count_update(g, limits);
+	case TYPE_SETTINGS:
+		return count(&g->control, limits->h2_control_frames, ISO_CUT_SETTINGS);
+	case TYPE_PING:
+		return count(&g->control, limits->h2_control_frames, ISO_CUT_PING);
+	default: /* PRIORITY, PRIORITY_UPDATE and whatever nobody knows */
+		return count(&g->control, limits->h2_control_frames, ISO_CUT_PRIORITY);
+	}
+}
+
+enum iso_cut iso_h2_guard_error(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us)
+{
+	roll(g, now_us);
+	return count(&g->resets, limits->h2_resets, ISO_CUT_RESETS);
+}
+
+void iso_h2_guard_sent_data(struct iso_h2_guard *g)
+{
+	if (g->update_credit < UPDATE_CREDIT_MAX)
+		g->update_credit += UPDATES_PER_DATA;
+}
+
+void iso_h2_guard_sent_reset(struct iso_h2_guard *g, int32_t stream_id)
+{
+	if (g->our_resets == NULL)
+		g->our_resets = calloc(ISO_GUARD_RESETS_KEPT, sizeof(*g->our_resets));
+	if (g->our_resets != NULL) /* without memory a peer may be judged too harshly, no more */
+		g->our_resets[g->our_reset_count++ % ISO_GUARD_RESETS_KEPT] = stream_id;
+}
+
+bool iso_h2_guard_is_late(const struct iso_h2_guard *g, int32_t stream_id)
+{
+	if (stream_id > g->last_id)
+		return false;
+	for (uint32_t i = 0; g->our_resets != NULL && i < ISO_GUARD_RESETS_KEPT; i++)
+		if (g->our_resets[i] == stream_id)
+			return false;
+	return true;
+}
+
+void iso_h2_guard_opened(struct iso_h2_guard *g, int32_t stream_id)
+{
+	g->last_id = stream_id;
+	if (g->update_credit < UPDATE_CREDIT_MAX)
+		g->update_credit += UPDATES_PER_STREAM;
+}

@@ -1,0 +1,47 @@
+/*
+ * Counts what costs an HTTP/2 peer nothing and us something: resets, control frames, empty frames, header
+ * blocks that never end. Pure: judges frame headers in the order in which they came, before their payloads
+ * are looked at. Every budget is for a window of ten seconds, so that a connection may live for days.
+ *
+ * Also remembers which streams we have reset: frames that the peer sent before it knew are no fault of its
+ * (RFC 9113 section 5.1); frames on any other closed stream are.
+ */
+#ifndef ISO_SERVER_H2_GUARD_PRIV_H
+#define ISO_SERVER_H2_GUARD_PRIV_H
+
+#include "iso/server/server.h"
+
+enum { ISO_GUARD_RESETS_KEPT = 64 };
+
+struct iso_h2_guard {
+	uint64_t window_ends_us;
+	uint32_t resets, control, empty;
+	uint32_t update_credit;   /* WINDOW_UPDATEs that our DATA frames and the peer's streams justify */
+	uint32_t block_frames;    /* CONTINUATIONs of the header block that is coming in */
+	uint64_t block_bytes;     /* and its compressed bytes */
+	int32_t *our_resets;      /* ring of stream ids; NULL until there is one */
+	uint32_t our_reset_count; /* ever */
+	int32_t last_id;          /* highest stream that the peer has opened */
+};
+
+void iso_h2_guard_init(struct iso_h2_guard *g);
+void iso_h2_guard_done(struct iso_h2_guard *g);
+
+/* A frame header has come: what is to be cut for it, or ISO_CUT_NONE. type, flags, length: RFC 9113
+ * section 4.1. */
+enum iso_cut iso_h2_guard_frame(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us,
+				uint8_t type, uint8_t flags, size_t length);
+/* The peer has made a stream end in an error (MadeYouReset and its kin). */
+enum iso_cut iso_h2_guard_error(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us);
+/* We have sent a DATA frame. */
+void iso_h2_guard_sent_data(struct iso_h2_guard *g);
+/* We have sent RST_STREAM. */
+void iso_h2_guard_sent_reset(struct iso_h2_guard *g, int32_t stream_id);
+/*
+ * HEADERS or DATA has come for a stream that is not open: whether that breaks RFC 9113 section 5.1 or 5.1.1
+ * (a stream that was closed, or passed over) rather than crossing a reset of ours or opening a new one.
+ */
+bool iso_h2_guard_is_late(const struct iso_h2_guard *g, int32_t stream_id);
+void iso_h2_guard_opened(struct iso_h2_guard *g, int32_t stream_id);
+
+#endif
