@@ -88,11 +88,13 @@ int cmd_emulate(int argc, char **argv)
 	config.base_path = base_path;
 	config.journal = journal;
 	if (cert != NULL) {
-		struct iso_tls_cert pair = { cert, key != NULL ? key : cert };
+		struct iso_tls_cert pair = { .cert_path = cert, .key_path = key != NULL ? key : cert };
+		struct iso_tls_server_config tls = {
+			.certs = &pair, .n = 1, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .min_version = 12
+		};
 		struct iso_tls_problem problem = { .text = "no memory" };
 
-		if (iso_tls_server_new(&pair, 1, ISO_OFFER_H2 | ISO_OFFER_HTTP11, 12, &problem,
-				       &config.listener.tls) != ISO_OK) {
+		if (iso_tls_server_new(&tls, &problem, &config.listener.tls) != ISO_OK) {
 			fprintf(stderr, "isochrone emulate: %s\n", problem.text);
 			return EXIT_FAILED;
 		}

@@ -1,6 +1,6 @@
 /*
- * Meaning: the validated tree becomes the snapshot. Here the parts that stand alone: listeners, admin, DNS,
- * access log, limits, headers; services and routes have files of their own.
+ * Meaning: the validated tree becomes the snapshot. Here the parts that stand alone: admin, DNS, access
+ * log, limits, headers; listeners, services and routes have files of their own.
  */
 #include "load_priv.h"
 
@@ -10,147 +10,7 @@
 #include "iso/net/listener.h"
 #include "iso/net/resolver.h"
 
-enum { CERTS_MAX = 64, SERVERS_TEXT_MAX = 1024, DNS_PORT = 53 };
-
-static bool parse_address(struct iso_load *load, struct iso_slice text, struct iso_sockaddr *addr)
-{
-	if (iso_listener_parse(text, addr) == ISO_OK)
-		return true;
-	iso_load_error_in(load, "address",
-			  "write it as 127.0.0.1:8080 or [::1]:8080, port 0 for a "
-			  "free one",
-			  "\"%.*s\" is no IP address with a port", ISO_SLICE_FMT(text));
-	return false;
-}
-
-static uint16_t port_of(const struct iso_sockaddr *addr)
-{
-	return addr->u.sa.sa_family == AF_INET6 ? addr->u.v6.sin6_port : addr->u.v4.sin_port;
-}
-
-static void report_cert(struct iso_load *load, size_t index, const struct iso_tls_problem *problem)
-{
-	size_t tls = iso_pointer_key(&load->at, ISO_SLICE("tls"));
-
-	(void)iso_pointer_key(&load->at, ISO_SLICE("certificates"));
-	(void)iso_pointer_index(&load->at, index);
-	iso_load_error_in(
-		load, problem->key ? "key" : "cert",
-		problem->key ? "name the PEM file of this certificate's private key, readable by the proxy"
-			     : "name a PEM file with the certificate first, readable by the proxy",
-		"%s", problem->text);
-	iso_pointer_cut(&load->at, tls);
-}
-
-static void build_server_tls(struct iso_load *load, const json_t *tls, struct iso_cfg_listener *listener)
-{
-	int min_version = iso_load_enum(load, tls, "listeners[].tls.min_version") == 0 ? 12 : 13;
-	struct iso_tls_cert certs[CERTS_MAX];
-	size_t index[CERTS_MAX], n = 0, i;
-	bool all = true;
-	json_t *item;
-
-	json_array_foreach(iso_load_member(tls, "certificates"), i, item)
-	{
-		struct iso_slice cert = iso_load_text(load, item, "listeners[].tls.certificates[].cert");
-		struct iso_slice key = iso_load_text(load, item, "listeners[].tls.certificates[].key");
-
-		if (cert.len == 0 || key.len == 0 || n == CERTS_MAX)
-			continue;
-		certs[n].cert_path = iso_load_file(load, cert).ptr;
-		certs[n].key_path = iso_load_file(load, key).ptr;
-		index[n++] = i;
-	}
-	while (n > 0 && listener->tls == NULL && !load->nomem) { /* again without the one that failed: find
-								    them all */
-		struct iso_tls_problem problem = { .cert_index = 0 };
-		int err = iso_tls_server_new(certs, n,
-					     (listener->h2 ? ISO_OFFER_H2 : 0u) |
-						     (listener->http11 ? ISO_OFFER_HTTP11 : 0u),
-					     min_version, &problem, &listener->tls);
-
-		if (err == ISO_ENOMEM)
-			load->nomem = true;
-		if (err == ISO_OK || err == ISO_ENOMEM)
-			continue;
-		all = false;
-		report_cert(load, index[problem.cert_index], &problem);
-		n--;
-		for (size_t k = problem.cert_index; k < n; k++) {
-			certs[k] = certs[k + 1];
-			index[k] = index[k + 1];
-		}
-	}
-	if (!all) { /* of no use; the file is refused anyway */
-		iso_tls_server_unref(listener->tls);
-		listener->tls = NULL;
-	}
-}
-
-static void build_protocols(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
-{
-	json_t *array = iso_load_member(object, "protocols"), *item;
-	size_t i;
-
-	if (array == NULL) { /* the schema's default is both */
-		listener->h2 = listener->http11 = true;
-		return;
-	}
-	json_array_foreach(array, i, item)
-	{
-		bool h2 = json_is_string(item) && strcmp(json_string_value(item), "h2") == 0;
-
-		if (json_is_null(item))
-			continue;
-		if (h2 ? listener->h2 : listener->http11)
-			iso_load_error_in(load, "protocols", "name each once", "\"%s\" is named twice",
-					  json_string_value(item));
-		listener->h2 |= h2;
-		listener->http11 |= !h2;
-	}
-}
-
-static void build_listener(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
-{
-	json_t *tls = iso_load_member(object, "tls");
-
-	build_protocols(load, object, listener);
-	listener->address = iso_load_text(load, object, "listeners[].address");
-	if (listener->address.len > 0 && parse_address(load, listener->address, &listener->addr)) {
-		const struct iso_cfg_listener *other = load->snapshot->listeners;
-
-		while (other < listener &&
-		       !(other->addr.len > 0 && iso_sockaddr_eq(&other->addr, &listener->addr)))
-			other++;
-		if (other < listener && port_of(&listener->addr) != 0)
-			iso_load_error_in(load, "address", "use another port, or remove one of the two",
-					  "listeners/%zu has this address already",
-					  (size_t)(other - load->snapshot->listeners));
-	}
-	if (tls != NULL)
-		build_server_tls(load, tls, listener);
-}
-
-void iso_load_listeners(struct iso_load *load, const json_t *root)
-{
-	json_t *array = iso_load_member(root, "listeners"), *item;
-	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("listeners")), i;
-	struct iso_snapshot *snapshot = load->snapshot;
-
-	snapshot->listeners = iso_load_alloc(load, json_array_size(array) + 1, sizeof(*snapshot->listeners));
-	json_array_foreach(array, i, item)
-	{
-		size_t at = iso_pointer_index(&load->at, i);
-
-		if (snapshot->listeners != NULL) {
-			snapshot->listener_count++; /* first: what is half built is given back too */
-			if (!json_is_null(item))
-				build_listener(load, item, &snapshot->listeners[i]);
-		}
-		iso_pointer_cut(&load->at, at);
-	}
-	iso_pointer_cut(&load->at, mark);
-}
+enum { SERVERS_TEXT_MAX = 1024, DNS_PORT = 53 };
 
 static bool is_loopback(const struct iso_sockaddr *addr)
 {
@@ -167,7 +27,7 @@ static void build_admin(struct iso_load *load, const json_t *root)
 
 	snapshot->admin_address = iso_load_text(load, admin, "admin.address");
 	if (snapshot->admin_address.len > 0 &&
-	    parse_address(load, snapshot->admin_address, &snapshot->admin_addr)) {
+	    iso_load_address(load, snapshot->admin_address, &snapshot->admin_addr)) {
 		(void)iso_pointer_key(&load->at, ISO_SLICE("address"));
 		if (!is_loopback(&snapshot->admin_addr))
 			iso_load_note(
@@ -176,7 +36,7 @@ static void build_admin(struct iso_load *load, const json_t *root)
 		for (uint32_t i = 0; i < snapshot->listener_count; i++) {
 			const struct iso_sockaddr *other = &snapshot->listeners[i].addr;
 
-			if (port_of(&snapshot->admin_addr) != 0 && other->len > 0 &&
+			if (iso_load_port(&snapshot->admin_addr) != 0 && other->len > 0 &&
 			    iso_sockaddr_eq(other, &snapshot->admin_addr))
 				iso_load_error(load, ISO_PLACE_VALUE, "use another port",
 					       "listeners/%u has this address already", i);
@@ -189,7 +49,7 @@ static void build_admin(struct iso_load *load, const json_t *root)
 static bool parse_server(const char *text, struct iso_sockaddr *addr)
 {
 	return iso_sockaddr_parse(text, DNS_PORT, addr) == ISO_OK ||
-	       (iso_listener_parse(iso_slice_str(text), addr) == ISO_OK && port_of(addr) != 0);
+	       (iso_listener_parse(iso_slice_str(text), addr) == ISO_OK && iso_load_port(addr) != 0);
 }
 
 static void build_dns(struct iso_load *load, const json_t *root)

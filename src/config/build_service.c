@@ -13,17 +13,39 @@ enum {
 	IDENTITY_MAX = 16384,
 };
 
-struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_slice ca,
+static bool same_files(const struct iso_load_tls_files *a, const struct iso_load_tls_files *b)
+{
+	return iso_slice_eq(a->ca, b->ca) && iso_slice_eq(a->cert, b->cert) && iso_slice_eq(a->key, b->key);
+}
+
+static const char *tls_mend(const struct iso_tls_problem *problem, const struct iso_load_tls_files *files)
+{
+	if (problem->file == ISO_TLS_FILE_CERT)
+		return "name in `tls.cert` a PEM file with the certificate first, readable by the proxy";
+	if (problem->file == ISO_TLS_FILE_KEY)
+		return "name in `tls.key` the PEM file of the certificate's private key, readable by "
+		       "the proxy";
+	return files->ca.len > 0 ? "name a PEM file of trusted CA certificates, readable by the proxy"
+				 : "install the system's CA certificates, or name a file in `tls.ca`";
+}
+
+struct iso_tls_client *iso_load_tls_client(struct iso_load *load, const struct iso_load_tls_files *files,
 					   enum iso_protocol protocol)
 {
-	bool h2 = protocol != ISO_PROTOCOL_HTTP11, http11 = protocol != ISO_PROTOCOL_H2;
+	struct iso_tls_client_config config = {
+		.ca_path = files->ca.len > 0 ? files->ca.ptr : NULL,
+		.cert_path = files->cert.len > 0 ? files->cert.ptr : NULL,
+		.key_path = files->key.len > 0 ? files->key.ptr : files->cert.ptr,
+		.h2 = protocol != ISO_PROTOCOL_HTTP11,
+		.http11 = protocol != ISO_PROTOCOL_H2,
+	};
 	struct iso_tls_problem problem = { .cert_index = 0 };
 	struct iso_load_tls *tls;
 
 	for (tls = load->tls; tls != NULL; tls = tls->next) {
-		if (!iso_slice_eq(tls->ca, ca))
+		if (!same_files(&tls->files, files))
 			continue;
-		if (tls->client != NULL && tls->h2 == h2 && tls->http11 == http11)
+		if (tls->client != NULL && tls->h2 == config.h2 && tls->http11 == config.http11)
 			return iso_tls_client_ref(tls->client);
 		if (tls->client == NULL && strcmp(tls->pointer, load->at.text) == 0)
 			return NULL; /* one report for each place */
@@ -31,19 +53,17 @@ struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_sli
 	tls = iso_load_alloc(load, 1, sizeof(*tls));
 	if (tls == NULL)
 		return NULL;
-	*tls = (struct iso_load_tls){ .next = load->tls, .ca = ca, .h2 = h2, .http11 = http11 };
-	switch (iso_tls_client_new(ca.len > 0 ? ca.ptr : NULL, h2, http11, &problem, &tls->client)) {
+	*tls = (struct iso_load_tls){
+		.next = load->tls, .files = *files, .h2 = config.h2, .http11 = config.http11
+	};
+	switch (iso_tls_client_new(&config, &problem, &tls->client)) {
 	case ISO_OK:
 		break;
 	case ISO_ENOMEM:
 		load->nomem = true;
 		return NULL;
 	default:
-		iso_load_error(load, ISO_PLACE_VALUE,
-			       ca.len > 0
-				       ? "name a PEM file of trusted CA certificates, readable by the proxy"
-				       : "install the system's CA certificates, or name a file in `tls.ca`",
-			       "%s", problem.text);
+		iso_load_error(load, ISO_PLACE_VALUE, tls_mend(&problem, files), "%s", problem.text);
 		tls->pointer = iso_load_dup(load, iso_slice(load->at.text, load->at.len)).ptr;
 	}
 	load->tls = tls;
@@ -65,13 +85,24 @@ static struct iso_slice ca_of(struct iso_load *load, const json_t *region, const
 	(void)iso_pointer_key(&load->at, ca.len > 0 ? ISO_SLICE("tls") : ISO_SLICE("url"));
 	if (ca.len > 0)
 		(void)iso_pointer_key(&load->at, ISO_SLICE("ca"));
-	return iso_load_file(load, ca);
+	return iso_load_tls_file(load, ca);
+}
+
+/* The certificate that the service's regions are shown. */
+static void add_identity(struct iso_load *load, const json_t *service, struct iso_load_tls_files *files)
+{
+	json_t *tls = iso_load_member(service, "tls");
+	struct iso_slice cert = iso_load_text(load, tls, "services.*.tls.cert");
+	struct iso_slice key = iso_load_text(load, tls, "services.*.tls.key");
+
+	files->cert = cert.len > 0 ? iso_load_tls_file(load, cert) : ISO_SLICE("");
+	files->key = key.len > 0 ? iso_load_tls_file(load, key) : ISO_SLICE("");
 }
 
 /* What is learnt about a region is kept while this text stays the same. None of the parts but the CA's has a
  * bar. */
 static struct iso_slice make_identity(struct iso_load *load, const struct iso_cfg_service *service,
-				      const struct iso_cfg_region *r, struct iso_slice ca)
+				      const struct iso_cfg_region *r, const struct iso_load_tls_files *files)
 {
 	static const char *const protocols[] = { "auto", "h2", "http/1.1" };
 	char text[IDENTITY_MAX];
@@ -81,7 +112,8 @@ static struct iso_slice make_identity(struct iso_load *load, const struct iso_cf
 		     ISO_SLICE_FMT(r->name), ISO_SLICE_FMT(r->url), ISO_SLICE_FMT(r->authority),
 		     ISO_SLICE_FMT(r->sni), protocols[r->protocol], r->tls ? "tls" : "clear");
 	if (r->tls && n < IDENTITY_MAX)
-		n += snprintf(text + n, (size_t)(IDENTITY_MAX - n), "|%.*s", ISO_SLICE_FMT(ca));
+		n += snprintf(text + n, (size_t)(IDENTITY_MAX - n), "|%.*s|%.*s", ISO_SLICE_FMT(files->ca),
+			      ISO_SLICE_FMT(files->cert));
 	return iso_load_dup(load, iso_slice(text, n < IDENTITY_MAX ? (size_t)n : IDENTITY_MAX - 1));
 }
 
@@ -146,7 +178,7 @@ static void build_region(struct iso_load *load, const json_t *object, const json
 			 struct iso_cfg_service *service, size_t service_at)
 {
 	struct iso_cfg_region *r = &service->regions[service->region_count];
-	struct iso_slice ca = ISO_SLICE("");
+	struct iso_load_tls_files files = { ISO_SLICE(""), ISO_SLICE(""), ISO_SLICE("") };
 
 	r->url = iso_load_text(load, object, "services.*.regions.*.url");
 	r->protocol = (enum iso_protocol)iso_load_enum(load, object, "services.*.regions.*.protocol");
@@ -165,10 +197,11 @@ static void build_region(struct iso_load *load, const json_t *object, const json
 		iso_load_note(load, "write https:// in the URL, or remove `tls` and `sni`",
 			      "TLS keys have no effect on an http:// region");
 	if (r->tls) {
-		ca = ca_of(load, object, service_object, service_at);
-		r->tls_client = iso_load_tls_client(load, ca, r->protocol);
+		add_identity(load, service_object, &files);
+		files.ca = ca_of(load, object, service_object, service_at);
+		r->tls_client = iso_load_tls_client(load, &files, r->protocol);
 	}
-	r->identity = make_identity(load, service, r, ca);
+	r->identity = make_identity(load, service, r, &files);
 }
 
 static void build_regions(struct iso_load *load, const json_t *object, struct iso_cfg_service *service)

@@ -14,10 +14,15 @@
 #include "place_priv.h"
 #include "pointer_priv.h"
 
+/* The files of a region's TLS, "" where there is none. */
+struct iso_load_tls_files {
+	struct iso_slice ca, cert, key;
+};
+
 /* A TLS context that regions share; a failed one is remembered by where it was reported. */
 struct iso_load_tls {
 	struct iso_load_tls *next;
-	struct iso_slice ca; /* "": the system's */
+	struct iso_load_tls_files files;
 	bool h2, http11;
 	struct iso_tls_client *client; /* borrowed from the first region that has it; NULL: failed */
 	const char *pointer;           /* where it failed */
@@ -60,19 +65,24 @@ struct iso_slice iso_load_dup(struct iso_load *load, struct iso_slice s);
 struct iso_slice iso_load_dup_lower(struct iso_load *load, struct iso_slice s);
 /* A file's name as it is opened: relative ones start at the configuration's directory. */
 struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name);
+/* The same for a file that TLS is made from: a change of it is noticed while the proxy runs. */
+struct iso_slice iso_load_tls_file(struct iso_load *load, struct iso_slice name);
 void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path,
 		       struct iso_statuses *statuses);
 void *iso_load_alloc(struct iso_load *load, size_t count, size_t size); /* cleared */
 
 /* build*.c: each fills its part of load->snapshot and reports what has no meaning. */
 void iso_load_build(struct iso_load *load, const json_t *root);
+/* build_listener.c: "host:port" of an IP literal, at `address`; false: reported. */
+bool iso_load_address(struct iso_load *load, struct iso_slice text, struct iso_sockaddr *addr);
+uint16_t iso_load_port(const struct iso_sockaddr *addr); /* in network order */
 void iso_load_listeners(struct iso_load *load, const json_t *root);
 void iso_load_services(struct iso_load *load, const json_t *root);
 void iso_load_routes(struct iso_load *load, const json_t *root);
 /* headers of a region or a probe */
 void iso_load_headers(struct iso_load *load, const json_t *object, struct iso_fields *fields);
-/* The region's TLS context, shared where CA and protocols are the same; NULL when it was reported. */
-struct iso_tls_client *iso_load_tls_client(struct iso_load *load, struct iso_slice ca,
+/* The region's TLS context, shared where files and protocols are the same; NULL when it was reported. */
+struct iso_tls_client *iso_load_tls_client(struct iso_load *load, const struct iso_load_tls_files *files,
 					   enum iso_protocol protocol);
 
 #endif

@@ -32,6 +32,16 @@ X("listeners[].protocols", ARRAY, 0, 1, 2, "[\"h2\", \"http/1.1\"]", NULL, NULL,
   "What is spoken: by ALPN under TLS; in cleartext h2 by prior knowledge.") \
 X("listeners[].protocols[]", ENUM, 0, 0, 0, NULL, "h2|http/1.1", NULL, \
   "One protocol.") \
+X("listeners[].proxy_protocol", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
+  "Networks whose connections begin with a PROXY protocol header, version 1 or 2, and are refused without " \
+  "one. Everybody else's begin as usual. Absent: nobody's.") \
+X("listeners[].proxy_protocol[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+  "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
+X("listeners[].trusted_proxies", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
+  "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed and added to. Everybody else's are " \
+  "replaced. Absent: nobody's are believed.") \
+X("listeners[].trusted_proxies[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+  "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("listeners[].tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "TLS of this listener. Absent: cleartext.") \
 X("listeners[].tls.certificates", ARRAY, 1, 1, 64, NULL, NULL, NULL, \
@@ -42,6 +52,15 @@ X("listeners[].tls.certificates[].cert", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "PEM file, the leaf first. A relative name starts at the configuration file's directory.") \
 X("listeners[].tls.certificates[].key", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "PEM file of the private key. A relative name starts at the configuration file's directory.") \
+X("listeners[].tls.certificates[].ocsp", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "DER file of an OCSP response, which is stapled to handshakes. A relative name starts at the " \
+  "configuration file's directory.") \
+X("listeners[].tls.client_certificates", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "Clients are asked for a certificate (mutual TLS). Absent: they are not.") \
+X("listeners[].tls.client_certificates.ca", STRING, 1, 1, 4096, NULL, NULL, NULL, \
+  "PEM file of the CAs that sign them. A relative name starts at the configuration file's directory.") \
+X("listeners[].tls.client_certificates.required", BOOLEAN, 0, 0, 0, "true", NULL, NULL, \
+  "A client without one is refused. A wrong one always is.") \
 X("listeners[].tls.min_version", ENUM, 0, 0, 0, "\"1.2\"", "1.2|1.3", NULL, \
   "The oldest TLS version accepted.") \
 X("admin", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
@@ -136,6 +155,11 @@ X("services.*.tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
 X("services.*.tls.ca", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "PEM file of trusted CAs. Default: the system's. A relative name starts at the configuration file's " \
   "directory.") \
+X("services.*.tls.cert", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "PEM file of the certificate that regions are shown when they ask for one, the leaf first. Goes with " \
+  "`key`.") \
+X("services.*.tls.key", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "PEM file of its private key.") \
 X("services.*.health", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Probes of the regions.") \
 X("services.*.health.path", STRING, 0, 1, 4096, "\"/health\"", NULL, NULL, \

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "iso/policy/route.h"
 
@@ -23,8 +24,11 @@ void iso_snapshot_unref(struct iso_snapshot *snapshot)
 		return;
 	if (atomic_fetch_sub_explicit(&snapshot->shared.refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (uint32_t i = 0; i < snapshot->listener_count; i++)
+	for (uint32_t i = 0; i < snapshot->listener_count; i++) {
 		iso_tls_server_unref(snapshot->listeners[i].tls);
+		iso_cidr_set_unref(snapshot->listeners[i].proxy_protocol);
+		iso_cidr_set_unref(snapshot->listeners[i].trusted_proxies);
+	}
 	for (uint32_t i = 0; i < snapshot->service_count; i++) {
 		for (uint32_t r = 0; r < snapshot->services[i].region_count; r++)
 			iso_tls_client_unref(snapshot->services[i].regions[r].tls_client);
@@ -40,4 +44,31 @@ const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapsh
 	uint32_t index = iso_router_find(snapshot->router, authority, path, method);
 
 	return index != ISO_ROUTE_NONE ? &snapshot->routes[index] : NULL;
+}
+
+uint64_t iso_cfg_file_look(const char *path)
+{
+	struct stat st;
+	uint64_t seen = 0;
+
+	if (stat(path, &st) != 0)
+		return 0;
+	seen = (uint64_t)st.st_ino * 0x9e3779b97f4a7c15u;
+	seen = (seen ^ (uint64_t)st.st_size) * 0x9e3779b97f4a7c15u;
+	seen = (seen ^ (uint64_t)st.st_mtim.tv_sec) * 0x9e3779b97f4a7c15u;
+	return (seen ^ (uint64_t)st.st_mtim.tv_nsec) | 1;
+}
+
+bool iso_snapshot_files_changed(const struct iso_snapshot *snapshot, uint64_t *ret_now)
+{
+	bool changed = false;
+
+	*ret_now = 0;
+	for (const struct iso_cfg_file *file = snapshot->files; file != NULL; file = file->next) {
+		uint64_t now = iso_cfg_file_look(file->path);
+
+		changed |= now != file->seen;
+		*ret_now = *ret_now * 31 + now;
+	}
+	return changed;
 }

@@ -144,6 +144,18 @@ struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name)
 	return iso_slice(path, n);
 }
 
+struct iso_slice iso_load_tls_file(struct iso_load *load, struct iso_slice name)
+{
+	struct iso_slice path = iso_load_file(load, name);
+	struct iso_cfg_file *file = path.len > 0 ? iso_load_alloc(load, 1, sizeof(*file)) : NULL;
+
+	if (file != NULL) {
+		*file = (struct iso_cfg_file){ load->snapshot->files, path.ptr, iso_cfg_file_look(path.ptr) };
+		load->snapshot->files = file;
+	}
+	return path;
+}
+
 void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path,
 		       struct iso_statuses *statuses)
 {

@@ -154,13 +154,14 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	x->generation->exchanges++;
 	x->arena = request->arena;
 	x->head = request->head;
-	x->tls = request->tls;
+	x->from.tls = request->tls;
+	x->from.trusted_proxies = request->trusted_proxies;
 	x->received_us = request->received_us;
 	x->request_end = request->end;
 	x->original_path = request->head->path;
 	x->fail_status = 502;
 	iso_sockaddr_format(request->client, client, 64);
-	x->client = iso_slice_str(client);
+	x->from.client = iso_slice_str(client);
 	iso_timer_init(&x->timer, on_timer);
 	iso_task_init(&x->advance, run_advance);
 	host->in_flight++;

@@ -43,6 +43,13 @@ struct iso_try {
 	bool live, kept_head, kept_end, sampled, suspect;
 };
 
+/* Where the request came from. */
+struct iso_exchange_from {
+	struct iso_slice client; /* behind trusted proxies what they say, else who has connected */
+	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
+	bool tls;
+};
+
 struct iso_exchange {
 	struct iso_sink request; /* the server calls this */
 	struct iso_sink *response;
@@ -58,7 +65,8 @@ struct iso_exchange {
 	const struct iso_fields *trailers;
 	struct iso_timer timer;  /* the deadline; idleness once committed */
 	struct iso_task advance; /* goes on from the run queue */
-	struct iso_slice id, client, original_path, error;
+	struct iso_slice id, original_path, error;
+	struct iso_exchange_from from;
 	struct iso_retry_plan plan;
 	struct iso_pick last_pick;
 	uint16_t step_allowed, step_tried; /* for the next pick */
@@ -69,7 +77,7 @@ struct iso_exchange {
 	uint16_t status;
 	uint16_t fail_status; /* what to answer when nothing else can be */
 	uint8_t try_count, phase;
-	bool tls, request_end, committed, response_end, in_request, idempotent, safe, over;
+	bool request_end, committed, response_end, in_request, idempotent, safe, over;
 };
 
 struct iso_phase_row {

@@ -2,6 +2,8 @@
  * From a request's head to the choice of a region: ADMIT, MATCH, PREPARE. Thread: the exchange's loop.
  */
 #include "exchange_priv.h"
+#include "iso/net/cidr.h"
+#include "iso/net/resolver.h"
 #include "iso/http/hop.h"
 #include "iso/http/uri.h"
 
@@ -11,25 +13,63 @@ static enum iso_step refuse(struct iso_exchange *x, uint16_t status, const char 
 	return ISO_STEP_PARK;
 }
 
-/* The address without its port. */
+/* The address without its port and brackets. */
 static struct iso_slice bare_ip(struct iso_slice client)
 {
 	size_t len = client.len;
 
 	while (len > 0 && client.ptr[len - 1] != ':')
 		len--;
-	return len > 0 ? iso_slice(client.ptr, len - 1) : client;
+	if (len > 0)
+		client.len = len - 1;
+	if (client.len > 2 && client.ptr[0] == '[' && client.ptr[client.len - 1] == ']')
+		client = iso_slice(client.ptr + 1, client.len - 2);
+	return client;
+}
+
+/*
+ * The client behind trusted proxies: of X-Forwarded-For, from the right, the first that is not one of them.
+ * What stands left of it anybody may have written.
+ */
+static void find_client(struct iso_exchange *x)
+{
+	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_X_FORWARDED_FOR);
+	struct iso_slice rest = f != NULL ? f->value : iso_slice("", 0);
+
+	while (rest.len > 0) {
+		size_t comma = rest.len;
+		struct iso_slice entry;
+		struct iso_sockaddr addr;
+		char text[64];
+
+		while (comma > 0 && rest.ptr[comma - 1] != ',')
+			comma--;
+		entry = iso_slice_trim(iso_slice(rest.ptr + comma, rest.len - comma));
+		rest.len = comma > 0 ? comma - 1 : 0;
+		if (entry.len == 0 || entry.len >= sizeof(text))
+			return;
+		memcpy(text, entry.ptr, entry.len);
+		text[entry.len] = '\0';
+		if (iso_sockaddr_parse(text, 0, &addr) != ISO_OK)
+			return; /* no address: nothing further left can be believed */
+		x->from.client = entry;
+		if (!iso_cidr_set_has(x->from.trusted_proxies, &addr.u.sa))
+			return;
+	}
 }
 
 enum iso_step iso_phase_admit(struct iso_exchange *x)
 {
 	struct iso_hop_facts facts = {
-		.client_ip = bare_ip(x->client),
-		.scheme = x->tls ? ISO_SLICE("https") : ISO_SLICE("http"),
+		.client_ip = bare_ip(x->from.client),
+		.trusted = x->from.trusted_proxies != NULL,
+		.scheme = x->from.tls ? ISO_SLICE("https") : ISO_SLICE("http"),
 		.random = { iso_rng_next(&x->host->loop->rng), iso_rng_next(&x->host->loop->rng) },
 	};
 	int err;
 
+	if (x->from.trusted_proxies != NULL)
+		find_client(x);
 	if (x->head->method_id == ISO_METHOD_TRACE)
 		return refuse(x, 405, "TRACE is not allowed here");
 	err = iso_uri_normalise(x->arena, x->head->path, &x->head->path);

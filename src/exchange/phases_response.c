@@ -9,7 +9,7 @@
 /* "https://api.example.com", as the client sees this proxy. */
 static struct iso_slice client_origin(struct iso_exchange *x)
 {
-	struct iso_slice scheme = x->tls ? ISO_SLICE("https://") : ISO_SLICE("http://");
+	struct iso_slice scheme = x->from.tls ? ISO_SLICE("https://") : ISO_SLICE("http://");
 	char *text = iso_arena_alloc(x->arena, scheme.len + x->head->authority.len + 1);
 
 	if (text == NULL)

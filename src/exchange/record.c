@@ -125,7 +125,7 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 		.duration_us = host->loop->now_us - x->received_us,
 		.bytes = x->bytes,
 		.id = x->id,
-		.client = x->client,
+		.client = x->from.client,
 		.method = x->head->method,
 		.host = x->head->authority,
 		.protocol = x->head->version == ISO_HTTP_2    ? ISO_SLICE("HTTP/2")

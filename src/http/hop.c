@@ -3,6 +3,8 @@
  */
 #include "iso/http/hop.h"
 
+#include <stdio.h>
+
 #define PSEUDONYM "isochrone"
 
 enum { REQUEST_ID_MAX = 128 };
@@ -159,6 +161,84 @@ static bool has_looped(const struct iso_fields *fields)
 	return false;
 }
 
+/* W3C Trace Context section 3.2.2: 2 hex digits, 32, 16, 2, parted by dashes; no id is all zeros. */
+static bool traceparent_ok(struct iso_slice s)
+{
+	static const size_t dashes[] = { 2, 35, 52 };
+	bool trace = false, parent = false;
+
+	if (s.len < 55 || (s.len > 55 && (s.ptr[55] != '-' || iso_slice_starts(s, ISO_SLICE("00")))) ||
+	    iso_slice_starts(s, ISO_SLICE("ff")))
+		return false;
+	for (size_t i = 0; i < 55; i++) {
+		char c = s.ptr[i];
+
+		if (i == dashes[0] || i == dashes[1] || i == dashes[2]) {
+			if (c != '-')
+				return false;
+			continue;
+		}
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return false;
+		trace |= c != '0' && i > dashes[0] && i < dashes[1];
+		parent |= c != '0' && i > dashes[1] && i < dashes[2];
+	}
+	return trace && parent;
+}
+
+/* A trace that nobody can read is not passed on (section 3.2.2.5); a good one goes through as it is. */
+static void judge_trace(struct iso_fields *fields)
+{
+	const struct iso_field *f = iso_fields_get(fields, ISO_FIELD_TRACEPARENT);
+
+	if (f == NULL || traceparent_ok(f->value))
+		return;
+	iso_fields_remove(fields, ISO_FIELD_TRACEPARENT);
+	iso_fields_remove_name(fields, ISO_SLICE("tracestate"));
+}
+
+/* RFC 7239 section 4: who asked us, by which scheme. An IPv6 address is quoted and in brackets. */
+static int add_forwarded(struct iso_head *head, struct iso_arena *arena, const struct iso_hop_facts *facts)
+{
+	bool v6 = iso_slice_find(facts->client_ip, ':') < facts->client_ip.len;
+	char *text = iso_arena_alloc(arena, facts->client_ip.len + 32);
+	size_t n = 0;
+
+	if (text == NULL)
+		return ISO_ENOMEM;
+	n += (size_t)snprintf(text, facts->client_ip.len + 32,
+			      v6 ? "for=\"%s%.*s%s\";proto=%.*s" : "for=%s%.*s%s;proto=%.*s",
+			      v6 && facts->client_ip.ptr[0] != '[' ? "[" : "",
+			      ISO_SLICE_FMT(facts->client_ip),
+			      v6 && facts->client_ip.ptr[0] != '[' ? "]" : "", ISO_SLICE_FMT(facts->scheme));
+	return append(&head->fields, arena, ISO_FIELD_FORWARDED, iso_slice(text, n));
+}
+
+/*
+ * Who the client is and what it asked for. A trusted proxy's word is kept and added to; anybody else's could
+ * be made up, so it is replaced.
+ */
+static int forward(struct iso_head *head, struct iso_arena *arena, const struct iso_hop_facts *facts)
+{
+	struct iso_fields *fields = &head->fields;
+	int err = ISO_OK;
+
+	if (!facts->trusted) {
+		iso_fields_remove(fields, ISO_FIELD_X_FORWARDED_FOR);
+		iso_fields_remove(fields, ISO_FIELD_FORWARDED);
+	} else if (iso_fields_get(fields, ISO_FIELD_FORWARDED) != NULL) {
+		err = add_forwarded(head, arena, facts);
+	}
+	if (err == ISO_OK)
+		err = append(fields, arena, ISO_FIELD_X_FORWARDED_FOR, facts->client_ip);
+	if (err == ISO_OK && !(facts->trusted && iso_fields_get(fields, ISO_FIELD_X_FORWARDED_PROTO) != NULL))
+		err = set(fields, arena, ISO_FIELD_X_FORWARDED_PROTO, facts->scheme);
+	if (err == ISO_OK && head->authority.len > 0 &&
+	    !(facts->trusted && iso_fields_get(fields, ISO_FIELD_X_FORWARDED_HOST) != NULL))
+		err = set(fields, arena, ISO_FIELD_X_FORWARDED_HOST, head->authority);
+	return err;
+}
+
 static struct iso_slice via(const struct iso_head *head)
 {
 	return head->version == ISO_HTTP_2    ? ISO_SLICE("2 " PSEUDONYM)
@@ -184,11 +264,8 @@ int iso_hop_request(struct iso_head *head, struct iso_arena *arena, const struct
 	if (err == ISO_OK)
 		err = append(fields, arena, ISO_FIELD_CDN_LOOP, ISO_SLICE(PSEUDONYM));
 	if (err == ISO_OK)
-		err = append(fields, arena, ISO_FIELD_X_FORWARDED_FOR, facts->client_ip);
-	if (err == ISO_OK)
-		err = set(fields, arena, ISO_FIELD_X_FORWARDED_PROTO, facts->scheme);
-	if (err == ISO_OK && head->authority.len > 0)
-		err = set(fields, arena, ISO_FIELD_X_FORWARDED_HOST, head->authority);
+		err = forward(head, arena, facts);
+	judge_trace(fields);
 	if (err == ISO_OK)
 		err = request_id(fields, arena, facts->random, ret_id);
 	return err;

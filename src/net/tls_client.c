@@ -66,16 +66,42 @@ static int load_cas(SSL_CTX *ctx, const char *path, struct iso_tls_problem *prob
 	if (path == NULL) {
 		if (SSL_CTX_set_default_verify_paths(ctx) == 1)
 			return ISO_OK;
-		return iso_tls_problem(problem, 0, false, "cannot read the system's CA certificates: %s",
-				       iso_tls_reason());
+		return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA,
+				       "cannot read the system's CA certificates: %s", iso_tls_reason());
 	}
-	err = iso_tls_check_readable(problem, 0, false, path);
+	err = iso_tls_check_readable(problem, 0, ISO_TLS_FILE_CA, path);
 	if (err != ISO_OK || SSL_CTX_load_verify_file(ctx, path) == 1)
 		return err;
-	return iso_tls_problem(problem, 0, false, "%s holds no PEM certificate", path);
+	return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA, "%s holds no PEM certificate", path);
 }
 
-int iso_tls_client_new(const char *ca_path, bool h2, bool http11, struct iso_tls_problem *ret_problem,
+/* What a region that asks for it is shown. */
+static int load_identity(SSL_CTX *ctx, const struct iso_tls_client_config *config,
+			 struct iso_tls_problem *problem)
+{
+	int err;
+
+	if (config->cert_path == NULL)
+		return ISO_OK;
+	err = iso_tls_check_readable(problem, 0, ISO_TLS_FILE_CERT, config->cert_path);
+	if (err == ISO_OK)
+		err = iso_tls_check_readable(problem, 0, ISO_TLS_FILE_KEY, config->key_path);
+	if (err != ISO_OK)
+		return err;
+	ERR_clear_error();
+	if (SSL_CTX_use_certificate_chain_file(ctx, config->cert_path) != 1)
+		return iso_tls_problem(problem, 0, ISO_TLS_FILE_CERT,
+				       "the certificate in %s cannot be used: %s", config->cert_path,
+				       iso_tls_reason());
+	if (SSL_CTX_use_PrivateKey_file(ctx, config->key_path, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(ctx) != 1)
+		return iso_tls_problem(problem, 0, ISO_TLS_FILE_KEY,
+				       "the key in %s cannot be used with the certificate: %s",
+				       config->key_path, iso_tls_reason());
+	return ISO_OK;
+}
+
+int iso_tls_client_new(const struct iso_tls_client_config *config, struct iso_tls_problem *ret_problem,
 		       struct iso_tls_client **ret_client)
 {
 	static const unsigned char both[] = "\x02h2\x08http/1.1";
@@ -100,10 +126,13 @@ int iso_tls_client_new(const char *ca_path, bool h2, bool http11, struct iso_tls
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(client->ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	SSL_CTX_set_session_cache_mode(client->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(client->ctx, keep_session);
-	if (h2 || http11)
-		SSL_CTX_set_alpn_protos(client->ctx, h2 ? both : both + 3,
-					(h2 ? 3u : 0u) + (http11 ? 9u : 0u));
-	err = load_cas(client->ctx, ca_path, ret_problem);
+	if (config->h2 || config->http11)
+		SSL_CTX_set_alpn_protos(client->ctx, config->h2 ? both : both + 3,
+					(config->h2 ? 3u : 0u) + (config->http11 ? 9u : 0u));
+	SSL_CTX_set_default_passwd_cb(client->ctx, iso_tls_no_passphrase);
+	err = load_cas(client->ctx, config->ca_path, ret_problem);
+	if (err == ISO_OK)
+		err = load_identity(client->ctx, config, ret_problem);
 	if (err != ISO_OK)
 		goto out;
 	*ret_client = client;

@@ -9,13 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
-int iso_tls_problem(struct iso_tls_problem *problem, size_t index, bool key, const char *format, ...)
+int iso_tls_problem(struct iso_tls_problem *problem, size_t index, enum iso_tls_file file, const char *format,
+		    ...)
 {
 	va_list args;
 
 	if (problem != NULL) {
 		problem->cert_index = index;
-		problem->key = key;
+		problem->file = file;
 		va_start(args, format);
 		vsnprintf(problem->text, sizeof(problem->text), format, args);
 		va_end(args);
@@ -24,7 +25,8 @@ int iso_tls_problem(struct iso_tls_problem *problem, size_t index, bool key, con
 	return ISO_ECERT;
 }
 
-int iso_tls_check_readable(struct iso_tls_problem *problem, size_t index, bool key, const char *path)
+int iso_tls_check_readable(struct iso_tls_problem *problem, size_t index, enum iso_tls_file which,
+			   const char *path)
 {
 	FILE *file = fopen(path, "re");
 	int errnum = file == NULL ? errno : 0;
@@ -38,7 +40,7 @@ int iso_tls_check_readable(struct iso_tls_problem *problem, size_t index, bool k
 	}
 	if (errnum == 0)
 		return ISO_OK;
-	return iso_tls_problem(problem, index, key, "cannot read %s: %s", path, strerror(errnum));
+	return iso_tls_problem(problem, index, which, "cannot read %s: %s", path, strerror(errnum));
 }
 
 const char *iso_tls_reason(void)
@@ -47,4 +49,13 @@ const char *iso_tls_reason(void)
 	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
 	return reason != NULL ? reason : "no reason given";
+}
+
+int iso_tls_no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
 }

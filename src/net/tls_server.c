@@ -4,24 +4,37 @@
  */
 #include <assert.h>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "ticket_keys_priv.h"
 #include "tls_problem_priv.h"
 
-enum { NAMES_MAX = 65536 }; /* over all certificates: bounds the table, far beyond any real use */
+enum {
+	NAMES_MAX = 65536, /* over all certificates: bounds the table, far beyond any real use */
+	STAPLE_MAX = 64 * 1024,
+};
 
 struct name {
 	char *text;  /* lower case; "*.example.com" for a wildcard */
 	size_t cert; /* its index in ctxs */
 };
 
+/* A stapled OCSP response. */
+struct staple {
+	unsigned char *der;
+	size_t len;
+};
+
 struct iso_tls_server {
 	_Atomic unsigned int refs;
 	SSL_CTX **ctxs;
+	struct staple *staples; /* of each; der NULL: none */
 	size_t ctx_count;
 	struct name *names; /* sorted, each text once */
 	size_t name_count;
@@ -159,16 +172,6 @@ static int collect_names(struct iso_tls_server *server, size_t cert)
 	return err;
 }
 
-/* Without this OpenSSL asks for a passphrase on the terminal, and a server stands still. */
-static int no_passphrase(char *buf, int size, int writing, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)writing;
-	(void)arg;
-	return -1;
-}
-
 static SSL_CTX *new_ctx(struct iso_tls_server *server, int min_version)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -182,6 +185,7 @@ static SSL_CTX *new_ctx(struct iso_tls_server *server, int min_version)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: nothing is kept per client
 								  */
 	SSL_CTX_set_num_tickets(ctx, 1);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, iso_ticket_keys_use);
 	SSL_CTX_set_max_early_data(ctx, 0);
 	/* AES-128-GCM first: with AES instructions it is the cheapest, and as safe as TLS asks for. */
 	SSL_CTX_set_ciphersuites(
@@ -189,7 +193,7 @@ static SSL_CTX *new_ctx(struct iso_tls_server *server, int min_version)
 	SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
 	SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
 	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"isochrone", 9);
-	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_set_default_passwd_cb(ctx, iso_tls_no_passphrase);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, server);
 	SSL_CTX_set_tlsext_servername_callback(ctx, choose_cert);
 	SSL_CTX_set_tlsext_servername_arg(ctx, server);
@@ -206,27 +210,95 @@ static int key_problem(struct iso_tls_problem *problem, size_t index, const char
 	if ((lib == ERR_LIB_X509 &&
 	     (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH)) ||
 	    (lib == ERR_LIB_SSL && reason == SSL_R_NO_CERTIFICATE_ASSIGNED))
-		return iso_tls_problem(problem, index, true,
+		return iso_tls_problem(problem, index, ISO_TLS_FILE_KEY,
 				       "the key in %s does not belong to the certificate", path);
 	lib = ERR_GET_LIB(first);
 	reason = ERR_GET_REASON(first);
 	if (reason == ERR_R_INTERRUPTED_OR_CANCELLED ||
 	    (lib == ERR_LIB_PEM && reason == PEM_R_BAD_PASSWORD_READ))
-		return iso_tls_problem(problem, index, true, "the key in %s is locked with a passphrase",
-				       path);
+		return iso_tls_problem(problem, index, ISO_TLS_FILE_KEY,
+				       "the key in %s is locked with a passphrase", path);
 	if (reason == ERR_R_UNSUPPORTED || (lib == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE))
-		return iso_tls_problem(problem, index, true, "%s holds no PEM private key", path);
-	return iso_tls_problem(problem, index, true, "the key in %s cannot be used: %s", path,
+		return iso_tls_problem(problem, index, ISO_TLS_FILE_KEY, "%s holds no PEM private key", path);
+	return iso_tls_problem(problem, index, ISO_TLS_FILE_KEY, "the key in %s cannot be used: %s", path,
 			       iso_tls_reason());
+}
+
+/* RFC 6066 section 8. OpenSSL frees what it is given. */
+static int staple(SSL *ssl, void *arg)
+{
+	const struct staple *staple_file = arg;
+	unsigned char *copy = OPENSSL_memdup(staple_file->der, staple_file->len);
+
+	(void)ssl;
+	if (copy == NULL)
+		return SSL_TLSEXT_ERR_NOACK;
+	SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)staple_file->len);
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int load_staple(struct iso_tls_server *server, size_t index, const char *path,
+		       struct iso_tls_problem *problem)
+{
+	struct staple *to = &server->staples[index];
+	const unsigned char *at;
+	OCSP_RESPONSE *response;
+	FILE *file;
+	int err = iso_tls_check_readable(problem, index, ISO_TLS_FILE_OCSP, path);
+
+	if (err != ISO_OK)
+		return err;
+	file = fopen(path, "re");
+	to->der = malloc(STAPLE_MAX);
+	if (file != NULL && to->der != NULL)
+		to->len = fread(to->der, 1, STAPLE_MAX, file);
+	if (file != NULL)
+		fclose(file);
+	if (to->der == NULL)
+		return ISO_ENOMEM;
+	at = to->der;
+	response = to->len < STAPLE_MAX ? d2i_OCSP_RESPONSE(NULL, &at, (long)to->len) : NULL;
+	OCSP_RESPONSE_free(response);
+	if (response == NULL)
+		return iso_tls_problem(problem, index, ISO_TLS_FILE_OCSP, "%s holds no DER OCSP response",
+				       path);
+	SSL_CTX_set_tlsext_status_cb(server->ctxs[index], staple);
+	SSL_CTX_set_tlsext_status_arg(server->ctxs[index], to);
+	return ISO_OK;
+}
+
+/* Clients' certificates: RFC 8446 section 4.3.2. */
+static int load_client_ca(SSL_CTX *ctx, const struct iso_tls_server_config *config,
+			  struct iso_tls_problem *problem)
+{
+	STACK_OF(X509_NAME) * names;
+	int err;
+
+	if (config->client_ca == NULL)
+		return ISO_OK;
+	err = iso_tls_check_readable(problem, 0, ISO_TLS_FILE_CA, config->client_ca);
+	if (err != ISO_OK)
+		return err;
+	ERR_clear_error();
+	names = SSL_load_client_CA_file(config->client_ca);
+	if (names == NULL || SSL_CTX_load_verify_file(ctx, config->client_ca) != 1) {
+		sk_X509_NAME_pop_free(names, X509_NAME_free);
+		return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA, "%s holds no PEM certificate",
+				       config->client_ca);
+	}
+	SSL_CTX_set_client_CA_list(ctx, names);
+	SSL_CTX_set_verify(
+		ctx, SSL_VERIFY_PEER | (config->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+	return ISO_OK;
 }
 
 static int load_cert(SSL_CTX *ctx, const struct iso_tls_cert *cert, size_t index,
 		     struct iso_tls_problem *problem)
 {
-	int err = iso_tls_check_readable(problem, index, false, cert->cert_path);
+	int err = iso_tls_check_readable(problem, index, ISO_TLS_FILE_CERT, cert->cert_path);
 
 	if (err == ISO_OK)
-		err = iso_tls_check_readable(problem, index, true, cert->key_path);
+		err = iso_tls_check_readable(problem, index, ISO_TLS_FILE_KEY, cert->key_path);
 	if (err != ISO_OK)
 		return err;
 	ERR_clear_error();
@@ -234,10 +306,11 @@ static int load_cert(SSL_CTX *ctx, const struct iso_tls_cert *cert, size_t index
 		unsigned long code = ERR_peek_error();
 
 		if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
-			return iso_tls_problem(problem, index, false, "%s holds no PEM certificate",
-					       cert->cert_path);
-		return iso_tls_problem(problem, index, false, "the certificate in %s cannot be used: %s",
-				       cert->cert_path, iso_tls_reason());
+			return iso_tls_problem(problem, index, ISO_TLS_FILE_CERT,
+					       "%s holds no PEM certificate", cert->cert_path);
+		return iso_tls_problem(problem, index, ISO_TLS_FILE_CERT,
+				       "the certificate in %s cannot be used: %s", cert->cert_path,
+				       iso_tls_reason());
 	}
 	if (SSL_CTX_use_PrivateKey_file(ctx, cert->key_path, SSL_FILETYPE_PEM) != 1 ||
 	    SSL_CTX_check_private_key(ctx) != 1)
@@ -245,44 +318,55 @@ static int load_cert(SSL_CTX *ctx, const struct iso_tls_cert *cert, size_t index
 	return ISO_OK;
 }
 
-int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, unsigned int offers, int min_version,
-		       struct iso_tls_problem *ret_problem, struct iso_tls_server **ret_server)
+static int add_cert(struct iso_tls_server *server, const struct iso_tls_server_config *config,
+		    struct iso_tls_problem *problem)
+{
+	size_t index = server->ctx_count;
+	const struct iso_tls_cert *cert = &config->certs[index];
+	SSL_CTX *ctx = new_ctx(server, config->min_version);
+	int err;
+
+	if (ctx == NULL)
+		return ISO_ENOMEM;
+	server->ctxs[server->ctx_count++] = ctx;
+	err = load_cert(ctx, cert, index, problem);
+	if (err == ISO_OK)
+		err = collect_names(server, index);
+	if (err == ISO_ELIMIT)
+		err = iso_tls_problem(problem, index, ISO_TLS_FILE_CERT,
+				      "more than %d names over all certificates", NAMES_MAX);
+	if (err == ISO_OK && cert->ocsp_path != NULL)
+		err = load_staple(server, index, cert->ocsp_path, problem);
+	if (err == ISO_OK)
+		err = load_client_ca(ctx, config, problem);
+	return err;
+}
+
+int iso_tls_server_new(const struct iso_tls_server_config *config, struct iso_tls_problem *ret_problem,
+		       struct iso_tls_server **ret_server)
 {
 	struct iso_tls_server *server = calloc(1, sizeof(*server));
 	int err = ISO_ENOMEM;
 
-	assert(n > 0);
+	assert(config->n > 0);
 	if (server == NULL)
 		return ISO_ENOMEM;
 	atomic_init(&server->refs, 1);
-	server->h2 = (offers & ISO_OFFER_H2) != 0;
-	server->http11 = (offers & ISO_OFFER_HTTP11) != 0;
-	server->ctxs = calloc(n, sizeof(*server->ctxs));
-	if (server->ctxs == NULL)
-		goto out;
-	for (size_t i = 0; i < n; i++) {
-		SSL_CTX *ctx = new_ctx(server, min_version);
-
-		if (ctx == NULL) {
-			err = ISO_ENOMEM;
-			goto out;
-		}
-		server->ctxs[server->ctx_count++] = ctx;
-		err = load_cert(ctx, &certs[i], i, ret_problem);
-		if (err == ISO_OK)
-			err = collect_names(server, i);
-		if (err == ISO_ELIMIT)
-			err = iso_tls_problem(ret_problem, i, false,
-					      "more than %d names over all certificates", NAMES_MAX);
-		if (err != ISO_OK)
-			goto out;
+	server->h2 = (config->offers & ISO_OFFER_H2) != 0;
+	server->http11 = (config->offers & ISO_OFFER_HTTP11) != 0;
+	server->ctxs = calloc(config->n, sizeof(SSL_CTX *));
+	server->staples = calloc(config->n, sizeof(*server->staples));
+	if (server->ctxs != NULL && server->staples != NULL)
+		err = ISO_OK;
+	for (size_t i = 0; i < config->n && err == ISO_OK; i++)
+		err = add_cert(server, config, ret_problem);
+	if (err != ISO_OK) {
+		iso_tls_server_unref(server);
+		return err;
 	}
 	sort_names(server);
 	*ret_server = server;
 	return ISO_OK;
-out:
-	iso_tls_server_unref(server);
-	return err;
 }
 
 struct iso_tls_server *iso_tls_server_ref(struct iso_tls_server *server)
@@ -299,8 +383,11 @@ void iso_tls_server_unref(struct iso_tls_server *server)
 		SSL_CTX_free(server->ctxs[i]);
 	for (size_t i = 0; i < server->name_count; i++)
 		free(server->names[i].text);
+	for (size_t i = 0; i < server->ctx_count && server->staples != NULL; i++)
+		free(server->staples[i].der);
 	free(server->names);
 	free(server->ctxs);
+	free(server->staples);
 	free(server);
 }
 

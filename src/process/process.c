@@ -261,6 +261,7 @@ static void on_start_look(struct iso_timer *timer)
 		}
 	}
 	p->ready = true;
+	iso_watch_start(p);
 	say_ready(p);
 }
 

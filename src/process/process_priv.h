@@ -34,10 +34,11 @@ struct iso_process {
 	struct iso_server admin_server;
 	struct iso_sockaddr admin_addr;
 	struct event *signals[ISO_SIGNALS];
-	struct iso_timer start_timer, drain_timer;
+	struct iso_timer start_timer, drain_timer, watch_timer;
 	struct iso_letter stop_letter;
 	struct iso_reload *reload; /* one that is being built; NULL: none */
 	uint64_t started_us;
+	uint64_t files_tried; /* certificate files as they were when they last led to a reload */
 	uint32_t worker_count, drained;
 	bool draining, ready, reload_again;
 };
@@ -61,6 +62,8 @@ void iso_signals_stop(struct iso_process *p);
 
 /* reload.c: starts building a new snapshot; one at a time, a wish during one is kept. */
 void iso_reload_start(struct iso_process *p);
+/* Looks at the certificate files every two seconds; a change is a reload. */
+void iso_watch_start(struct iso_process *p);
 /* Waits for the builder thread, if one runs, and throws its result away. */
 void iso_reload_wait(struct iso_process *p);
 

@@ -28,24 +28,9 @@ const char *iso_cut_text(enum iso_cut cut)
 
 static const char preface[] = "PRI"; /* the beginning of RFC 9113 section 3.4's */
 
-struct server_listener {
-	struct iso_listener l;
-	struct iso_server *server;
-	struct iso_list link;
-	struct iso_sockaddr addr;
-	struct iso_tls_server *tls;
-	bool h2, http11;
-};
-
-#define COUNT(server, member, delta)                                                                         \
-	atomic_store_explicit(&(server)->counters.member,                                                    \
-			      atomic_load_explicit(&(server)->counters.member, memory_order_relaxed) +       \
-				      (delta),                                                               \
-			      memory_order_relaxed)
-
 static void count_cut(struct iso_server *server, enum iso_cut cut)
 {
-	COUNT(server, cut[cut], 1);
+	ISO_COUNT(server, cut[cut], 1);
 }
 
 static struct iso_sconn *conn_of(struct iso_transport *t)
@@ -162,7 +147,7 @@ static void on_closed(struct iso_transport *t, int err)
 	struct iso_sconn *c = conn_of(t);
 
 	if (c->phase == ISO_SCONN_HANDSHAKE && err != ISO_EEOF)
-		COUNT(c->server, handshakes_failed, 1);
+		ISO_COUNT(c->server, handshakes_failed, 1);
 	if (err == ISO_EEOF && c->phase == ISO_SCONN_OPEN)
 		c->ops->eof(c);
 	else
@@ -277,6 +262,7 @@ static void run_free(struct iso_task *task)
 	struct iso_sconn *c = ISO_CONTAINER(task, struct iso_sconn, free_task);
 
 	iso_tls_server_unref(c->tls_server);
+	iso_cidr_set_unref(c->trusted);
 	free(c);
 }
 
@@ -293,7 +279,7 @@ void iso_sconn_close(struct iso_sconn *c)
 		c->ops->done(c);
 	iso_list_remove(&c->link);
 	uncount_client(c);
-	COUNT(server, connections, (uint32_t)-1);
+	ISO_COUNT(server, connections, (uint32_t)-1);
 	iso_loop_post(server->loop, &c->free_task);
 	if (server->draining && iso_list_empty(&server->conns) && server->drained != NULL)
 		server->drained(server);
@@ -312,8 +298,8 @@ void iso_sconn_stream_began(struct iso_sconn *c)
 {
 	c->streams++;
 	c->idle_since_us = 0;
-	COUNT(c->server, requests, 1);
-	COUNT(c->server, streams, 1);
+	ISO_COUNT(c->server, requests, 1);
+	ISO_COUNT(c->server, streams, 1);
 }
 
 void iso_sconn_stream_ended(struct iso_sconn *c)
@@ -321,7 +307,7 @@ void iso_sconn_stream_ended(struct iso_sconn *c)
 	uint64_t keepalive_us = c->server->limits.keepalive_timeout_us;
 
 	c->streams--;
-	COUNT(c->server, streams, (uint32_t)-1);
+	ISO_COUNT(c->server, streams, (uint32_t)-1);
 	if (c->streams == 0 && !c->closed) {
 		c->idle_since_us = c->server->loop->now_us;
 		set_timer(c, keepalive_us < SETTLED_US ? keepalive_us : SETTLED_US);
@@ -336,28 +322,26 @@ void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_reque
 		.local = &c->local.u.sa,
 		.received_us = c->server->loop->now_us,
 		.tls = c->tls,
+		.trusted_proxies = c->trusted,
 	};
 }
 
-static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockaddr *peer)
+void iso_sconn_open(struct iso_server *server, const struct iso_server_listener *listener, int fd,
+		    const struct iso_sockaddr *peer, const struct iso_sockaddr *local)
 {
-	struct server_listener *listener = ISO_CONTAINER(l, struct server_listener, l);
-	struct iso_server *server = listener->server;
-	struct iso_sconn *c;
+	struct iso_sconn *c = NULL;
 
-	iso_loop_enter(server->loop);
-	if (atomic_load_explicit(&server->counters.connections, memory_order_relaxed) >=
-		    server->limits.connections ||
-	    (c = calloc(1, sizeof(*c))) == NULL) {
-		COUNT(server, refused, 1);
+	if (atomic_load_explicit(&server->counters.connections, memory_order_relaxed) <
+	    server->limits.connections)
+		c = calloc(1, sizeof(*c));
+	if (c == NULL) {
+		ISO_COUNT(server, refused, 1);
 		close(fd);
 		return;
 	}
 	c->server = server;
 	c->peer = *peer;
-	c->local.len = sizeof(c->local.u);
-	if (getsockname(fd, &c->local.u.sa, &c->local.len) != 0)
-		c->local = listener->addr;
+	c->local = *local;
 	c->tls = listener->tls != NULL;
 	c->h2 = listener->h2;
 	c->http11 = listener->http11;
@@ -366,112 +350,23 @@ static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockadd
 	iso_task_init(&c->free_task, run_free);
 	iso_list_init(&c->link);
 	if (!count_client(c)) {
-		COUNT(server, refused, 1);
+		ISO_COUNT(server, refused, 1);
 		close(fd);
 		free(c);
 		return;
 	}
 	if (iso_transport_accept(&c->t, server->loop, &transport_ops, fd, listener->tls) != ISO_OK) {
-		COUNT(server, refused, 1);
+		ISO_COUNT(server, refused, 1);
 		uncount_client(c);
 		free(c);
 		return;
 	}
 	c->tls_server = listener->tls != NULL ? iso_tls_server_ref(listener->tls) : NULL;
+	c->trusted = iso_cidr_set_has(listener->trusted_proxies, &peer->u.sa)
+			     ? iso_cidr_set_ref(listener->trusted_proxies)
+			     : NULL;
 	iso_list_push_back(&server->conns, &c->link);
-	COUNT(server, accepted, 1);
-	COUNT(server, connections, 1);
+	ISO_COUNT(server, accepted, 1);
+	ISO_COUNT(server, connections, 1);
 	set_timer(c, server->limits.handshake_timeout_us);
-}
-
-void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct iso_handler *handler,
-		     const struct iso_cfg_limits *limits)
-{
-	memset(server, 0, sizeof(*server));
-	server->loop = loop;
-	server->handler = handler;
-	server->limits = *limits;
-	iso_list_init(&server->conns);
-	iso_list_init(&server->listeners);
-}
-
-static void stop_listening(struct iso_server *server)
-{
-	struct iso_list *node;
-
-	while ((node = iso_list_pop_front(&server->listeners)) != NULL) {
-		struct server_listener *listener = ISO_CONTAINER(node, struct server_listener, link);
-
-		iso_listener_stop(&listener->l);
-		iso_tls_server_unref(listener->tls);
-		free(listener);
-	}
-}
-
-void iso_server_done(struct iso_server *server)
-{
-	if (server == NULL || server->loop == NULL)
-		return;
-	stop_listening(server);
-	server->draining = false;
-	while (!iso_list_empty(&server->conns))
-		iso_sconn_close(ISO_CONTAINER(server->conns.next, struct iso_sconn, link));
-	server->loop = NULL;
-}
-
-int iso_server_listen(struct iso_server *server, int fd, const struct iso_cfg_listener *cfg)
-{
-	struct server_listener *listener = calloc(1, sizeof(*listener));
-	int err;
-
-	if (listener == NULL) {
-		close(fd);
-		return ISO_ENOMEM;
-	}
-	listener->server = server;
-	listener->addr = cfg->addr;
-	listener->tls = cfg->tls != NULL ? iso_tls_server_ref(cfg->tls) : NULL;
-	listener->h2 = cfg->h2;
-	listener->http11 = cfg->http11;
-	iso_list_init(&listener->link);
-	err = iso_listener_start(&listener->l, server->loop, fd, on_accepted);
-	if (err != ISO_OK) {
-		iso_tls_server_unref(listener->tls);
-		free(listener);
-		return err;
-	}
-	iso_list_push_back(&server->listeners, &listener->link);
-	return ISO_OK;
-}
-
-void iso_server_update(struct iso_server *server, const struct iso_cfg_listener *cfg)
-{
-	for (struct iso_list *l = server->listeners.next; l != &server->listeners; l = l->next) {
-		struct server_listener *listener = ISO_CONTAINER(l, struct server_listener, link);
-
-		if (!iso_sockaddr_eq(&listener->addr, &cfg->addr))
-			continue;
-		iso_tls_server_unref(listener->tls);
-		listener->tls = cfg->tls != NULL ? iso_tls_server_ref(cfg->tls) : NULL;
-		listener->h2 = cfg->h2;
-		listener->http11 = cfg->http11;
-	}
-}
-
-void iso_server_drain(struct iso_server *server)
-{
-	struct iso_list *next;
-
-	server->draining = true;
-	stop_listening(server);
-	for (struct iso_list *l = server->conns.next; l != &server->conns; l = next) {
-		struct iso_sconn *c = ISO_CONTAINER(l, struct iso_sconn, link);
-
-		next = l->next;
-		c->draining = true;
-		if (c->phase == ISO_SCONN_OPEN)
-			c->ops->drain(c);
-	}
-	if (iso_list_empty(&server->conns) && server->drained != NULL)
-		server->drained(server);
 }

@@ -10,6 +10,24 @@
 
 struct iso_sconn;
 
+/* One writer: the server's loop. */
+#define ISO_COUNT(server, member, delta)                                                                     \
+	atomic_store_explicit(&(server)->counters.member,                                                    \
+			      atomic_load_explicit(&(server)->counters.member, memory_order_relaxed) +       \
+				      (delta),                                                               \
+			      memory_order_relaxed)
+
+struct iso_server_listener {
+	struct iso_listener l;
+	struct iso_server *server;
+	struct iso_list link;
+	struct iso_sockaddr addr;
+	struct iso_tls_server *tls;           /* NULL: in clear */
+	struct iso_cidr_set *proxy_protocol;  /* peers that begin with a PROXY header; NULL: nobody */
+	struct iso_cidr_set *trusted_proxies; /* peers that are believed about their clients; NULL: nobody */
+	bool h2, http11;
+};
+
 struct iso_codec_ops {
 	/* ISO_OK or ISO_ENOMEM. */
 	int (*init)(struct iso_sconn *c);
@@ -52,6 +70,7 @@ struct iso_sconn {
 	struct iso_task free_task;
 	struct iso_tls_server *tls_server; /* one reference: its callbacks run during the handshake; NULL: in
 					      clear */
+	struct iso_cidr_set *trusted;      /* the peer is among these, and so believed; NULL: it is not */
 	struct iso_sockaddr peer, local;
 	uint64_t idle_since_us;  /* 0: a request is running */
 	uint64_t head_since_us;  /* when the head that is coming in began; 0: none is */
@@ -64,6 +83,9 @@ struct iso_sconn {
 	bool counted; /* among its client's connections */
 };
 
+/* Takes fd. Beyond a limit it is closed at once, and counted as refused. */
+void iso_sconn_open(struct iso_server *server, const struct iso_server_listener *listener, int fd,
+		    const struct iso_sockaddr *peer, const struct iso_sockaddr *local);
 /* Takes the connection down now; freed later. */
 void iso_sconn_close(struct iso_sconn *c);
 /* Flushes, ends our direction, waits a moment for the client's end, then closes. */

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "iso/http/field.h"
+#include "iso/net/cidr.h"
 #include "iso/net/tls.h"
 #include "iso/net/transport.h"
 #include "iso/policy/view.h"
@@ -91,7 +92,8 @@ struct iso_cfg_listener {
 	struct iso_slice address; /* as written */
 	struct iso_sockaddr addr;
 	bool h2, http11;
-	struct iso_tls_server *tls; /* NULL: cleartext */
+	struct iso_tls_server *tls;                            /* NULL: cleartext */
+	struct iso_cidr_set *proxy_protocol, *trusted_proxies; /* NULL: nobody */
 };
 
 struct iso_cfg_limits {
@@ -108,6 +110,13 @@ struct iso_cfg_limits {
 								 */
 	uint64_t body_rate;                                     /* bytes/s at least; 240. 0: none */
 	uint64_t rate_window_us;                                /* over this time, 10 s */
+};
+
+/* A certificate, key or CA file that the snapshot was made from, as it was just before it was read. */
+struct iso_cfg_file {
+	const struct iso_cfg_file *next;
+	const char *path;
+	uint64_t seen; /* of its identity, size and time of change */
 };
 
 struct iso_router; /* policy/route.h */
@@ -130,8 +139,9 @@ struct iso_snapshot {
 	const struct iso_cfg_route *routes;
 	uint32_t route_count;
 	const struct iso_router *router;
-	struct iso_slice access_log; /* "" : off; "-" : stdout */
-	bool access_log_query;       /* the path is logged with its query */
+	const struct iso_cfg_file *files; /* what TLS was made from */
+	struct iso_slice access_log;      /* "" : off; "-" : stdout */
+	bool access_log_query;            /* the path is logged with its query */
 	struct iso_cfg_limits limits;
 	struct iso_arena arena;
 };
@@ -146,5 +156,13 @@ void iso_snapshot_unref(struct iso_snapshot *snapshot); /* NULL is fine; any thr
 const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapshot,
 					       struct iso_slice authority, struct iso_slice path,
 					       struct iso_slice method);
+
+/*
+ * Whether a file that TLS was made from is not what it was. *ret_now names what they all are now: the same
+ * change gives the same value.
+ */
+bool iso_snapshot_files_changed(const struct iso_snapshot *snapshot, uint64_t *ret_now);
+/* What a file is now; 0 when there is none. */
+uint64_t iso_cfg_file_look(const char *path);
 
 #endif

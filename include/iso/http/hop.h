@@ -12,12 +12,13 @@ struct iso_hop_facts {
 	struct iso_slice client_ip; /* text of the peer's address, without port */
 	struct iso_slice scheme;    /* that the client used */
 	uint64_t random[2];         /* for a request id, should one be made */
+	bool trusted;               /* the peer is a proxy whose word about its own clients is taken */
 };
 
 /*
- * Connection-specific fields off; Via, X-Forwarded-*, X-Request-Id and CDN-Loop on. *ret_id: the request's
- * id. ISO_OK; ISO_ENOMEM; ISO_EEXISTS: the request has been here before (answer 508); ISO_EBAD: Connection
- * names a field that must not be dropped that way.
+ * Connection-specific fields off, and what an untrusted peer says about others; Via, X-Forwarded-*,
+ * X-Request-Id and CDN-Loop on. *ret_id: the request's id. ISO_OK; ISO_ENOMEM; ISO_EEXISTS: the request has
+ * been here before (answer 508); ISO_EBAD: Connection names a field that must not be dropped that way.
  */
 ISO_MUST_USE int iso_hop_request(struct iso_head *head, struct iso_arena *arena,
 				 const struct iso_hop_facts *facts, struct iso_slice *ret_id);

@@ -47,6 +47,7 @@ struct iso_sink {
 };
 
 struct iso_loop;
+struct iso_cidr_set;
 struct sockaddr;
 
 /* What a handler gets with a request head. All of it lives as long as the arena. */
@@ -57,7 +58,8 @@ struct iso_request {
 	struct iso_sink *response;     /* the stream: where the answer goes */
 	const struct sockaddr *client; /* the peer's address */
 	const struct sockaddr *local;
-	uint64_t received_us; /* loop time at which the request began */
+	uint64_t received_us;                       /* loop time at which the request began */
+	const struct iso_cidr_set *trusted_proxies; /* the client is one of them; NULL: it is not */
 	bool tls;
 	bool end; /* the request has no body */
 };

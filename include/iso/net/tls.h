@@ -21,30 +21,44 @@ enum { ISO_OFFER_H2 = 1, ISO_OFFER_HTTP11 = 2 };
 struct iso_tls_cert {
 	const char *cert_path; /* PEM, leaf first */
 	const char *key_path;
+	const char *ocsp_path; /* a DER OCSP response that is stapled; NULL: none */
 };
+
+/* Which file a problem is about; the names are the configuration's keys. */
+enum iso_tls_file { ISO_TLS_FILE_CERT, ISO_TLS_FILE_KEY, ISO_TLS_FILE_OCSP, ISO_TLS_FILE_CA };
 
 /* One text per failure, for the configuration's error report. */
 struct iso_tls_problem {
-	size_t cert_index; /* which of the certificates */
-	bool key;          /* the key file, not the certificate file */
+	size_t cert_index;      /* which of the certificates */
+	enum iso_tls_file file; /* which of its files */
 	char text[256];
 };
 
-/*
- * certs: one or more; the first one is the default for an unknown or absent SNI; the others are found by
- * their subjectAltName DNS names, wildcards included. offers: ISO_OFFER_…. min_version: 12 or 13.
- * ISO_OK, ISO_ECERT with *ret_problem filled, ISO_ENOMEM. One reference, freed by unref.
- */
-ISO_MUST_USE int iso_tls_server_new(const struct iso_tls_cert *certs, size_t n, unsigned int offers,
-				    int min_version, struct iso_tls_problem *ret_problem,
-				    struct iso_tls_server **ret_server);
+struct iso_tls_server_config {
+	const struct iso_tls_cert *certs; /* one or more; the first is the default for an unknown or absent
+					     SNI; the others are found by their subjectAltName DNS names,
+					     wildcards too */
+	size_t n;
+	unsigned int offers;   /* ISO_OFFER_… */
+	int min_version;       /* 12 or 13 */
+	const char *client_ca; /* PEM of the CAs of clients' certificates; NULL: none is asked for */
+	bool client_required;  /* a client without a certificate is refused */
+};
+
+/* ISO_OK, ISO_ECERT with *ret_problem filled, ISO_ENOMEM. One reference, freed by unref. */
+ISO_MUST_USE int iso_tls_server_new(const struct iso_tls_server_config *config,
+				    struct iso_tls_problem *ret_problem, struct iso_tls_server **ret_server);
 void iso_tls_server_unref(struct iso_tls_server *server);
 struct iso_tls_server *iso_tls_server_ref(struct iso_tls_server *server);
 
-/*
- * ca_path NULL: the system's CAs. Verification is always on. h2, http11: what ALPN offers.
- */
-ISO_MUST_USE int iso_tls_client_new(const char *ca_path, bool h2, bool http11,
+struct iso_tls_client_config {
+	const char *ca_path;              /* NULL: the system's CAs. Verification is always on */
+	const char *cert_path, *key_path; /* shown to a server that asks for one; NULL: none */
+	bool h2, http11;                  /* what ALPN offers */
+};
+
+/* As iso_tls_server_new. */
+ISO_MUST_USE int iso_tls_client_new(const struct iso_tls_client_config *config,
 				    struct iso_tls_problem *ret_problem, struct iso_tls_client **ret_client);
 struct iso_tls_client *iso_tls_client_ref(struct iso_tls_client *client);
 void iso_tls_client_unref(struct iso_tls_client *client);

@@ -51,6 +51,7 @@ struct iso_server {
 	struct iso_cfg_limits limits;
 	struct iso_list conns;
 	struct iso_list listeners;
+	struct iso_list proxied; /* connections whose PROXY header has not come yet */
 	struct iso_server_counters counters;
 	struct iso_sketch *clients; /* connections by client, shared by all servers; NULL: not limited */
 	void (*drained)(struct iso_server *server); /* after drain, when the last connection has gone; may be

@@ -14,6 +14,12 @@ static const struct iso_hop_facts facts = {
 	.scheme = { "https", 5 },
 	.random = { 0x0123456789abcdefull, 0xfedcba9876543210ull },
 };
+static const struct iso_hop_facts behind_proxy = {
+	.client_ip = { "192.0.2.7", 9 },
+	.scheme = { "https", 5 },
+	.random = { 0x0123456789abcdefull, 0xfedcba9876543210ull },
+	.trusted = true,
+};
 
 struct fixture {
 	struct iso_arena arena;
@@ -92,13 +98,66 @@ static void test_lists_are_appended(void **state)
 	add(&f, "via", "1.0 a");
 	add(&f, "x-forwarded-for", "198.51.100.1");
 	add(&f, "x-forwarded-proto", "http");
+	add(&f, "forwarded", "for=198.51.100.1");
 	add(&f, "te", "trailers");
-	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &behind_proxy, &f.id), ISO_OK);
 	check(&f, "via", "1.0 a, 1.1 isochrone");
 	check(&f, "x-forwarded-for", "198.51.100.1, 192.0.2.7");
-	check(&f, "x-forwarded-proto", "https");
+	check(&f, "x-forwarded-proto", "http"); /* the proxy knows what its client used */
+	check(&f, "forwarded", "for=198.51.100.1, for=192.0.2.7;proto=https");
 	check(&f, "te", "trailers");
 	iso_arena_done(&f.arena);
+}
+
+static void test_an_untrusted_client_says_nothing_about_others(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "x-forwarded-for", "198.51.100.1");
+	add(&f, "x-forwarded-for", "198.51.100.2");
+	add(&f, "x-forwarded-proto", "gopher");
+	add(&f, "x-forwarded-host", "bank.example");
+	add(&f, "forwarded", "for=198.51.100.1");
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	check(&f, "x-forwarded-for", "192.0.2.7");
+	check(&f, "x-forwarded-proto", "https");
+	check(&f, "x-forwarded-host", "api.example.com");
+	check(&f, "forwarded", NULL);
+	iso_arena_done(&f.arena);
+}
+
+/* W3C Trace Context section 3.2. */
+static void test_traces(void **state)
+{
+	static const struct {
+		const char *value;
+		bool good;
+	} cases[] = {
+		{ "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true },
+		{ "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", true },
+		{ "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", false },
+		{ "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false },
+		{ "00-00000000000000000000000000000000-b7ad6b7169203331-01", false },
+		{ "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false },
+		{ "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false },
+		{ "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0", false },
+		{ "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture f;
+
+		begin(&f);
+		add(&f, "traceparent", cases[i].value);
+		add(&f, "tracestate", "a=b");
+		assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+		check(&f, "traceparent", cases[i].good ? cases[i].value : NULL);
+		check(&f, "tracestate", cases[i].good ? "a=b" : NULL);
+		iso_arena_done(&f.arena);
+	}
 }
 
 static void test_a_loop_is_refused(void **state)
@@ -175,6 +234,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connection_fields_go),
 		cmocka_unit_test(test_lists_are_appended),
+		cmocka_unit_test(test_an_untrusted_client_says_nothing_about_others),
+		cmocka_unit_test(test_traces),
 		cmocka_unit_test(test_a_loop_is_refused),
 		cmocka_unit_test(test_protected_names_in_connection),
 		cmocka_unit_test(test_request_id),

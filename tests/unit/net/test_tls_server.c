@@ -46,13 +46,15 @@ static struct iso_tls_server *server_of(const struct identity *ids, size_t n, bo
 					int version)
 {
 	struct iso_tls_cert certs[8];
+	struct iso_tls_server_config config = { .certs = certs, .n = n, .min_version = version };
 	struct iso_tls_problem problem = { .text = "" };
 	struct iso_tls_server *server = NULL;
 
 	for (size_t i = 0; i < n; i++)
-		certs[i] = (struct iso_tls_cert){ ids[i].cert_path, ids[i].key_path };
-	if (iso_tls_server_new(certs, n, (h2 ? ISO_OFFER_H2 : 0u) | (http11 ? ISO_OFFER_HTTP11 : 0u), version,
-			       &problem, &server) != ISO_OK)
+		certs[i] = (struct iso_tls_cert){ .cert_path = ids[i].cert_path,
+						  .key_path = ids[i].key_path };
+	config.offers = (h2 ? ISO_OFFER_H2 : 0u) | (http11 ? ISO_OFFER_HTTP11 : 0u);
+	if (iso_tls_server_new(&config, &problem, &server) != ISO_OK)
 		fail_msg("%s", problem.text);
 	return server;
 }
@@ -201,15 +203,17 @@ static void test_expired_certificates_are_taken(void **state)
 static void refused(const struct identity *good, const char *cert, const char *key, bool key_is_bad,
 		    const char *words)
 {
-	struct iso_tls_cert certs[2] = { { good->cert_path, good->key_path }, { cert, key } };
+	struct iso_tls_cert certs[2] = { { good->cert_path, good->key_path, NULL }, { cert, key, NULL } };
+	struct iso_tls_server_config config = {
+		.certs = certs, .n = 2, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .min_version = 12
+	};
 	struct iso_tls_server *server = (void *)&certs;
 	struct iso_tls_problem problem = { .cert_index = 99 };
 
-	assert_int_equal(iso_tls_server_new(certs, 2, ISO_OFFER_H2 | ISO_OFFER_HTTP11, 12, &problem, &server),
-			 ISO_ECERT);
+	assert_int_equal(iso_tls_server_new(&config, &problem, &server), ISO_ECERT);
 	assert_ptr_equal(server, &certs);
 	assert_int_equal(problem.cert_index, 1);
-	assert_int_equal(problem.key, key_is_bad);
+	assert_int_equal(problem.file, key_is_bad ? ISO_TLS_FILE_KEY : ISO_TLS_FILE_CERT);
 	if (strstr(problem.text, words) == NULL || strstr(problem.text, key_is_bad ? key : cert) == NULL)
 		fail_msg("\"%s\" lacks \"%s\" or the path", problem.text, words);
 	assert_int_equal(ERR_peek_error(), 0);

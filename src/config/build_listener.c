@@ -1,0 +1,218 @@
+/*
+ * Listeners: addresses, protocols, certificates, the networks that are believed.
+ */
+#include "iso/net/listener.h"
+#include "iso/net/resolver.h"
+#include "load_priv.h"
+
+enum { CERTS_MAX = 64, NETWORKS_MAX = 64 };
+
+bool iso_load_address(struct iso_load *load, struct iso_slice text, struct iso_sockaddr *addr)
+{
+	if (iso_listener_parse(text, addr) == ISO_OK)
+		return true;
+	iso_load_error_in(load, "address",
+			  "write it as 127.0.0.1:8080 or [::1]:8080, port 0 for a "
+			  "free one",
+			  "\"%.*s\" is no IP address with a port", ISO_SLICE_FMT(text));
+	return false;
+}
+
+uint16_t iso_load_port(const struct iso_sockaddr *addr)
+{
+	return addr->u.sa.sa_family == AF_INET6 ? addr->u.v6.sin6_port : addr->u.v4.sin_port;
+}
+
+static void report_cert(struct iso_load *load, size_t index, const struct iso_tls_problem *problem)
+{
+	static const struct {
+		const char *member, *mend;
+	} files[] = {
+		[ISO_TLS_FILE_CERT] = { "cert",
+					"name a PEM file with the certificate first, readable by the proxy" },
+		[ISO_TLS_FILE_KEY] = { "key",
+				       "name the PEM file of this certificate's private key, readable by "
+				       "the proxy" },
+		[ISO_TLS_FILE_OCSP] = { "ocsp",
+					"name the DER file of an OCSP response, readable by the proxy" },
+		[ISO_TLS_FILE_CA] = { "ca", "name a PEM file of CA certificates, readable by the proxy" },
+	};
+	size_t tls = iso_pointer_key(&load->at, ISO_SLICE("tls"));
+
+	if (problem->file == ISO_TLS_FILE_CA) {
+		(void)iso_pointer_key(&load->at, ISO_SLICE("client_certificates"));
+	} else {
+		(void)iso_pointer_key(&load->at, ISO_SLICE("certificates"));
+		(void)iso_pointer_index(&load->at, index);
+	}
+	iso_load_error_in(load, files[problem->file].member, files[problem->file].mend, "%s", problem->text);
+	iso_pointer_cut(&load->at, tls);
+}
+
+/* Reads the files' names; returns how many certificates there are, index[] says which. */
+static size_t read_certs(struct iso_load *load, const json_t *tls, struct iso_tls_cert *certs, size_t *index)
+{
+	size_t n = 0, i;
+	json_t *item;
+
+	json_array_foreach(iso_load_member(tls, "certificates"), i, item)
+	{
+		struct iso_slice cert = iso_load_text(load, item, "listeners[].tls.certificates[].cert");
+		struct iso_slice key = iso_load_text(load, item, "listeners[].tls.certificates[].key");
+		struct iso_slice ocsp = iso_load_text(load, item, "listeners[].tls.certificates[].ocsp");
+
+		if (cert.len == 0 || key.len == 0 || n == CERTS_MAX)
+			continue;
+		certs[n].cert_path = iso_load_tls_file(load, cert).ptr;
+		certs[n].key_path = iso_load_tls_file(load, key).ptr;
+		certs[n].ocsp_path = ocsp.len > 0 ? iso_load_tls_file(load, ocsp).ptr : NULL;
+		index[n++] = i;
+	}
+	return n;
+}
+
+static void build_server_tls(struct iso_load *load, const json_t *tls, struct iso_cfg_listener *listener)
+{
+	json_t *clients = iso_load_member(tls, "client_certificates");
+	struct iso_tls_cert certs[CERTS_MAX];
+	size_t index[CERTS_MAX];
+	struct iso_tls_server_config config = {
+		.certs = certs,
+		.n = read_certs(load, tls, certs, index),
+		.offers = (listener->h2 ? ISO_OFFER_H2 : 0u) | (listener->http11 ? ISO_OFFER_HTTP11 : 0u),
+		.min_version = iso_load_enum(load, tls, "listeners[].tls.min_version") == 0 ? 12 : 13,
+	};
+	bool all = true;
+
+	if (clients != NULL) {
+		struct iso_slice ca = iso_load_text(load, clients, "listeners[].tls.client_certificates.ca");
+
+		config.client_ca = ca.len > 0 ? iso_load_tls_file(load, ca).ptr : NULL;
+		config.client_required = iso_load_bool(load, clients,
+						       "listeners[].tls.client_certificates.required");
+	}
+	/* Again without the one that failed: find them all. */
+	while (config.n > 0 && listener->tls == NULL && !load->nomem) {
+		struct iso_tls_problem problem = { .cert_index = 0 };
+		int err = iso_tls_server_new(&config, &problem, &listener->tls);
+
+		if (err == ISO_ENOMEM)
+			load->nomem = true;
+		if (err == ISO_OK || err == ISO_ENOMEM)
+			continue;
+		all = false;
+		report_cert(load, index[problem.cert_index], &problem);
+		if (problem.file == ISO_TLS_FILE_CA) {
+			config.client_ca = NULL;
+			continue;
+		}
+		config.n--;
+		for (size_t k = problem.cert_index; k < config.n; k++) {
+			certs[k] = certs[k + 1];
+			index[k] = index[k + 1];
+		}
+	}
+	if (!all) { /* of no use; the file is refused anyway */
+		iso_tls_server_unref(listener->tls);
+		listener->tls = NULL;
+	}
+}
+
+/* NULL: absent, or reported. */
+static struct iso_cidr_set *build_networks(struct iso_load *load, const json_t *object, const char *name)
+{
+	json_t *array = iso_load_member(object, name), *item;
+	size_t mark = iso_pointer_key(&load->at, iso_slice_str(name)), n = 0, i;
+	struct iso_cidr cidrs[NETWORKS_MAX];
+	struct iso_cidr_set *set;
+
+	json_array_foreach(array, i, item)
+	{
+		size_t at = iso_pointer_index(&load->at, i);
+
+		if (!json_is_null(item) && n < NETWORKS_MAX) {
+			if (iso_cidr_parse(iso_slice_str(json_string_value(item)), &cidrs[n]) == ISO_OK)
+				n++;
+			else
+				iso_load_error(
+					load, ISO_PLACE_VALUE,
+					"write it as 10.0.0.0/8 or 2001:db8::/32, with no bits behind the "
+					"prefix",
+					"\"%.60s\" is no network", json_string_value(item));
+		}
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+	if (n == 0)
+		return NULL;
+	set = iso_cidr_set_new(cidrs, n);
+	load->nomem |= set == NULL;
+	return set;
+}
+
+static void build_protocols(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
+{
+	json_t *array = iso_load_member(object, "protocols"), *item;
+	size_t i;
+
+	if (array == NULL) { /* the schema's default is both */
+		listener->h2 = listener->http11 = true;
+		return;
+	}
+	json_array_foreach(array, i, item)
+	{
+		bool h2 = json_is_string(item) && strcmp(json_string_value(item), "h2") == 0;
+
+		if (json_is_null(item))
+			continue;
+		if (h2 ? listener->h2 : listener->http11)
+			iso_load_error_in(load, "protocols", "name each once", "\"%s\" is named twice",
+					  json_string_value(item));
+		listener->h2 |= h2;
+		listener->http11 |= !h2;
+	}
+}
+
+static void build_listener(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
+{
+	json_t *tls = iso_load_member(object, "tls");
+
+	build_protocols(load, object, listener);
+	listener->proxy_protocol = build_networks(load, object, "proxy_protocol");
+	listener->trusted_proxies = build_networks(load, object, "trusted_proxies");
+	listener->address = iso_load_text(load, object, "listeners[].address");
+	if (listener->address.len > 0 && iso_load_address(load, listener->address, &listener->addr)) {
+		const struct iso_cfg_listener *other = load->snapshot->listeners;
+
+		while (other < listener &&
+		       !(other->addr.len > 0 && iso_sockaddr_eq(&other->addr, &listener->addr)))
+			other++;
+		if (other < listener && iso_load_port(&listener->addr) != 0)
+			iso_load_error_in(load, "address", "use another port, or remove one of the two",
+					  "listeners/%zu has this address already",
+					  (size_t)(other - load->snapshot->listeners));
+	}
+	if (tls != NULL)
+		build_server_tls(load, tls, listener);
+}
+
+void iso_load_listeners(struct iso_load *load, const json_t *root)
+{
+	json_t *array = iso_load_member(root, "listeners"), *item;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("listeners")), i;
+	struct iso_snapshot *snapshot = load->snapshot;
+
+	snapshot->listeners = iso_load_alloc(load, json_array_size(array) + 1, sizeof(*snapshot->listeners));
+	json_array_foreach(array, i, item)
+	{
+		size_t at = iso_pointer_index(&load->at, i);
+
+		if (snapshot->listeners != NULL) {
+			snapshot->listener_count++; /* first: what is half built is given back too */
+			if (!json_is_null(item))
+				build_listener(load, item, &snapshot->listeners[i]);
+		}
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+}

@@ -1,0 +1,132 @@
+/*
+ * The server: its listeners, what new connections get of them, the drain. Thread: its loop; update comes from
+ * the loop's own mailbox.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conn_priv.h"
+#include "iso/net/resolver.h"
+#include "proxied_priv.h"
+
+/* What of the configuration new connections get. */
+static void take(struct iso_server_listener *listener, const struct iso_cfg_listener *cfg)
+{
+	listener->tls = cfg->tls != NULL ? iso_tls_server_ref(cfg->tls) : NULL;
+	listener->proxy_protocol = iso_cidr_set_ref(cfg->proxy_protocol);
+	listener->trusted_proxies = iso_cidr_set_ref(cfg->trusted_proxies);
+	listener->h2 = cfg->h2;
+	listener->http11 = cfg->http11;
+}
+
+static void forget(struct iso_server_listener *listener)
+{
+	iso_tls_server_unref(listener->tls);
+	iso_cidr_set_unref(listener->proxy_protocol);
+	iso_cidr_set_unref(listener->trusted_proxies);
+}
+
+static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockaddr *peer)
+{
+	struct iso_server_listener *listener = ISO_CONTAINER(l, struct iso_server_listener, l);
+	struct iso_sockaddr local = { .len = sizeof(local.u) };
+
+	iso_loop_enter(listener->server->loop);
+	if (getsockname(fd, &local.u.sa, &local.len) != 0)
+		local = listener->addr;
+	if (iso_cidr_set_has(listener->proxy_protocol, &peer->u.sa))
+		iso_proxied_open(listener, fd, peer, &local);
+	else
+		iso_sconn_open(listener->server, listener, fd, peer, &local);
+}
+
+void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct iso_handler *handler,
+		     const struct iso_cfg_limits *limits)
+{
+	memset(server, 0, sizeof(*server));
+	server->loop = loop;
+	server->handler = handler;
+	server->limits = *limits;
+	iso_list_init(&server->conns);
+	iso_list_init(&server->listeners);
+	iso_list_init(&server->proxied);
+}
+
+static void stop_listening(struct iso_server *server)
+{
+	struct iso_list *node;
+
+	while ((node = iso_list_pop_front(&server->listeners)) != NULL) {
+		struct iso_server_listener *listener = ISO_CONTAINER(node, struct iso_server_listener, link);
+
+		iso_listener_stop(&listener->l);
+		forget(listener);
+		free(listener);
+	}
+}
+
+void iso_server_done(struct iso_server *server)
+{
+	if (server == NULL || server->loop == NULL)
+		return;
+	stop_listening(server);
+	iso_proxied_drop_all(server);
+	server->draining = false;
+	while (!iso_list_empty(&server->conns))
+		iso_sconn_close(ISO_CONTAINER(server->conns.next, struct iso_sconn, link));
+	server->loop = NULL;
+}
+
+int iso_server_listen(struct iso_server *server, int fd, const struct iso_cfg_listener *cfg)
+{
+	struct iso_server_listener *listener = calloc(1, sizeof(*listener));
+	int err;
+
+	if (listener == NULL) {
+		close(fd);
+		return ISO_ENOMEM;
+	}
+	listener->server = server;
+	listener->addr = cfg->addr;
+	take(listener, cfg);
+	iso_list_init(&listener->link);
+	err = iso_listener_start(&listener->l, server->loop, fd, on_accepted);
+	if (err != ISO_OK) {
+		forget(listener);
+		free(listener);
+		return err;
+	}
+	iso_list_push_back(&server->listeners, &listener->link);
+	return ISO_OK;
+}
+
+void iso_server_update(struct iso_server *server, const struct iso_cfg_listener *cfg)
+{
+	for (struct iso_list *l = server->listeners.next; l != &server->listeners; l = l->next) {
+		struct iso_server_listener *listener = ISO_CONTAINER(l, struct iso_server_listener, link);
+
+		if (!iso_sockaddr_eq(&listener->addr, &cfg->addr))
+			continue;
+		forget(listener);
+		take(listener, cfg);
+	}
+}
+
+void iso_server_drain(struct iso_server *server)
+{
+	struct iso_list *next;
+
+	server->draining = true;
+	stop_listening(server);
+	iso_proxied_drop_all(server);
+	for (struct iso_list *l = server->conns.next; l != &server->conns; l = next) {
+		struct iso_sconn *c = ISO_CONTAINER(l, struct iso_sconn, link);
+
+		next = l->next;
+		c->draining = true;
+		if (c->phase == ISO_SCONN_OPEN)
+			c->ops->drain(c);
+	}
+	if (iso_list_empty(&server->conns) && server->drained != NULL)
+		server->drained(server);
+}

@@ -1,0 +1,266 @@
+"""The edge of the house: PROXY headers, trusted proxies, certificates of clients and regions, stapling, tickets."""
+import json
+import socket
+import ssl
+import struct
+import subprocess
+
+import pytest
+from conftest import H1Origin
+from h1client import H1Client, client_tls
+from lab import HOST, NAME, free_port, run, wait_until
+
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+V1_TCP4 = b"PROXY TCP4 192.0.2.77 198.51.100.2 4000 443\r\n"
+V2_TCP4 = V2 + b"\x21\x11" + struct.pack(">H4s4sHH", 12, bytes([192, 0, 2, 78]), bytes([198, 51, 100, 2]), 4000, 443)
+V2_TCP6 = V2 + b"\x21\x21" + struct.pack(">H16s16sHH", 36, socket.inet_pton(socket.AF_INET6, "2001:db8::7"),
+                                        socket.inet_pton(socket.AF_INET6, "2001:db8::1"), 4000, 443)
+
+
+def answer(sock, request):
+    """Tells the client what the region was told."""
+    text = json.dumps([[k, v] for k, v in request.headers if k.startswith(("x-forwarded", "forwarded", "trace"))])
+    sock.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+
+
+def told(response):
+    return dict(json.loads(response.body))
+
+
+@pytest.fixture
+def region(origin):
+    made = origin(H1Origin, answer)
+    return {"one": {"url": made.url, "host": NAME, "protocol": "http/1.1"}}
+
+
+def listener(lab, port, **more):
+    tls = {"certificates": [{"cert": str(lab.certs.cert()), "key": str(lab.certs.key())}], **more.pop("tls", {})}
+    return {"address": f"{HOST}:{port}", "protocols": ["h2", "http/1.1"], "tls": tls, **more}
+
+
+def begin(start, lab, region, **more):
+    port = free_port()
+    proxy = start(region, port=port, listeners=[listener(lab, port, **more)])
+    return proxy
+
+
+def ended(sock):
+    """Whether the peer ended the connection without a word; unread bytes make that a reset."""
+    try:
+        return sock.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+def after(header, port, ca):
+    """A TLS client that says `header` first."""
+    sock = socket.create_connection((HOST, port), timeout=20)
+    for byte in header:
+        sock.sendall(bytes([byte]))
+    client = H1Client.__new__(H1Client)
+    client.sock = client_tls(ca, ["http/1.1"]).wrap_socket(sock, server_hostname=NAME)
+    client.buffer = b""
+    return client
+
+
+@pytest.mark.parametrize("header,source", [(V1_TCP4, "192.0.2.77"), (V2_TCP4, "192.0.2.78"),
+                                           (V2_TCP6, "2001:db8::7"), (b"PROXY UNKNOWN\r\n", HOST),
+                                           (V2 + b"\x20\0\0\0", HOST)])
+def test_proxy_header(start, lab, region, certs, header, source):
+    proxy = begin(start, lab, region, proxy_protocol=["127.0.0.0/8"])
+    with after(header, proxy.port, certs.ca) as client:
+        assert told(client.request("GET", "/"))["x-forwarded-for"] == source
+
+
+def test_proxy_header_of_a_real_haproxy(start, lab, region, certs, h1):
+    for form in ("send-proxy", "send-proxy-v2"):
+        proxy = begin(start, lab, region, proxy_protocol=["127.0.0.0/8"])
+        front = free_port()
+        config = lab.write(f"{form}.cfg", f"""
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+listen front
+  bind {HOST}:{front}
+  source 127.0.0.5
+  server one {HOST}:{proxy.port} {form}
+""")
+        haproxy = lab.start("haproxy", ["haproxy", "-db", "-f", config])
+        haproxy.wait_port(front)
+        assert told(h1(front).request("GET", "/"))["x-forwarded-for"] == HOST
+        lab.end(haproxy)
+
+
+@pytest.mark.parametrize("junk", [b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", V2 + b"\x31\x11\0\0"])
+def test_without_a_proper_proxy_header_the_connection_ends(start, lab, region, junk):
+    proxy = begin(start, lab, region, proxy_protocol=["127.0.0.0/8"])
+    with socket.create_connection((HOST, proxy.port), timeout=20) as sock:
+        sock.sendall(junk)
+        assert ended(sock)
+    wait_until(lambda: proxy.metric("isochrone_connections_cut_total", reason="protocol") == 1, 5, "the count")
+
+
+def test_a_proxy_header_that_does_not_come(start, lab, region):
+    port = free_port()
+    proxy = start(region, port=port, listeners=[listener(lab, port, proxy_protocol=["127.0.0.0/8"])],
+                  limits={"handshake_timeout": "300ms"})
+    with socket.create_connection((HOST, proxy.port), timeout=20) as sock:
+        sock.sendall(V2[:5])
+        assert ended(sock)
+    assert proxy.metric("isochrone_connections_cut_total", reason="handshake_timeout") == 1
+
+
+def test_others_begin_as_usual(start, lab, region, h1):
+    proxy = begin(start, lab, region, proxy_protocol=["192.0.2.0/24"])
+    assert told(h1(proxy).request("GET", "/"))["x-forwarded-for"] == HOST
+
+
+FORWARDED = [("X-Forwarded-For", "203.0.113.9, 198.51.100.3"), ("X-Forwarded-Proto", "http"),
+             ("X-Forwarded-Host", "www.example.com"), ("Forwarded", "for=203.0.113.9")]
+
+
+def test_a_trusted_proxy_is_believed(start, lab, region, h1, tmp_path):
+    log = tmp_path / "access.log"
+    port = free_port()
+    proxy = start(region, port=port, access_log={"path": str(log)},
+                  listeners=[listener(lab, port, trusted_proxies=["127.0.0.1", "198.51.100.0/24"])])
+    seen = told(h1(proxy).request("GET", "/", FORWARDED))
+    assert seen["x-forwarded-for"] == "203.0.113.9, 198.51.100.3, 127.0.0.1"
+    assert seen["x-forwarded-proto"] == "http"
+    assert seen["x-forwarded-host"] == "www.example.com"
+    assert seen["forwarded"] == "for=203.0.113.9, for=127.0.0.1;proto=https"
+    wait_until(lambda: log.exists() and log.read_text().count("\n") == 1, 5, "the log line")
+    assert json.loads(log.read_text())["client"] == "203.0.113.9", "the first from the right that is no proxy of ours"
+
+
+def test_nobody_else_is_believed(start, lab, region, h1):
+    proxy = begin(start, lab, region, trusted_proxies=["198.51.100.0/24"])
+    seen = told(h1(proxy).request("GET", "/", FORWARDED))
+    assert seen["x-forwarded-for"] == HOST
+    assert seen["x-forwarded-proto"] == "https"
+    assert seen["x-forwarded-host"] == NAME
+    assert "forwarded" not in seen
+
+
+def test_traces_go_through(start, lab, region, h1):
+    proxy = begin(start, lab, region)
+    good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert told(h1(proxy).request("GET", "/", [("traceparent", good), ("tracestate", "a=1")]))["traceparent"] == good
+    seen = told(h1(proxy).request("GET", "/", [("traceparent", "nonsense"), ("tracestate", "a=1")]))
+    assert "traceparent" not in seen and "tracestate" not in seen
+
+
+# ---- Certificates of clients and regions ----
+
+def connect(port, certs, identity=None):
+    """The status of a request with a client certificate, or the TLS error."""
+    context = client_tls(certs.ca, ["http/1.1"])
+    if identity:
+        context.load_cert_chain(*identity)
+    try:
+        with H1Client(port, context, NAME) as client:
+            return client.request("GET", "/").status
+    except (ssl.SSLError, ConnectionError, EOFError) as e:
+        return type(e).__name__
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory):
+    """A certificate of a CA that nobody knows."""
+    folder = tmp_path_factory.mktemp("stranger")
+    run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+         "/CN=stranger", "-keyout", str(folder / "key"), "-out", str(folder / "cert"), "-days", "2"])
+    return folder / "cert", folder / "key"
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_client_certificates(start, lab, region, certs, stranger, required):
+    proxy = begin(start, lab, region, tls={"client_certificates": {"ca": str(certs.ca), "required": required}})
+    assert connect(proxy.port, certs, (certs.cert(), certs.key())) == 200
+    assert isinstance(connect(proxy.port, certs, stranger), str), "a certificate of another CA"
+    got = connect(proxy.port, certs)
+    assert isinstance(got, str) if required else got == 200
+
+
+def test_a_region_that_asks_for_a_certificate(start, lab, origin, certs, h1):
+    made = origin(H1Origin, answer)
+    made.context.verify_mode = ssl.CERT_REQUIRED
+    made.context.load_verify_locations(certs.ca)
+    region = {"one": {"url": made.url, "host": NAME, "protocol": "http/1.1"}}
+    proxy = start(region, service={"tls": {"ca": str(certs.ca), "cert": str(certs.cert()), "key": str(certs.key())}})
+    assert h1(proxy).request("GET", "/").status == 200
+    without = start(region)
+    assert h1(without).request("GET", "/").status == 502
+    made.errors.clear()  # its side of the refused handshakes
+
+
+def test_stapling(start, lab, region, certs, tmp_path):
+    index = tmp_path / "index.txt"
+    serial = run(["openssl", "x509", "-in", str(certs.cert()), "-noout", "-serial"]).strip().split("=")[1]
+    index.write_text(f"V\t390101000000Z\t\t{serial}\tunknown\t/CN={NAME}\n")
+    ca_key = next(p for p in (certs.dir / "ca.key", certs.dir / "ca-key.pem") if p.exists())
+    run(["openssl", "ocsp", "-index", str(index), "-CA", str(certs.ca), "-rsigner", str(certs.ca), "-rkey", str(ca_key),
+         "-issuer", str(certs.ca), "-cert", str(certs.cert()), "-ndays", "7", "-respout", str(tmp_path / "ocsp.der"),
+         "-noverify"])
+    port = free_port()
+    item = {"cert": str(certs.cert()), "key": str(certs.key()), "ocsp": str(tmp_path / "ocsp.der")}
+    proxy = start(region, port=port, listeners=[{"address": f"{HOST}:{port}", "tls": {"certificates": [item]}}])
+    said = subprocess.run(["openssl", "s_client", "-connect", f"{HOST}:{proxy.port}", "-servername", NAME, "-status",
+                           "-CAfile", str(certs.ca)], input="", capture_output=True, text=True, timeout=30).stdout
+    assert "OCSP Response Status: successful" in said and "Cert Status: good" in said
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_resume_in_every_worker_and_after_a_reload(start, lab, region, certs, version):
+    port = free_port()
+    proxy = start(region, port=port, listeners=[listener(lab, port)], workers=3)
+    context = client_tls(certs.ca, ["http/1.1"])
+    context.maximum_version = context.minimum_version = version
+
+    def visit(session):
+        sock = context.wrap_socket(socket.create_connection((HOST, port), timeout=20), server_hostname=NAME,
+                                   session=session)
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+        while sock.recv(65536):
+            pass
+        reused, session = sock.session_reused, sock.session
+        sock.close()
+        return reused, session
+
+    reused, session = visit(None)
+    assert not reused
+    for _ in range(8):
+        reused, session = visit(session)
+        assert reused
+    proxy.send(1)  # SIGHUP
+    wait_until(lambda: proxy.status()["generation"] == 2, 10, "the reload")
+    assert visit(session)[0]
+
+
+def test_certificates_that_change_on_disk_are_used(start, lab, region, certs, tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+
+    def install(name):
+        key.write_bytes(certs.key(name).read_bytes())
+        cert.write_bytes(certs.cert(name).read_bytes())
+
+    def shown():
+        context = ssl.create_default_context(cafile=str(certs.ca))
+        context.check_hostname = False
+        with context.wrap_socket(socket.create_connection((HOST, port), timeout=20), server_hostname=NAME) as sock:
+            return [value for kind, value in sock.getpeercert()["subjectAltName"] if kind == "DNS"]
+
+    port = free_port()
+    install(NAME)
+    proxy = start(region, port=port, listeners=[{"address": f"{HOST}:{port}", "tls": {
+        "certificates": [{"cert": str(cert), "key": str(key)}]}}])
+    assert shown() == [NAME]
+    install("other.example.test")
+    wait_until(lambda: shown() == ["other.example.test"], 15, "the new certificate")
+    cert.write_bytes(b"broken")
+    wait_until(lambda: "nothing has changed" in proxy.stderr, 15, "the refusal of a broken file")
+    assert shown() == ["other.example.test"]
+    install(NAME)
+    wait_until(lambda: shown() == [NAME], 15, "the next one")
