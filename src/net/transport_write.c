@@ -190,7 +190,7 @@ static void end_direction(struct iso_transport *t)
 		if (t->out != NULL)
 			return;
 	}
-	t->shut = true;
+	t->shut = t->fin = true;
 	shutdown(t->fd, SHUT_WR);
 	if (t->eof)
 		iso_loop_post(t->loop, &t->again);
@@ -234,7 +234,7 @@ void iso_transport_flush(struct iso_transport *t)
 			break;
 	}
 	if (t->starved)
-		iso_loop_post_next(t->loop, &t->again); /* others first; `again` makes it dirty */
-	else if (t->finishing && t->out == NULL && !(t->shut && t->eof))
+		iso_loop_post_next(t->loop, &t->again);     /* others first; `again` makes it dirty */
+	else if (t->finishing && t->out == NULL && !t->fin) /* once: each shutdown is an event again */
 		end_direction(t);
 }

@@ -131,6 +131,8 @@ static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t
 
 	if (c->phase == ISO_SCONN_SNIFF)
 		return sniff(c, chunk, bytes, n);
+	if (c->phase != ISO_SCONN_OPEN)
+		return n;
 	return c->ops->input(c, chunk, bytes, n);
 }
 
@@ -138,7 +140,7 @@ static void on_fill(struct iso_transport *t)
 {
 	struct iso_sconn *c = conn_of(t);
 
-	if (c->ops != NULL && c->phase == ISO_SCONN_OPEN)
+	if (c->ops != NULL && (c->phase == ISO_SCONN_OPEN || c->phase == ISO_SCONN_ENDING))
 		c->ops->fill(c);
 }
 
@@ -249,9 +251,16 @@ void iso_sconn_count_cut(struct iso_sconn *c, enum iso_cut cut)
 	count_cut(c->server, cut);
 }
 
+void iso_sconn_end(struct iso_sconn *c)
+{
+	c->phase = ISO_SCONN_ENDING;
+	set_timer(c, LINGER_US);
+	iso_transport_dirty(&c->t);
+}
+
 void iso_sconn_cut(struct iso_sconn *c, enum iso_cut cut)
 {
-	if (c->closed || c->phase == ISO_SCONN_LINGER)
+	if (c->closed || c->phase != ISO_SCONN_OPEN)
 		return;
 	count_cut(c->server, cut);
 	c->ops->cut(c, cut);

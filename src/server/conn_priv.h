@@ -58,7 +58,13 @@ struct iso_rate {
 	uint64_t since_us, bytes; /* since_us 0: nothing waits */
 };
 
-enum iso_sconn_phase { ISO_SCONN_HANDSHAKE, ISO_SCONN_SNIFF, ISO_SCONN_OPEN, ISO_SCONN_LINGER };
+enum iso_sconn_phase {
+	ISO_SCONN_HANDSHAKE,
+	ISO_SCONN_SNIFF,
+	ISO_SCONN_OPEN,
+	ISO_SCONN_ENDING, /* the codec has last words to write; what comes in is thrown away */
+	ISO_SCONN_LINGER, /* they are written; the client may take them */
+};
 
 struct iso_sconn {
 	struct iso_transport t;
@@ -90,6 +96,8 @@ void iso_sconn_open(struct iso_server *server, const struct iso_server_listener 
 void iso_sconn_close(struct iso_sconn *c);
 /* Flushes, ends our direction, waits a moment for the client's end, then closes. */
 void iso_sconn_finish(struct iso_sconn *c);
+/* The codec writes its last frames and then finishes; a client that takes nothing is closed. */
+void iso_sconn_end(struct iso_sconn *c);
 /* Ends the connection for what the client did, counts it, tells the codec. */
 void iso_sconn_cut(struct iso_sconn *c, enum iso_cut cut);
 void iso_sconn_count_cut(struct iso_sconn *c, enum iso_cut cut);

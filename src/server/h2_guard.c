@@ -4,6 +4,7 @@
 #include "h2_guard_priv.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
 	TYPE_DATA = 0,
@@ -14,6 +15,8 @@ enum {
 	TYPE_WINDOW_UPDATE = 8,
 	TYPE_CONTINUATION = 9,
 	FLAG_END_STREAM = 1,
+	FLAG_PADDED = 8,
+	PREFACE = 24, /* RFC 9113 section 3.4 */
 	WINDOW_US = 10 * 1000 * 1000,
 	/* A client may open its windows after each of our frames, on the stream and on the connection. */
 	UPDATES_PER_DATA = 3,
@@ -25,7 +28,7 @@ enum {
 
 void iso_h2_guard_init(struct iso_h2_guard *g)
 {
-	*g = (struct iso_h2_guard){ .update_credit = UPDATES_PER_STREAM };
+	*g = (struct iso_h2_guard){ .update_credit = UPDATES_PER_STREAM, .skip = PREFACE };
 }
 
 void iso_h2_guard_done(struct iso_h2_guard *g)
@@ -72,10 +75,10 @@ static enum iso_cut count_block(struct iso_h2_guard *g, const struct iso_cfg_lim
 	return length == 0 ? count(&g->empty, limits->h2_empty_frames, ISO_CUT_EMPTY_FRAMES) : ISO_CUT_NONE;
 }
 
-enum iso_cut iso_h2_guard_frame(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us,
-				uint8_t type, uint8_t flags, size_t length)
+/* type, flags, length: RFC 9113 section 4.1. */
+static enum iso_cut judge(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint8_t type,
+			  uint8_t flags, size_t length)
 {
-	roll(g, now_us);
 	switch (type) {
 	case TYPE_DATA:
 		return length == 0 && (flags & FLAG_END_STREAM) == 0
@@ -95,6 +98,52 @@ enum iso_cut iso_h2_guard_frame(struct iso_h2_guard *g, const struct iso_cfg_lim
 	default: /* PRIORITY, PRIORITY_UPDATE and whatever nobody knows */
 		return count(&g->control, limits->h2_control_frames, ISO_CUT_PRIORITY);
 	}
+}
+
+/* The header in g->head is whole. */
+static enum iso_cut begin_frame(struct iso_h2_guard *g, const struct iso_cfg_limits *limits)
+{
+	const uint8_t *h = g->head;
+	uint32_t length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
+
+	g->head_len = 0;
+	g->skip = length;
+	g->pad_next = h[3] == TYPE_DATA && (h[4] & (FLAG_PADDED | FLAG_END_STREAM)) == FLAG_PADDED &&
+		      length > 0;
+	return judge(g, limits, h[3], h[4], length);
+}
+
+enum iso_cut iso_h2_guard_read(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us,
+			       const uint8_t *bytes, size_t n)
+{
+	size_t at = 0;
+
+	roll(g, now_us);
+	while (at < n) {
+		enum iso_cut cut = ISO_CUT_NONE;
+		size_t step;
+
+		if (g->pad_next) {
+			g->pad_next = false;
+			if (bytes[at] + 1u == g->skip) /* padding alone */
+				cut = count(&g->empty, limits->h2_empty_frames, ISO_CUT_EMPTY_FRAMES);
+		}
+		if (g->skip > 0) {
+			step = g->skip < n - at ? g->skip : n - at;
+			g->skip -= (uint32_t)step;
+		} else {
+			step = sizeof(g->head) - g->head_len;
+			step = step < n - at ? step : n - at;
+			memcpy(g->head + g->head_len, bytes + at, step);
+			g->head_len += (uint8_t)step;
+			if (g->head_len == sizeof(g->head))
+				cut = begin_frame(g, limits);
+		}
+		if (cut != ISO_CUT_NONE)
+			return cut;
+		at += step;
+	}
+	return ISO_CUT_NONE;
 }
 
 enum iso_cut iso_h2_guard_error(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us)

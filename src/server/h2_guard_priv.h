@@ -1,7 +1,8 @@
 /*
  * Counts what costs an HTTP/2 peer nothing and us something: resets, control frames, empty frames, header
- * blocks that never end. Pure: judges frame headers in the order in which they came, before their payloads
- * are looked at. Every budget is for a window of ten seconds, so that a connection may live for days.
+ * blocks that never end. Pure: reads the frame headers in the input before the session does, which tells of
+ * some kinds of frame too late or never (unknown types, CONTINUATION, padding). Every budget is for a window
+ * of ten seconds, so that a connection may live for days.
  *
  * Also remembers which streams we have reset: frames that the peer sent before it knew are no fault of its
  * (RFC 9113 section 5.1); frames on any other closed stream are.
@@ -22,15 +23,17 @@ struct iso_h2_guard {
 	int32_t *our_resets;      /* ring of stream ids; NULL until there is one */
 	uint32_t our_reset_count; /* ever */
 	int32_t last_id;          /* highest stream that the peer has opened */
+	uint32_t skip;            /* bytes until the next frame header: the preface, a payload */
+	uint8_t head[9], head_len;
+	bool pad_next; /* the next byte says how much of a DATA payload is padding */
 };
 
 void iso_h2_guard_init(struct iso_h2_guard *g);
 void iso_h2_guard_done(struct iso_h2_guard *g);
 
-/* A frame header has come: what is to be cut for it, or ISO_CUT_NONE. type, flags, length: RFC 9113
- * section 4.1. */
-enum iso_cut iso_h2_guard_frame(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us,
-				uint8_t type, uint8_t flags, size_t length);
+/* The next n bytes that have come, the preface included: what the connection is to be cut for, or none. */
+enum iso_cut iso_h2_guard_read(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us,
+			       const uint8_t *bytes, size_t n);
 /* The peer has made a stream end in an error (MadeYouReset and its kin). */
 enum iso_cut iso_h2_guard_error(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us);
 /* We have sent a DATA frame. */

@@ -44,12 +44,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 {
 	struct iso_sconn *c = user;
 	struct iso_h2_conn *h2 = c->codec;
-	enum iso_cut cut = iso_h2_guard_frame(&h2->guard, &c->server->limits, c->server->loop->now_us,
-					      hd->type, hd->flags, hd->length);
 	bool head = hd->type == NGHTTP2_HEADERS;
 
-	if (cut != ISO_CUT_NONE)
-		return leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM);
 	if ((head || hd->type == NGHTTP2_DATA) &&
 	    nghttp2_session_find_stream(session, hd->stream_id) == NULL &&
 	    iso_h2_guard_is_late(&h2->guard, hd->stream_id))
@@ -79,14 +75,28 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 {
 	struct iso_h2_stream *s = stream_of(session, frame->hd.stream_id);
 	struct iso_sconn *c = user;
+	int err;
 
 	if (s == NULL)
 		return 0;
 	if (iso_h2_stream_is_bomb(s))
 		return leave(c->codec, ISO_CUT_HEADER_MEMORY, NGHTTP2_ENHANCE_YOUR_CALM);
-	return iso_h2_stream_header(s, iso_slice(name, namelen), iso_slice(value, valuelen), flags) == ISO_OK
-		       ? 0
-		       : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	err = iso_h2_stream_header(s, iso_slice(name, namelen), iso_slice(value, valuelen), flags);
+	if (err == ISO_OK)
+		return 0;
+	if (err != ISO_ENOMEM) /* the client's fault */
+		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+					  NGHTTP2_PROTOCOL_ERROR);
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* The client has made us do something for nothing. */
+static int note_error(struct iso_sconn *c)
+{
+	struct iso_h2_conn *h2 = c->codec;
+	enum iso_cut cut = iso_h2_guard_error(&h2->guard, &c->server->limits, c->server->loop->now_us);
+
+	return cut != ISO_CUT_NONE ? leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM) : 0;
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -99,9 +109,13 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		((struct iso_h2_conn *)c->codec)->in_head = false;
 	if (s == NULL)
 		return 0;
-	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		bool too_large = s->too_large;
+
 		iso_h2_stream_request(s, end);
-	else if (frame->hd.type == NGHTTP2_HEADERS)
+		return too_large ? note_error(c) : 0;
+	}
+	if (frame->hd.type == NGHTTP2_HEADERS)
 		iso_h2_stream_trailers(s);
 	else if (frame->hd.type == NGHTTP2_DATA && end)
 		iso_h2_stream_body_end(s);
@@ -141,30 +155,21 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 /* nghttp2 refuses streams beyond the limit by itself: that is work too. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int lib_error, void *user)
 {
-	struct iso_sconn *c = user;
-	struct iso_h2_conn *h2 = c->codec;
-	enum iso_cut cut;
-
 	(void)session;
 	(void)frame;
-	if (lib_error != NGHTTP2_ERR_REFUSED_STREAM)
-		return 0;
-	cut = iso_h2_guard_error(&h2->guard, &c->server->limits, c->server->loop->now_us);
-	return cut != ISO_CUT_NONE ? leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM) : 0;
+	return lib_error == NGHTTP2_ERR_REFUSED_STREAM ? note_error(user) : 0;
 }
 
 /* A stream that the client's own frames have broken costs as much as one that it resets. */
 static int note_reset(struct iso_sconn *c, int32_t stream_id, uint32_t code)
 {
 	struct iso_h2_conn *h2 = c->codec;
-	enum iso_cut cut;
 
 	iso_h2_guard_sent_reset(&h2->guard, stream_id);
 	if (h2->cut != ISO_CUT_NONE || (code != NGHTTP2_PROTOCOL_ERROR &&
 					code != NGHTTP2_FLOW_CONTROL_ERROR && code != NGHTTP2_STREAM_CLOSED))
 		return 0;
-	cut = iso_h2_guard_error(&h2->guard, &c->server->limits, c->server->loop->now_us);
-	return cut != ISO_CUT_NONE ? leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM) : 0;
+	return note_error(c);
 }
 
 /* Our answer is out and the client still sends: tell it to stop, without harm (RFC 9113 section 8.1). */
@@ -263,16 +268,26 @@ static void check_end(struct iso_sconn *c)
 static size_t h2_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
 	struct iso_h2_conn *h2 = c->codec;
+	enum iso_cut cut = iso_h2_guard_read(&h2->guard, &c->server->limits, c->server->loop->now_us, bytes,
+					     n);
 	ssize_t used;
 
+	if (cut != ISO_CUT_NONE) {
+		(void)leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM);
+		iso_sconn_cut(c, cut);
+		return n;
+	}
 	h2->chunk = chunk;
 	h2->chunk_at = bytes;
 	used = nghttp2_session_mem_recv(h2->session, bytes, n);
 	h2->chunk = NULL;
 	if (c->closed)
 		return n;
+	/* nghttp2 has limits of its own: acknowledgements that nobody reads, CONTINUATIONs. */
 	if (used == NGHTTP2_ERR_FLOODED)
 		(void)leave(h2, ISO_CUT_PING, NGHTTP2_ENHANCE_YOUR_CALM);
+	else if (used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+		(void)leave(h2, ISO_CUT_CONTINUATION, NGHTTP2_ENHANCE_YOUR_CALM);
 	if (h2->cut == ISO_CUT_NONE && nghttp2_session_get_outbound_queue_size(h2->session) > QUEUE_MAX)
 		(void)leave(h2, ISO_CUT_RESETS, NGHTTP2_ENHANCE_YOUR_CALM);
 	if (h2->cut != ISO_CUT_NONE) {
@@ -303,7 +318,7 @@ static void h2_fill(struct iso_sconn *c)
 		const uint8_t *data;
 		ssize_t n = nghttp2_session_mem_send(h2->session, &data);
 
-		if (n < 0 && h2->cut != ISO_CUT_NONE && !h2->ending) {
+		if (n < 0 && h2->cut != ISO_CUT_NONE && c->phase == ISO_SCONN_OPEN) {
 			iso_sconn_cut(c, h2->cut);
 			return;
 		}
@@ -355,13 +370,9 @@ static void h2_cut(struct iso_sconn *c, enum iso_cut cut)
 	uint32_t code = h2->cut == cut ? h2->goaway_code : NGHTTP2_ENHANCE_YOUR_CALM;
 
 	h2->cut = cut;
-	h2->ending = true;
 	nghttp2_session_terminate_session(h2->session, code);
-	h2_fill(c);
-	if (c->closed)
-		return;
 	lose_streams(h2);
-	iso_sconn_finish(c);
+	iso_sconn_end(c); /* the next fill sends the GOAWAY, and finds that it was the last frame */
 }
 
 static void h2_eof(struct iso_sconn *c)

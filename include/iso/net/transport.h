@@ -71,7 +71,7 @@ struct iso_transport {
 	uint8_t state;
 	bool *gone;      /* set to true by done while a callback of ours is on the stack */
 	int pending_err; /* reported by `closed` from the run queue */
-	bool readable, writable, unsure, paused, hup, eof, eof_told, truncated, starved, finishing, shut;
+	bool readable, writable, unsure, paused, hup, eof, eof_told, truncated, starved, finishing, shut, fin;
 	bool resumed_session;
 };
 
