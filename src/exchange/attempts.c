@@ -373,6 +373,15 @@ static void on_writable(struct iso_attempt *a, size_t n)
 	iso_flow_sent(ISO_CONTAINER(a, struct iso_try, a), n);
 }
 
+static const char *overload_words(const struct iso_exchange *x, const struct iso_try *t)
+{
+	const struct iso_field *type = iso_fields_get(&x->head->fields, ISO_FIELD_CONTENT_TYPE);
+	bool grpc = type != NULL && iso_slice_starts(type->value, ISO_SLICE("application/grpc"));
+
+	return grpc && t != NULL && !t->a.over_h2 ? "gRPC needs HTTP/2 to the region, which speaks HTTP/1.1"
+						  : "a limit of the proxy has been reached";
+}
+
 /* No attempt can follow and none runs: what the client gets. */
 static void give_up(struct iso_exchange *x, const struct iso_try *t, enum iso_outcome outcome,
 		    const char *words)
@@ -383,10 +392,10 @@ static void give_up(struct iso_exchange *x, const struct iso_try *t, enum iso_ou
 				      : outcome == ISO_OUTCOME_CONNECT  ? "the region cannot be reached"
 				      : outcome == ISO_OUTCOME_TIMEOUT  ? "the region did not answer in time"
 				      : outcome == ISO_OUTCOME_PROTOCOL ? "the region's answer was malformed"
+				      : outcome == ISO_OUTCOME_OVERLOAD ? overload_words(x, t)
 				      : words != NULL                   ? words
 						      : "the connection to the region broke");
 	x->fail_status = outcome == ISO_OUTCOME_TIMEOUT ? 504 : outcome == ISO_OUTCOME_OVERLOAD ? 503 : 502;
-	(void)t;
 	iso_exchange_run(x, ISO_PHASE_FAIL);
 }
 

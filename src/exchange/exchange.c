@@ -62,9 +62,7 @@ static void on_writable(struct iso_sink *to, size_t freed)
 
 	if (x->winner != NULL && x->winner->live) {
 		iso_attempt_consumed(&x->winner->a, freed);
-		if (x->service != NULL)
-			iso_timer_set(&x->host->loop->wheel, &x->timer,
-				      x->host->loop->now_us + x->service->idle_timeout_us);
+		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
 	}
 }
 

@@ -72,6 +72,7 @@ struct iso_exchange {
 	uint16_t step_allowed, step_tried; /* for the next pick */
 	int next_reason;                   /* enum iso_retry_reason of the next try; -1: it is the first */
 	uint64_t received_us, deadline_us, bytes;
+	uint64_t idle_us;    /* once committed: no byte either way for so long ends it */
 	size_t acknowledged; /* request body bytes given back to the client's window */
 	size_t received_body;
 	uint16_t status;

@@ -65,6 +65,8 @@ void iso_flow_sent(struct iso_try *t, size_t n)
 	struct iso_exchange *x = t->x;
 
 	t->sent += n;
+	if (x->committed)
+		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
 	if (t->sent > x->acknowledged)
 		give_credit(x, t->sent - x->acknowledged);
 }

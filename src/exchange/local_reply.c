@@ -67,6 +67,51 @@ static int make(struct iso_exchange *x, uint16_t status, const char *detail, str
 	return err != ISO_OK ? err : iso_text_ok(&body);
 }
 
+/* The gRPC status of an HTTP one (gRPC's http-grpc-status-mapping.md). */
+static const char *grpc_status(uint16_t status)
+{
+	switch (status) {
+	case 400:
+		return "13"; /* INTERNAL */
+	case 401:
+		return "16"; /* UNAUTHENTICATED */
+	case 403:
+		return "7"; /* PERMISSION_DENIED */
+	case 404:
+		return "12"; /* UNIMPLEMENTED */
+	case 429:
+	case 502:
+	case 503:
+	case 504:
+		return "14"; /* UNAVAILABLE */
+	default:
+		return "2"; /* UNKNOWN */
+	}
+}
+
+/* What a gRPC client understands: 200 and the status in a head that is the trailers too. */
+static bool send_grpc_reply(struct iso_exchange *x)
+{
+	const struct iso_field *type = iso_fields_get(&x->head->fields, ISO_FIELD_CONTENT_TYPE);
+	struct iso_head head = { .version = ISO_HTTP_2, .status = 200, .content_length = -1 };
+	int err;
+
+	if (x->head->version != ISO_HTTP_2 || type == NULL ||
+	    !iso_slice_starts(type->value, ISO_SLICE("application/grpc")))
+		return false;
+	err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("content-type"),
+			     ISO_SLICE("application/grpc"));
+	if (err == ISO_OK)
+		err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("grpc-status"),
+				     iso_slice_str(grpc_status(x->fail_status)));
+	if (err == ISO_OK)
+		err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("grpc-message"), x->error);
+	if (err != ISO_OK)
+		return false;
+	x->response->ops->head(x->response, &head, true);
+	return true;
+}
+
 static void send_reply(struct iso_exchange *x)
 {
 	struct iso_head head;
@@ -83,6 +128,10 @@ static void send_reply(struct iso_exchange *x)
 	x->phase = ISO_PHASE_RELAY;
 	x->status = x->fail_status;
 	iso_timer_clear(&x->host->loop->wheel, &x->timer);
+	if (send_grpc_reply(x)) {
+		iso_buf_done(&body);
+		return;
+	}
 	if (x->head->method_id == ISO_METHOD_HEAD) {
 		x->response->ops->head(x->response, &head, true);
 	} else {

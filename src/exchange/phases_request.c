@@ -108,7 +108,7 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 	x->deadline_us = x->received_us + x->service->timeout_us;
 	iso_timer_set(&loop->wheel, &x->timer, x->deadline_us);
 	/* Recorded whatever the method: what was not executed may be sent again, a POST too. */
-	iso_tape_init(&x->tape, retry->attempts > 1 ? retry->body_limit : 0);
+	iso_tape_init(&x->tape, retry->attempts > 1 && x->head->protocol.len == 0 ? retry->body_limit : 0);
 	iso_budget_request(&x->host->budgets[x->service->index % ISO_HOST_SERVICES], loop->now_us);
 	iso_retry_init(&x->plan, retry->attempts);
 	x->step_allowed = x->route->region_mask;

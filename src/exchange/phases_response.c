@@ -50,7 +50,8 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 	x->phase = ISO_PHASE_RELAY;
 	x->status = head.status;
 	x->response_end = end;
-	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->service->idle_timeout_us);
+	x->idle_us = head.tunnel ? x->service->tunnel_idle_timeout_us : x->service->idle_timeout_us;
+	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
 	if (edit_response(x, &x->service->regions[t->region], &head) != ISO_OK) {
 		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
 		return;
@@ -63,8 +64,7 @@ void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool 
 	x->bytes += data->bytes;
 	x->response_end = x->response_end || end;
 	if (data->bytes > 0)
-		iso_timer_set(&x->host->loop->wheel, &x->timer,
-			      x->host->loop->now_us + x->service->idle_timeout_us);
+		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
 	x->response->ops->data(x->response, data, end);
 }
 

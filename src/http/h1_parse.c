@@ -134,7 +134,7 @@ static int on_headers_complete(llhttp_t *ll)
 	p->head.version = ll->http_minor == 1 ? ISO_HTTP_11 : ISO_HTTP_10;
 	p->head.status = p->response ? ll->status_code : 0;
 	if (p->response)
-		why = iso_h1_judge_response(&p->head, &p->chunked);
+		why = iso_h1_judge_response(&p->head, p->upgrade, &p->chunked);
 	else
 		why = iso_h1_judge_request(&p->head, p->arena, &p->chunked, &status);
 	if (why != NULL) {
@@ -146,7 +146,10 @@ static int on_headers_complete(llhttp_t *ll)
 	p->state = STATE_BODY;
 	p->text_len = 0;
 	p->ops->head(p, &p->head);
-	return p->response && !iso_status_has_body(p->head.status, p->request_method) ? 1 : 0;
+	return p->response && (p->head.status == 101 ||
+			       !iso_status_has_body(p->head.status, p->request_method))
+		       ? 1
+		       : 0;
 }
 
 static int on_body(llhttp_t *ll, const char *at, size_t n)
@@ -163,7 +166,7 @@ static int on_message_complete(llhttp_t *ll)
 {
 	struct iso_h1_parser *p = parser_of(ll);
 
-	if (p->response && p->head.status < 200) {
+	if (p->response && p->head.status < 200 && p->head.status != 101) {
 		p->state = STATE_IDLE; /* an interim response: the next head follows */
 		return HPE_PAUSED;
 	}
@@ -214,6 +217,7 @@ void iso_h1_parser_begin(struct iso_h1_parser *p, struct iso_arena *arena, enum 
 {
 	p->arena = arena;
 	p->request_method = request_method;
+	p->upgrade = false;
 	restart(p);
 }
 

@@ -214,9 +214,9 @@ const char *iso_h1_judge_request(struct iso_head *head, struct iso_arena *arena,
 	return why;
 }
 
-const char *iso_h1_judge_response(struct iso_head *head, bool *ret_chunked)
+const char *iso_h1_judge_response(struct iso_head *head, bool upgrade, bool *ret_chunked)
 {
-	if (head->status == 101)
+	if (head->status == 101 && !upgrade)
 		return "an upgrade that nobody asked for";
 	return judge_framing(head, ret_chunked);
 }

@@ -18,7 +18,7 @@ const char *iso_h1_judge_bytes(const char *text, size_t len, bool response);
 /* Framing, Host, target. Takes Host out of the fields into authority; sets content_length, *ret_chunked. */
 const char *iso_h1_judge_request(struct iso_head *head, struct iso_arena *arena, bool *ret_chunked,
 				 uint16_t *ret_status);
-const char *iso_h1_judge_response(struct iso_head *head, bool *ret_chunked);
+const char *iso_h1_judge_response(struct iso_head *head, bool upgrade, bool *ret_chunked);
 /* Removes what has no business behind the content (RFC 9110 section 6.5.1). */
 void iso_h1_filter_trailers(struct iso_fields *trailers);
 

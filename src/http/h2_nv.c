@@ -47,11 +47,15 @@ static int put_fields(const struct iso_fields *fields, nghttp2_nv *nv, size_t at
 
 int iso_h2_nv_request(const struct iso_head *head, nghttp2_nv *nv, size_t *ret_n)
 {
-	put(&nv[0], ISO_SLICE(":method"), head->method, NGHTTP2_NV_FLAG_NONE);
+	bool tunnel = head->protocol.len > 0; /* RFC 8441 section 4 */
+
+	put(&nv[0], ISO_SLICE(":method"), tunnel ? ISO_SLICE("CONNECT") : head->method, NGHTTP2_NV_FLAG_NONE);
 	put(&nv[1], ISO_SLICE(":scheme"), head->scheme, NGHTTP2_NV_FLAG_NONE);
 	put(&nv[2], ISO_SLICE(":authority"), head->authority, NGHTTP2_NV_FLAG_NONE);
 	put(&nv[3], ISO_SLICE(":path"), head->path, NGHTTP2_NV_FLAG_NO_INDEX);
-	return put_fields(&head->fields, nv, 4, ret_n);
+	if (tunnel)
+		put(&nv[4], ISO_SLICE(":protocol"), head->protocol, NGHTTP2_NV_FLAG_NONE);
+	return put_fields(&head->fields, nv, tunnel ? 5 : 4, ret_n);
 }
 
 int iso_h2_nv_response(const struct iso_head *head, char status_text[4], nghttp2_nv *nv, size_t *ret_n)
@@ -91,6 +95,8 @@ static int take_pseudo(struct iso_head *head, struct iso_slice name, struct iso_
 		head->scheme = value;
 	} else if (iso_slice_eq(name, ISO_SLICE(":authority"))) {
 		head->authority = value;
+	} else if (iso_slice_eq(name, ISO_SLICE(":protocol"))) {
+		head->protocol = value;
 	}
 	return ISO_OK;
 }

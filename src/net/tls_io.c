@@ -91,6 +91,12 @@ void iso_tls_use_page_pool(void)
 	(void)CRYPTO_set_mem_functions(tls_malloc, tls_realloc, tls_free);
 }
 
+void iso_tls_client_http11(struct iso_transport *t)
+{
+	if (t->ssl != NULL)
+		SSL_set_alpn_protos(t->ssl, (const unsigned char *)"\x08http/1.1", 9);
+}
+
 int iso_tls_io_attach(struct iso_transport *t, struct ssl_st *ssl, bool client)
 {
 	BIO *bio;

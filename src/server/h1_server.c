@@ -7,6 +7,7 @@
 #include "conn_priv.h"
 #include "iso/http/h1_parse.h"
 #include "iso/http/h1_write.h"
+#include "iso/http/websocket.h"
 
 enum {
 	ARENA_MAX = 512 * 1024,
@@ -29,8 +30,11 @@ struct h1 {
 	struct iso_task next;     /* the next pipelined request */
 	struct iso_task free_task;
 	const struct iso_fields *trailers_out;
-	size_t unconsumed; /* request content that the handler has not freed */
-	uint64_t head_len; /* of out's front: bytes of heads that are not content */
+	size_t unconsumed;    /* request content that the handler has not freed */
+	uint64_t head_len;    /* of out's front: bytes of heads that are not content */
+	struct iso_slice key; /* of the WebSocket that the client asks for */
+	bool wants_tunnel;    /* … until it has its answer */
+	bool tunnelling;
 	bool running, answered, chunked, no_body, out_end, request_end, keep_alive, fresh;
 };
 
@@ -67,6 +71,7 @@ static void start_running(struct h1 *h1)
 	h1->running = true;
 	h1->fresh = false;
 	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->request_end = false;
+	h1->wants_tunnel = h1->tunnelling = false;
 	h1->unconsumed = 0;
 	h1->head_len = 0;
 	h1->trailers_out = NULL;
@@ -96,7 +101,8 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 	h1->keep_alive = p->keep_alive && !h1->c->draining;
 	h1->head = *head;
 	h1->head.scheme = h1->c->tls ? ISO_SLICE("https") : ISO_SLICE("http");
-	h1->request_end = !p->chunked && head->content_length <= 0;
+	h1->wants_tunnel = iso_websocket_take_request(&h1->head, &h1->key);
+	h1->request_end = !p->chunked && head->content_length <= 0 && !h1->wants_tunnel;
 	iso_sconn_describe(h1->c, &request);
 	request.arena = &h1->arena;
 	request.head = &h1->head;
@@ -145,7 +151,7 @@ static void on_complete(struct iso_h1_parser *p)
 	struct h1 *h1 = ISO_CONTAINER(p, struct h1, parser);
 	struct iso_buf none;
 
-	if (h1->request_end)
+	if (h1->request_end || h1->wants_tunnel)
 		return;
 	h1->request_end = true;
 	iso_buf_init(&none);
@@ -178,6 +184,28 @@ static int put_head(struct h1 *h1, const struct iso_head *head, bool chunked, bo
 	return err;
 }
 
+/* 101, and from here on bytes. */
+static int open_tunnel(struct h1 *h1, const struct iso_head *head)
+{
+	struct iso_head switching = *head;
+	char *accept = iso_arena_alloc(&h1->arena, ISO_WEBSOCKET_ACCEPT);
+	int err;
+
+	if (accept == NULL)
+		return ISO_ENOMEM;
+	iso_websocket_accept(h1->key, accept);
+	switching.status = 101;
+	switching.content_length = -1;
+	err = iso_websocket_add_fields(&switching.fields, &h1->arena, ISO_SLICE("sec-websocket-accept"),
+				       iso_slice(accept, ISO_WEBSOCKET_ACCEPT));
+	if (err == ISO_OK)
+		err = put_head(h1, &switching, false, false);
+	h1->wants_tunnel = h1->keep_alive = false;
+	h1->tunnelling = true;
+	iso_transport_resume(&h1->c->t);
+	return err;
+}
+
 static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end)
 {
 	struct h1 *h1 = h1_of(to);
@@ -196,6 +224,14 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 		return;
 	}
 	h1->answered = true;
+	if (head->tunnel && h1->wants_tunnel) {
+		if (open_tunnel(h1, head) != ISO_OK)
+			iso_sconn_close(h1->c);
+		return;
+	}
+	/* Refused: the request is over, and the next one may come. */
+	h1->request_end |= h1->wants_tunnel;
+	h1->wants_tunnel = false;
 	h1->no_body = !iso_status_has_body(head->status, h1->head.method_id);
 	h1->chunked = !end && !h1->no_body && head->content_length < 0 && h1->head.version == ISO_HTTP_11;
 	if (!end && !h1->no_body && head->content_length < 0 && !h1->chunked)
@@ -318,9 +354,14 @@ static size_t h1_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 	size_t used = 0;
 	int err;
 
-	if (h1->running && (h1->request_end || h1->unconsumed > UNCONSUMED_MAX))
+	if (h1->running && (h1->request_end || h1->wants_tunnel || h1->unconsumed > UNCONSUMED_MAX))
 		return 0; /* pipelined, or more than the handler can take now: waits */
 	h1->chunk = chunk;
+	if (h1->tunnelling) {
+		on_body(&h1->parser, bytes, n);
+		h1->chunk = NULL;
+		return n;
+	}
 	err = iso_h1_parser_feed(&h1->parser, bytes, n, &used);
 	h1->chunk = NULL;
 	if (!c->closed && err == ISO_OK && !h1->running && iso_h1_parser_begun(&h1->parser))
@@ -450,7 +491,7 @@ static void h1_eof(struct iso_sconn *c)
 
 	/* A client may end its direction after a whole request and still read the answer (RFC 9112
 	 * section 9.6). */
-	if (h1->running && h1->request_end)
+	if (h1->running && h1->request_end && !h1->tunnelling)
 		h1->keep_alive = false;
 	else
 		iso_sconn_close(c);

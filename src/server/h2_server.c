@@ -231,6 +231,7 @@ static int h2_init(struct iso_sconn *c)
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, c->server->limits.streams },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->server->limits.header_bytes },
+		{ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 }, /* RFC 8441 */
 		/* RFC 9113 section 5.3.2: the old tree of priorities is not kept; RFC 9218's are taken. */
 		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
 	};

@@ -253,8 +253,16 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 		answer(s, 431);
 		return;
 	}
+	if (s->head.method_id == ISO_METHOD_CONNECT &&
+	    !iso_slice_eq(s->head.protocol, ISO_SLICE("websocket"))) {
+		answer(s, 501); /* RFC 8441 section 5 for another protocol */
+		return;
+	}
 	if (s->head.method_id == ISO_METHOD_CONNECT) {
-		answer(s, 501);
+		s->head.method_id = ISO_METHOD_GET; /* as everywhere inside */
+		s->head.method = ISO_SLICE("GET");
+	} else if (s->head.protocol.len > 0) {
+		abort_stream(s, NGHTTP2_PROTOCOL_ERROR);
 		return;
 	}
 	if (s->head.path.len == 0 ||

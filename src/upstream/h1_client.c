@@ -7,6 +7,7 @@
 #include "iso/http/h1_parse.h"
 #include "iso/http/h1_write.h"
 #include "iso/http/hop.h"
+#include "iso/http/websocket.h"
 #include "uconn_priv.h"
 
 enum {
@@ -25,6 +26,8 @@ struct h1 {
 	bool chunked;              /* how the request's content goes out */
 	bool head_sent, body_sent; /* the request */
 	bool reusable, complete;   /* the response */
+	bool tunnel, tunnelling;   /* one is asked for; it is open */
+	char key[ISO_WEBSOCKET_KEY];
 };
 
 static struct h1 *h1_of(const struct iso_uconn *c)
@@ -46,6 +49,18 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 
 	if (h1->a == NULL)
 		return;
+	if (head->status == 101) {
+		h1->complete = true; /* the parser's work; h1_input goes on */
+		h1->tunnelling = iso_websocket_take_response(head, iso_slice(h1->key, sizeof(h1->key)));
+		if (!h1->tunnelling)
+			return;
+		head->status = 200; /* as over HTTP/2 */
+		head->tunnel = true;
+		head->content_length = -1;
+		end = false;
+	} else if (final && h1->tunnel) {
+		h1->body_sent = true; /* refused: there is no content to come */
+	}
 	if (final)
 		h1->reusable = p->keep_alive && (end || head->content_length >= 0 || p->chunked);
 	h1->a->response = *head;
@@ -111,14 +126,34 @@ static int h1_init(struct iso_uconn *c)
 	return ISO_OK;
 }
 
+/* gRPC is defined over HTTP/2 alone: its trailers would be lost in many places on the way. */
+static bool needs_h2(const struct iso_head *head)
+{
+	const struct iso_field *type = iso_fields_get(&head->fields, ISO_FIELD_CONTENT_TYPE);
+
+	return type != NULL && iso_slice_starts(type->value, ISO_SLICE("application/grpc")) &&
+	       !iso_slice_starts(type->value, ISO_SLICE("application/grpc-web"));
+}
+
 static void h1_start(struct iso_uconn *c, struct iso_attempt *a)
 {
 	struct h1 *h1 = h1_of(c);
 
 	assert(h1->a == NULL);
 	h1->a = a;
-	h1->head_sent = h1->body_sent = h1->reusable = h1->complete = false;
+	h1->head_sent = h1->body_sent = h1->reusable = h1->complete = h1->tunnelling = false;
+	h1->tunnel = a->spec.head->protocol.len > 0;
+	if (needs_h2(a->spec.head)) {
+		iso_list_remove(&a->link);
+		h1->a = NULL;
+		a->conn = NULL;
+		iso_attempt_end_later(a, ISO_OUTCOME_OVERLOAD, ISO_EXECUTED_NO); /* no fault of the region's
+										  */
+		iso_uconn_stream_ended(c);
+		return;
+	}
 	iso_h1_parser_begin(&h1->parser, a->spec.arena, a->spec.head->method_id);
+	h1->parser.upgrade = h1->tunnel;
 	iso_transport_dirty(&c->t);
 }
 
@@ -196,6 +231,11 @@ static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 	if (h1->a->unconsumed > UNCONSUMED_MAX)
 		return 0; /* the owner has enough: the region waits until it has freed some */
 	h1->chunk = chunk;
+	if (h1->tunnelling) {
+		on_body(&h1->parser, bytes, n);
+		h1->chunk = NULL;
+		return n;
+	}
 	err = iso_h1_parser_feed(&h1->parser, bytes, n, &used);
 	h1->chunk = NULL;
 	if (c->state == ISO_UCONN_CLOSED)
@@ -206,6 +246,11 @@ static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 	}
 	if (!h1->complete)
 		return used;
+	if (h1->parser.head.status == 101 || h1->tunnelling) {
+		if (!h1->tunnelling)
+			iso_uconn_close(c, ISO_OUTCOME_PROTOCOL); /* a 101 for something else */
+		return h1->tunnelling ? used : n;
+	}
 	if (used < n)
 		h1->reusable = false; /* more than was asked for: not to be read as the next answer */
 	finish(c);
@@ -228,7 +273,16 @@ static int write_head(struct iso_uconn *c, struct h1 *h1)
 	    (head.method_id == ISO_METHOD_POST || head.method_id == ISO_METHOD_PUT ||
 	     head.method_id == ISO_METHOD_PATCH))
 		head.content_length = 0; /* RFC 9110 section 8.6 */
-	h1->chunked = !empty && head.content_length < 0;
+	h1->chunked = !empty && head.content_length < 0 && !h1->tunnel;
+	if (h1->tunnel) {
+		uint64_t random[2] = { iso_rng_next(&c->t.loop->rng), iso_rng_next(&c->t.loop->rng) };
+
+		iso_websocket_key(random, h1->key);
+		err = iso_websocket_add_fields(&head.fields, a->spec.arena, ISO_SLICE("sec-websocket-key"),
+					       iso_slice(h1->key, sizeof(h1->key)));
+		if (err != ISO_OK)
+			return err;
+	}
 	/* The scratch is free during a flush. */
 	err = iso_h1_write_head(&head, h1->chunked, false, (char *)c->t.loop->scratch, HEAD_MAX, &n);
 	if (err != ISO_OK)
@@ -249,6 +303,14 @@ static int write_piece(struct iso_uconn *c, struct h1 *h1, size_t n)
 	return err;
 }
 
+/* Either side has ended it. */
+static void tunnel_over(struct iso_uconn *c)
+{
+	h1_of(c)->reusable = false;
+	h1_of(c)->complete = true;
+	finish(c);
+}
+
 static void h1_fill(struct iso_uconn *c)
 {
 	struct h1 *h1 = h1_of(c);
@@ -259,6 +321,8 @@ static void h1_fill(struct iso_uconn *c)
 		return;
 	if (!h1->head_sent)
 		err = write_head(c, h1);
+	if (h1->tunnel && !h1->tunnelling && err == ISO_OK)
+		return; /* nothing goes before the 101 */
 	while (err == ISO_OK && a->body.bytes > 0 && iso_transport_room(&c->t) > 0) {
 		size_t n = a->body.bytes < DATA_MAX ? a->body.bytes : DATA_MAX;
 
@@ -272,6 +336,10 @@ static void h1_fill(struct iso_uconn *c)
 		size_t n = 0;
 
 		h1->body_sent = true;
+		if (h1->tunnelling) {
+			tunnel_over(c);
+			return;
+		}
 		if (h1->chunked) {
 			err = iso_h1_write_last_chunk(a->trailers, (char *)c->t.loop->scratch, HEAD_MAX, &n);
 			if (err == ISO_OK)
@@ -290,7 +358,9 @@ static void h1_eof(struct iso_uconn *c)
 	if (h1->a == NULL)
 		return;
 	h1->reusable = false;
-	if (iso_h1_parser_eof(&h1->parser) == ISO_OK && h1->complete)
+	if (h1->tunnelling)
+		tunnel_over(c);
+	else if (iso_h1_parser_eof(&h1->parser) == ISO_OK && h1->complete)
 		finish(c);
 }
 

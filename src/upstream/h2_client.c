@@ -97,6 +97,9 @@ static void finish(struct iso_uconn *c, struct iso_attempt *a)
 static void take_headers(struct iso_uconn *c, struct iso_attempt *a, bool end)
 {
 	if (!a->got_final) {
+		a->response.tunnel = a->spec.head->protocol.len > 0 && a->response.status / 100 == 2;
+		if (a->response.tunnel) /* some proxies leave it in; it belongs to an HTTP/1.1 connection */
+			iso_fields_remove_name(&a->response.fields, ISO_SLICE("sec-websocket-accept"));
 		iso_attempt_on_head(a, end);
 	} else {
 		a->spec.ops->trailers(a, &a->response.fields);
@@ -128,6 +131,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		}
 		break;
 	case NGHTTP2_SETTINGS:
+		c->extended_connect = nghttp2_session_get_remote_settings(
+					      session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
 			iso_uconn_opened(c, nghttp2_session_get_remote_settings(
 						    session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));

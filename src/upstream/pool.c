@@ -129,7 +129,7 @@ static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_att
 	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
 		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
 
-		if (!iso_uconn_usable(c, a->spec.idempotent, now_us))
+		if (!iso_uconn_usable(c, a, now_us))
 			continue;
 		if (a->spec.endpoint >= 0 && c->endpoint != a->spec.endpoint)
 			continue;
@@ -141,14 +141,23 @@ static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_att
 	return second;
 }
 
-/* How many more connections the queue calls for. */
+static bool is_tunnel(const struct iso_attempt *a)
+{
+	return a->spec.head->protocol.len > 0;
+}
+
+/* How many more connections the queue calls for. Over HTTP/2, tunnels have connections of their own. */
 static bool wants_conn(const struct iso_pool *pool)
 {
-	if (pool->queued == 0 || pool->retired)
+	uint32_t queued = pool->learned == ISO_PROTOCOL_HTTP11 ? pool->queued
+							       : pool->queued - pool->tunnels_queued;
+
+	if (queued == 0 || pool->retired)
 		return false;
 	if (pool->learned == ISO_PROTOCOL_HTTP11)
-		return pool->connecting < pool->queued && pool->conn_count < H1_CONNECTIONS_MAX;
-	return pool->queued > pool->connecting * H2_QUEUE_PER_CONN && pool->conn_count < H2_CONNECTIONS_MAX;
+		return pool->connecting < queued && pool->conn_count < H1_CONNECTIONS_MAX;
+	return queued > pool->connecting * H2_QUEUE_PER_CONN &&
+	       pool->conn_count - pool->dedicated < H2_CONNECTIONS_MAX;
 }
 
 static enum iso_outcome connect_outcome(int err)
@@ -185,7 +194,7 @@ static int open_conn(struct iso_pool *pool, uint16_t avoid, int wanted)
 
 	if (endpoint < 0)
 		return ISO_EDNS;
-	err = iso_uconn_new(pool, (uint8_t)endpoint);
+	err = iso_uconn_new(pool, (uint8_t)endpoint, false);
 	if (err != ISO_OK)
 		pool->failed_us[endpoint] = pool->upstream->loop->now_us;
 	return err;
@@ -241,17 +250,41 @@ static void on_patience(struct iso_timer *timer)
 	arm_patience(pool);
 }
 
+/* A tunnel in a pool that speaks HTTP/2 without RFC 8441: an HTTP/1.1 connection for it alone. */
+static int open_dedicated(struct iso_pool *pool, const struct iso_attempt *a)
+{
+	int endpoint = a->spec.endpoint >= 0 ? a->spec.endpoint
+					     : choose_endpoint(pool, a->spec.avoid_endpoints);
+
+	if (endpoint < 0)
+		return ISO_EDNS;
+	if (pool->region->protocol == ISO_PROTOCOL_H2) /* it is to be HTTP/2, if that can be a tunnel here */
+		return pool->conn_count > pool->connecting ? ISO_EBAD : ISO_OK;
+	if (pool->dedicated >= H1_CONNECTIONS_MAX)
+		return ISO_ELIMIT;
+	return iso_uconn_new(pool, (uint8_t)endpoint, true);
+}
+
 void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a)
 {
-	struct iso_uconn *c = iso_list_empty(&pool->queue) ? usable_conn(pool, a) : NULL;
+	struct iso_uconn *c = iso_list_empty(&pool->queue) || is_tunnel(a) ? usable_conn(pool, a) : NULL;
 
 	pool->in_flight++;
 	if (c != NULL) {
 		iso_uconn_assign(c, a);
 		return;
 	}
+	if (is_tunnel(a) && pool->learned != ISO_PROTOCOL_HTTP11) {
+		int err = open_dedicated(pool, a);
+
+		if (err != ISO_OK) {
+			iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
+			return;
+		}
+	}
 	iso_list_push_back(&pool->queue, &a->link);
 	pool->queued++;
+	pool->tunnels_queued += is_tunnel(a);
 	iso_pool_publish(pool);
 	open_missing(pool);
 	if (!iso_timer_is_set(&pool->patience))
@@ -263,25 +296,49 @@ void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a)
 	assert(pool->queued > 0);
 	iso_list_remove(&a->link);
 	pool->queued--;
+	pool->tunnels_queued -= is_tunnel(a);
 }
 
 void iso_pool_dispatch(struct iso_pool *pool)
 {
-	while (!iso_list_empty(&pool->queue)) {
-		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+	struct iso_list *next;
+
+	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = next) {
+		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
 		struct iso_uconn *c = usable_conn(pool, a);
 
-		if (c == NULL)
-			break;
-		iso_pool_dequeue(pool, a);
-		iso_uconn_assign(c, a);
+		next = l->next;
+		if (c != NULL) {
+			iso_pool_dequeue(pool, a);
+			iso_uconn_assign(c, a); /* an end comes later: the queue is as it was */
+		} else if (pool->tunnels_queued == 0) {
+			break; /* what one lacks, all behind it lack */
+		}
 	}
 	open_missing(pool);
 }
 
-void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, int err)
+/* One tunnel less can be had. */
+static void fail_tunnel(struct iso_pool *pool, int err)
+{
+	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = l->next) {
+		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
+
+		if (!is_tunnel(a))
+			continue;
+		iso_pool_dequeue(pool, a);
+		iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
+		return;
+	}
+}
+
+void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedicated, int err)
 {
 	pool->failed_us[endpoint] = pool->upstream->loop->now_us;
+	if (dedicated) {
+		fail_tunnel(pool, err);
+		return;
+	}
 	fail_queue(pool, err);
 	if (!pool->retired)
 		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,

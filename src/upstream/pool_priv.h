@@ -24,6 +24,8 @@ struct iso_pool {
 	uint64_t progress_us;                  /* when a byte last came */
 	uint32_t endpoints_epoch;
 	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
+	uint32_t tunnels_queued; /* of those queued */
+	uint32_t dedicated;      /* of the connections, for tunnels alone */
 	uint32_t slot;
 	enum iso_protocol learned; /* what ALPN said last; AUTO: not known */
 	bool warm, retired;
@@ -41,8 +43,8 @@ void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a);
 void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a);
 /* A connection has room, or was lost: serves the queue and opens what is missing. */
 void iso_pool_dispatch(struct iso_pool *pool);
-/* Connecting failed with an iso_err. */
-void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, int err);
+/* Connecting failed with an iso_err; dedicated: the connection was for a tunnel. */
+void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedicated, int err);
 /* Opens the connection in reserve if there is none. */
 void iso_pool_warm(struct iso_pool *pool);
 /* Writes the counters and the oldest wait to the evidence cell. */

@@ -24,6 +24,17 @@ static struct iso_loop *loop_of(const struct iso_uconn *c)
 	return c->t.loop;
 }
 
+/* It never opened: closed, and the attempts that waited for it are told. */
+static void connect_failed(struct iso_uconn *c, int err)
+{
+	struct iso_pool *pool = c->pool;
+	uint8_t endpoint = c->endpoint;
+	bool dedicated = c->dedicated;
+
+	iso_uconn_close(c, ISO_OUTCOME_CONNECT);
+	iso_pool_connect_failed(pool, endpoint, dedicated, err);
+}
+
 static void on_ready(struct iso_transport *t)
 {
 	struct iso_uconn *c = conn_of(t);
@@ -35,21 +46,13 @@ static void on_ready(struct iso_transport *t)
 	else
 		c->ops = &iso_h1_client_ops;
 	if (protocol == ISO_PROTOCOL_H2 && c->ops == &iso_h1_client_ops) {
-		uint8_t endpoint = c->endpoint;
-
-		/* It was told to be h2 and the region does not speak it. */
-		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
-		iso_pool_connect_failed(pool, endpoint, ISO_ETLS);
+		connect_failed(c, ISO_ETLS); /* it was told to be h2 and the region does not speak it */
 		return;
 	}
 	c->connect_us = (uint32_t)(t->connected_us - t->started_us);
 	c->tls_us = (uint32_t)(t->ready_us - t->connected_us);
-	if (c->ops->init(c) != ISO_OK) {
-		uint8_t endpoint = c->endpoint;
-
-		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
-		iso_pool_connect_failed(pool, endpoint, ISO_ENOMEM);
-	}
+	if (c->ops->init(c) != ISO_OK)
+		connect_failed(c, ISO_ENOMEM);
 }
 
 void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
@@ -58,10 +61,10 @@ void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
 
 	c->streams_max = streams_max;
 	if (c->state == ISO_UCONN_CONNECTING) {
-		pool->connecting--;
+		pool->connecting -= !c->dedicated;
 		c->state = ISO_UCONN_OPEN;
 		c->idle_since_us = loop_of(c)->now_us;
-		if (pool->region->protocol == ISO_PROTOCOL_AUTO && pool->region->tls)
+		if (pool->region->protocol == ISO_PROTOCOL_AUTO && pool->region->tls && !c->dedicated)
 			pool->learned = c->ops == &iso_h2_client_ops ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
 		pool->failed_us[c->endpoint] = 0;
 		iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + TICK_US);
@@ -92,13 +95,9 @@ static void on_fill(struct iso_transport *t)
 static void on_closed(struct iso_transport *t, int err)
 {
 	struct iso_uconn *c = conn_of(t);
-	struct iso_pool *pool = c->pool;
 
 	if (c->state == ISO_UCONN_CONNECTING) {
-		uint8_t endpoint = c->endpoint;
-
-		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
-		iso_pool_connect_failed(pool, endpoint, err);
+		connect_failed(c, err);
 		return;
 	}
 	if (err == ISO_EEOF)
@@ -126,10 +125,7 @@ static void on_timer(struct iso_timer *timer)
 	uint64_t now_us = loop_of(c)->now_us;
 
 	if (c->state == ISO_UCONN_CONNECTING) {
-		uint8_t endpoint = c->endpoint;
-
-		iso_uconn_close(c, ISO_OUTCOME_CONNECT);
-		iso_pool_connect_failed(pool, endpoint, ISO_ETIMEOUT);
+		connect_failed(c, ISO_ETIMEOUT);
 		return;
 	}
 	if (c->ping_sent_us != 0 && now_us > c->ping_sent_us + PING_PATIENCE_US) {
@@ -220,7 +216,7 @@ static void run_free(struct iso_task *task)
 	free(c);
 }
 
-int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint)
+int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 {
 	struct iso_loop *loop = pool->upstream->loop;
 	const struct iso_board_endpoint *to = &pool->upstream->board->regions[pool->slot].endpoints[endpoint];
@@ -231,6 +227,7 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint)
 		return ISO_ENOMEM;
 	c->pool = pool;
 	c->endpoint = endpoint;
+	c->dedicated = dedicated;
 	c->state = ISO_UCONN_CONNECTING;
 	iso_list_init(&c->attempts);
 	iso_timer_init(&c->timer, on_timer);
@@ -244,9 +241,12 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint)
 	}
 	c->tls_client = pool->region->tls_client != NULL ? iso_tls_client_ref(pool->region->tls_client)
 							 : NULL;
+	if (dedicated)
+		iso_tls_client_http11(&c->t);
 	iso_list_push_back(&pool->conns, &c->link);
 	pool->conn_count++;
-	pool->connecting++;
+	pool->connecting += !dedicated;
+	pool->dedicated += dedicated;
 	iso_timer_set(&loop->wheel, &c->timer, loop->now_us + pool->service->connect_timeout_us);
 	return ISO_OK;
 }
@@ -258,10 +258,11 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 	if (c->state == ISO_UCONN_CLOSED)
 		return;
 	if (c->state == ISO_UCONN_CONNECTING)
-		pool->connecting--;
+		pool->connecting -= !c->dedicated;
 	c->state = ISO_UCONN_CLOSED;
 	iso_list_remove(&c->link);
 	pool->conn_count--;
+	pool->dedicated -= c->dedicated;
 	iso_timer_clear(&loop_of(c)->wheel, &c->timer);
 	iso_timer_clear(&loop_of(c)->wheel, &c->silence);
 	while (!iso_list_empty(&c->attempts)) {
@@ -289,10 +290,13 @@ void iso_uconn_drain(struct iso_uconn *c)
 		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 }
 
-bool iso_uconn_usable(const struct iso_uconn *c, bool idempotent, uint64_t now_us)
+bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us)
 {
-	return c->state == ISO_UCONN_OPEN && !c->shunned && c->streams < c->streams_max && !c->t.eof &&
-	       (idempotent || now_us <= c->t.last_rx_us + LIVE_US);
+	bool fit = a->spec.head->protocol.len > 0 ? c->ops == &iso_h1_client_ops || c->extended_connect
+						  : !c->dedicated;
+
+	return c->state == ISO_UCONN_OPEN && fit && !c->shunned && c->streams < c->streams_max && !c->t.eof &&
+	       (a->spec.idempotent || now_us <= c->t.last_rx_us + LIVE_US);
 }
 
 void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a)

@@ -52,13 +52,15 @@ struct iso_uconn {
 	uint32_t connect_us, tls_us;
 	uint32_t streams, streams_max; /* open now; most at a time */
 	uint8_t endpoint;
-	uint8_t state; /* enum iso_uconn_state */
-	bool shunned;  /* silent while something waits: no new attempts */
-	bool reported; /* its connect time has been given to an attempt */
+	uint8_t state;         /* enum iso_uconn_state */
+	bool shunned;          /* silent while something waits: no new attempts */
+	bool extended_connect; /* HTTP/2: the region takes RFC 8441's CONNECT */
+	bool dedicated;        /* HTTP/1.1 for a tunnel, in a pool that speaks HTTP/2 else */
+	bool reported;         /* its connect time has been given to an attempt */
 };
 
 /* Starts a connection to one of the region's endpoints. ISO_OK, or why not (nothing started). */
-ISO_MUST_USE int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint);
+ISO_MUST_USE int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated);
 /*
  * The codec can take attempts now, so many at a time: HTTP/1.1 when the transport is ready, HTTP/2 when the
  * region's SETTINGS have come, since streams beyond its limit would only be refused. Later calls change the
@@ -69,8 +71,8 @@ void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max);
 void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome);
 /* No new attempts; closes when the last one has ended. */
 void iso_uconn_drain(struct iso_uconn *c);
-/* Whether it may take one more attempt, which may be required to use a live connection. */
-bool iso_uconn_usable(const struct iso_uconn *c, bool idempotent, uint64_t now_us);
+/* Whether it may take this attempt, which may need a live connection, or one that can be a tunnel. */
+bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us);
 /* Hands it the attempt. */
 void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a);
 /* A stream has ended: the connection may be idle, may close when draining, has room. Once per assigned

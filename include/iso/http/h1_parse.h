@@ -48,6 +48,7 @@ struct iso_h1_parser {
 	enum iso_method request_method; /* responses: of the request they answer */
 	uint16_t status;                /* the answer that ISO_EBAD calls for */
 	uint8_t state;
+	bool upgrade; /* responses: the request asked for one, so a 101 ends the parser's work */
 	bool response, keep_alive, chunked, in_trailers, host_seen, te_seen, cl_seen;
 };
 

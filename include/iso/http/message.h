@@ -31,7 +31,9 @@ struct iso_head {
 	struct iso_slice authority; /* :authority, else Host; empty when there is none (HTTP/1.0) */
 	struct iso_slice path;      /* origin-form with query, or "*" */
 	struct iso_fields fields;   /* without pseudo-headers and without host */
+	struct iso_slice protocol;  /* requests: what is tunnelled ("websocket"); empty: nothing */
 	int64_t content_length;     /* -1: not given */
+	bool tunnel;                /* responses: bytes of that protocol follow, both ways */
 };
 
 enum iso_method iso_method_id(struct iso_slice method);

@@ -71,6 +71,10 @@ void iso_tls_use_page_pool(void);
 
 /* A new connection's SSL; for the transport. NULL: no memory. */
 struct ssl_st *iso_tls_server_ssl(struct iso_tls_server *server);
+/* Before the handshake: this connection offers HTTP/1.1 alone, whatever its context does. In clear: nothing.
+ */
+struct iso_transport;
+void iso_tls_client_http11(struct iso_transport *t);
 struct ssl_st *iso_tls_client_ssl(struct iso_tls_client *client, const char *sni);
 
 #endif
