@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "iso/base/clock.h"
+#include "iso/http/hop.h"
 #include "iso/net/resolver.h"
 
 static enum iso_step phase_park(struct iso_exchange *x)
@@ -49,6 +50,18 @@ static struct iso_exchange *exchange_of(struct iso_sink *sink)
 static void on_data(struct iso_sink *to, struct iso_buf *data, bool end)
 {
 	iso_flow_request_data(exchange_of(to), data, end);
+}
+
+const struct iso_fields *iso_exchange_trailers(struct iso_exchange *x, const struct iso_fields *trailers)
+{
+	static const struct iso_fields none;
+	struct iso_fields *copy = iso_arena_alloc(x->arena, sizeof(*copy));
+
+	if (copy == NULL)
+		return &none; /* optional by definition */
+	*copy = *trailers;
+	iso_hop_trailers(copy);
+	return copy;
 }
 
 static void on_trailers(struct iso_sink *to, const struct iso_fields *trailers)

@@ -105,6 +105,9 @@ enum iso_step iso_phase_fail(struct iso_exchange *x);
 void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct iso_head *head, bool end);
 void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool end);
 
+/* A trailer section as it goes on (RFC 9110 section 6.5.1), in the exchange's arena. */
+const struct iso_fields *iso_exchange_trailers(struct iso_exchange *x, const struct iso_fields *trailers);
+
 /* flow.c: request bytes to the attempts, credit back to the client. */
 void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end);
 void iso_flow_request_trailers(struct iso_exchange *x, const struct iso_fields *trailers);

@@ -54,10 +54,10 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 void iso_flow_request_trailers(struct iso_exchange *x, const struct iso_fields *trailers)
 {
 	x->request_end = true;
-	x->trailers = trailers;
+	x->trailers = iso_exchange_trailers(x, trailers);
 	for (uint32_t i = 0; i < x->try_count; i++)
 		if (x->tries[i]->live)
-			iso_attempt_trailers(&x->tries[i]->a, trailers);
+			iso_attempt_trailers(&x->tries[i]->a, x->trailers);
 }
 
 void iso_flow_sent(struct iso_try *t, size_t n)

@@ -10,8 +10,7 @@ enum state { STATE_IDLE, STATE_HEAD, STATE_BODY, STATE_DONE, STATE_BAD };
 
 enum {
 	TEXT_FIRST = 1024,
-	CHUNK_LINE_MAX = 256, /* chunk size, extensions and line ends of one chunk, also over several inputs
-			       */
+	INTERIM_MAX = 64, /* before one final response */
 };
 
 static int refuse(struct iso_h1_parser *p, uint16_t status, const char *why)
@@ -50,19 +49,12 @@ static int on_url(llhttp_t *ll, const char *at, size_t n)
 
 static int flush_field(struct iso_h1_parser *p)
 {
-	struct iso_fields *to = p->in_trailers ? &p->trailers : &p->head.fields;
+	struct iso_fields *to = &p->head.fields;
 	char *name;
 
 	if (to->n >= p->limits.fields) {
 		refuse(p, 431, "too many header fields");
 		return -1;
-	}
-	if (p->in_trailers) {
-		struct iso_slice lower = p->field;
-
-		if (iso_fields_add_copy(to, p->arena, lower, iso_slice_trim(p->value)) != ISO_OK)
-			return -1;
-		return 0;
 	}
 	name = (char *)(uintptr_t)p->field.ptr; /* our own copy in the arena */
 	for (size_t i = 0; i < p->field.len; i++)
@@ -70,34 +62,10 @@ static int flush_field(struct iso_h1_parser *p)
 	return iso_fields_add(to, p->arena, p->field, iso_slice_trim(p->value)) == ISO_OK ? 0 : -1;
 }
 
-/* Trailers come from the input, which may end anywhere: their pieces are joined in the arena. */
-static int join(struct iso_h1_parser *p, struct iso_slice *s, const char *at, size_t n)
-{
-	char *both;
-
-	p->text_len += n;
-	if (p->text_len > p->limits.head_bytes) {
-		refuse(p, 431, "trailers too large");
-		return -1;
-	}
-	both = iso_arena_alloc(p->arena, s->len + n + 1);
-	if (both == NULL)
-		return -1;
-	if (s->len > 0)
-		memcpy(both, s->ptr, s->len);
-	memcpy(both + s->len, at, n);
-	*s = iso_slice(both, s->len + n);
-	return 0;
-}
-
 static int on_field(llhttp_t *ll, const char *at, size_t n)
 {
 	struct iso_h1_parser *p = parser_of(ll);
 
-	if (p->state == STATE_BODY) {
-		p->in_trailers = true;
-		return join(p, &p->field, at, n);
-	}
 	grow(&p->field, at, n);
 	return 0;
 }
@@ -106,8 +74,6 @@ static int on_value(llhttp_t *ll, const char *at, size_t n)
 {
 	struct iso_h1_parser *p = parser_of(ll);
 
-	if (p->state == STATE_BODY)
-		return join(p, &p->value, at, n);
 	grow(&p->value, at, n);
 	return 0;
 }
@@ -144,7 +110,7 @@ static int on_headers_complete(llhttp_t *ll)
 	p->keep_alive = llhttp_should_keep_alive(ll) == 1;
 	ll->upgrade = 0; /* a client may offer an upgrade; nobody here takes it */
 	p->state = STATE_BODY;
-	p->text_len = 0;
+	iso_chunked_init(&p->coding);
 	p->ops->head(p, &p->head);
 	return p->response && (p->head.status == 101 ||
 			       !iso_status_has_body(p->head.status, p->request_method))
@@ -156,10 +122,18 @@ static int on_body(llhttp_t *ll, const char *at, size_t n)
 {
 	struct iso_h1_parser *p = parser_of(ll);
 
-	p->chunk_line = 0;
 	if (p->ops->body != NULL)
 		p->ops->body(p, (const uint8_t *)at, n);
 	return 0;
+}
+
+static void complete(struct iso_h1_parser *p)
+{
+	if (p->trailers.n > 0 && p->ops->trailers != NULL)
+		p->ops->trailers(p, &p->trailers);
+	p->state = STATE_DONE;
+	if (p->ops->complete != NULL)
+		p->ops->complete(p);
 }
 
 static int on_message_complete(llhttp_t *ll)
@@ -170,13 +144,7 @@ static int on_message_complete(llhttp_t *ll)
 		p->state = STATE_IDLE; /* an interim response: the next head follows */
 		return HPE_PAUSED;
 	}
-	if (p->trailers.n > 0 && p->ops->trailers != NULL) {
-		iso_h1_filter_trailers(&p->trailers);
-		p->ops->trailers(p, &p->trailers);
-	}
-	p->state = STATE_DONE;
-	if (p->ops->complete != NULL)
-		p->ops->complete(p);
+	complete(p);
 	return HPE_PAUSED;
 }
 
@@ -208,9 +176,9 @@ static void restart(struct iso_h1_parser *p)
 	p->field = p->value = ISO_SLICE("");
 	p->text = NULL;
 	p->text_len = p->text_cap = 0;
-	p->chunk_line = 0;
 	p->state = STATE_IDLE;
 	p->chunked = p->in_trailers = false;
+	p->leading = 0;
 }
 
 void iso_h1_parser_begin(struct iso_h1_parser *p, struct iso_arena *arena, enum iso_method request_method)
@@ -218,6 +186,7 @@ void iso_h1_parser_begin(struct iso_h1_parser *p, struct iso_arena *arena, enum 
 	p->arena = arena;
 	p->request_method = request_method;
 	p->upgrade = false;
+	p->interim = 0;
 	restart(p);
 }
 
@@ -292,24 +261,98 @@ static int parse_head(struct iso_h1_parser *p)
 		return refuse(p, 400, why);
 	err = llhttp_execute(&p->ll, p->text, p->text_len);
 	if (err == HPE_PAUSED || err == HPE_PAUSED_UPGRADE) {
-		if (p->state == STATE_IDLE)
+		if (p->state == STATE_IDLE) {
 			restart(p); /* after an interim response */
+			if (++p->interim > INTERIM_MAX)
+				return refuse(p, 400, "too many interim responses");
+		}
 		return ISO_OK;
 	}
 	return err == HPE_OK ? ISO_OK : map_error(p, err);
+}
+
+/* The lines of a trailer section that has been judged. */
+static int take_trailers(struct iso_h1_parser *p)
+{
+	struct iso_slice rest = iso_slice(p->text, p->text_len - 2); /* without the blank line */
+
+	while (rest.len > 0) {
+		size_t line = iso_slice_find(rest, '\r'), colon = iso_slice_find(rest, ':');
+		int err;
+
+		if (p->trailers.n >= p->limits.fields)
+			return refuse(p, 431, "too many trailer fields");
+		err = iso_fields_add_copy(&p->trailers, p->arena, iso_slice(rest.ptr, colon),
+					  iso_slice_trim(iso_slice(rest.ptr + colon + 1, line - colon - 1)));
+		if (err != ISO_OK)
+			return err;
+		rest = iso_slice(rest.ptr + line + 2, rest.len - line - 2);
+	}
+	return ISO_OK;
+}
+
+/* Behind the last chunk's line: fields up to a blank line, gathered as a head is. */
+static int feed_trailers(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_used)
+{
+	size_t end = p->text_len >= 2 ? 0 : 2 - p->text_len;
+	bool whole = false;
+	const char *why;
+	int err;
+
+	/* No trailers at all: CR LF, which is no blank line behind a field. */
+	if (end > 0) {
+		end = end < n ? end : n;
+		err = gather_head(p, bytes, end, ret_used, &whole);
+		if (err != ISO_OK)
+			return err;
+		if (p->text_len == 2 && p->text[0] == '\r' && p->text[1] != '\n')
+			return refuse(p, 400, "a CR that ends no line");
+		whole = p->text_len == 2 && p->text[0] == '\r';
+	} else {
+		err = gather_head(p, bytes, n, ret_used, &whole);
+		if (err != ISO_OK)
+			return err;
+	}
+	if (!whole)
+		return ISO_OK;
+	why = iso_h1_judge_fields(p->text, p->text_len);
+	if (why != NULL)
+		return refuse(p, 400, why);
+	err = take_trailers(p);
+	if (err == ISO_OK)
+		complete(p);
+	return err;
+}
+
+static int feed_chunks(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_used)
+{
+	struct iso_slice data;
+	int err;
+
+	if (p->in_trailers)
+		return feed_trailers(p, bytes, n, ret_used);
+	err = iso_chunked_feed(&p->coding, bytes, n, ret_used, &data);
+	if (err != ISO_OK)
+		return refuse(p, 400, p->coding.why);
+	if (p->coding.last) {
+		p->in_trailers = true;
+		p->text = NULL;
+		p->text_len = p->text_cap = 0;
+	}
+	if (data.len > 0 && p->ops->body != NULL)
+		p->ops->body(p, (const uint8_t *)data.ptr, data.len);
+	return ISO_OK;
 }
 
 static int feed_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_used)
 {
 	llhttp_errno_t err;
 
-	p->chunk_line += n;
+	if (p->chunked)
+		return feed_chunks(p, bytes, n, ret_used);
 	err = llhttp_execute(&p->ll, (const char *)bytes, n);
 	if (err == HPE_OK) {
 		*ret_used = n;
-		if (p->chunked && p->chunk_line > CHUNK_LINE_MAX && p->ll.content_length == 0 &&
-		    !p->in_trailers)
-			return refuse(p, 400, "chunk extensions too long");
 		return ISO_OK;
 	}
 	if (err == HPE_PAUSED || err == HPE_PAUSED_UPGRADE) {
@@ -319,6 +362,21 @@ static int feed_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, si
 		return ISO_OK;
 	}
 	return map_error(p, err);
+}
+
+/* RFC 9112 section 2.2: one empty line before a request line is passed over. */
+static int skip_leading(struct iso_h1_parser *p, uint8_t byte, size_t *ret_used)
+{
+	static const char line[] = "\r\n";
+
+	*ret_used = 0;
+	if (p->response || p->leading == 2 || (p->leading == 0 && byte != '\r'))
+		return ISO_OK;
+	if (byte != (uint8_t)line[p->leading])
+		return refuse(p, 400, "a CR that ends no line");
+	p->leading++;
+	*ret_used = 1;
+	return ISO_OK;
 }
 
 int iso_h1_parser_feed(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, size_t *ret_used)
@@ -335,6 +393,13 @@ int iso_h1_parser_feed(struct iso_h1_parser *p, const uint8_t *bytes, size_t n, 
 		if (p->state == STATE_BODY) {
 			err = feed_body(p, bytes + done, n - done, &used);
 		} else {
+			err = p->state == STATE_IDLE ? skip_leading(p, bytes[done], &used) : ISO_OK;
+			if (err != ISO_OK || used > 0) {
+				done += used;
+				if (err != ISO_OK)
+					return err;
+				continue;
+			}
 			p->state = STATE_HEAD;
 			err = gather_head(p, bytes + done, n - done, &used, &whole);
 			if (err == ISO_OK && whole)

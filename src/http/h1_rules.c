@@ -38,7 +38,7 @@ bool iso_h1_bare_lf(const char *text, size_t from, size_t to)
 	return false;
 }
 
-static bool is_tchar(char c)
+bool iso_h1_is_tchar(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
@@ -51,7 +51,7 @@ static const char *judge_line(const char *line, size_t len)
 
 	if (line[0] == ' ' || line[0] == '\t')
 		return "a folded header line";
-	while (name < len && is_tchar(line[name]))
+	while (name < len && iso_h1_is_tchar(line[name]))
 		name++;
 	if (name == 0 || name == len || line[name] != ':')
 		return "a header name is not a token followed by a colon";
@@ -61,29 +61,45 @@ static const char *judge_line(const char *line, size_t len)
 	return NULL;
 }
 
+/* "HTTP/1.0" or "HTTP/1.1", a blank, three digits, a blank (which some leave out) and words. */
+static const char *judge_status_line(const char *line, size_t len)
+{
+	if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 || (line[7] != '0' && line[7] != '1') ||
+	    line[8] != ' ' || line[9] < '1' || line[9] > '9' || line[10] < '0' || line[10] > '9' ||
+	    line[11] < '0' || line[11] > '9' || (len > 12 && line[12] != ' '))
+		return "a malformed status line";
+	return NULL;
+}
+
 /* RFC 9112 sections 3 and 4: exactly one blank between the parts of a request line. */
 static const char *judge_start(const char *line, size_t len, bool response)
 {
-	size_t blanks = 0;
+	size_t blanks = 0, version = 0;
 
 	if (len == 0)
 		return "an empty start line";
 	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+		if (((unsigned char)line[i] < ' ' && !(response && line[i] == '\t')) || line[i] == 0x7f)
 			return "a control character in the start line";
-		blanks += line[i] == ' ';
+		if (line[i] != ' ')
+			continue;
+		blanks++;
+		version = i + 1;
 	}
-	return response || blanks == 2 ? NULL
-				       : "a request line is not three words with one blank between them";
+	if (response)
+		return judge_status_line(line, len);
+	if (blanks != 2)
+		return "a request line is not three words with one blank between them";
+	return len - version >= 5 && memcmp(line + version, "HTTP/", 5) == 0 ? NULL
+									     : "the protocol is not HTTP";
 }
 
-const char *iso_h1_judge_bytes(const char *text, size_t len, bool response)
+static const char *judge_lines(const char *text, size_t len, bool start_line, bool response)
 {
 	size_t at = 0;
-	bool first = true;
 
 	while (at < len) {
-		const char *lf = memchr(text + at, '\n', len - at);
+		const char *lf = memchr(text + at, '\n', len - at), *why = NULL;
 		size_t line = lf != NULL ? (size_t)(lf - text) - at : 0;
 
 		if (lf == NULL || line == 0 || text[at + line - 1] != '\r')
@@ -91,21 +107,26 @@ const char *iso_h1_judge_bytes(const char *text, size_t len, bool response)
 		line--;
 		if (memchr(text + at, '\r', line) != NULL)
 			return "a CR that ends no line";
-		if (first) {
-			const char *why = judge_start(text + at, line, response);
-
-			if (why != NULL)
-				return why;
-		} else if (line > 0) {
-			const char *why = judge_line(text + at, line);
-
-			if (why != NULL)
-				return why;
-		}
-		first = false;
+		if (start_line)
+			why = judge_start(text + at, line, response);
+		else if (line > 0)
+			why = judge_line(text + at, line);
+		if (why != NULL)
+			return why;
+		start_line = false;
 		at += line + 2;
 	}
 	return NULL;
+}
+
+const char *iso_h1_judge_bytes(const char *text, size_t len, bool response)
+{
+	return judge_lines(text, len, true, response);
+}
+
+const char *iso_h1_judge_fields(const char *text, size_t len)
+{
+	return judge_lines(text, len, false, false);
 }
 
 /* Content-Length and Transfer-Encoding (RFC 9112 sections 6.1 to 6.3). */
@@ -174,26 +195,35 @@ static const char *judge_target(struct iso_head *head, struct iso_arena *arena)
 	struct iso_slice target = head->path, rest;
 	size_t slash;
 
-	for (size_t i = 0; i < target.len; i++)
-		if ((unsigned char)target.ptr[i] <= ' ' || (unsigned char)target.ptr[i] >= 0x7f ||
-		    target.ptr[i] == '#')
-			return "the request target has a character that it must not have";
+	if (!iso_uri_target_ok(target))
+		return "the request target has a character that it must not have";
 	if (iso_slice_eq(target, ISO_SLICE("*")))
 		return head->method_id == ISO_METHOD_OPTIONS ? NULL : "the target * goes with OPTIONS only";
 	if (target.len > 0 && target.ptr[0] == '/')
 		return NULL;
-	if (iso_slice_starts(target, ISO_SLICE("http://")))
+	if (target.len >= 7 && iso_slice_eq_nocase(iso_slice(target.ptr, 7), ISO_SLICE("http://")))
 		rest = iso_slice(target.ptr + 7, target.len - 7);
-	else if (iso_slice_starts(target, ISO_SLICE("https://")))
+	else if (target.len >= 8 && iso_slice_eq_nocase(iso_slice(target.ptr, 8), ISO_SLICE("https://")))
 		rest = iso_slice(target.ptr + 8, target.len - 8);
 	else
 		return "the request target is neither a path nor an absolute URL";
 	slash = iso_slice_find(rest, '/');
+	if (iso_slice_find(rest, '?') < slash)
+		slash = iso_slice_find(rest, '?'); /* an empty path with a query */
 	if (!iso_slice_eq_nocase(iso_slice(rest.ptr, slash), head->authority))
 		return "the request target's host is not the Host header's";
-	head->path = slash < rest.len ? iso_slice(rest.ptr + slash, rest.len - slash)
-				      : iso_arena_dup(arena, ISO_SLICE("/"));
-	return head->path.ptr != NULL ? NULL : "out of memory";
+	rest = iso_slice(rest.ptr + slash, rest.len - slash);
+	if (rest.len == 0 || rest.ptr[0] == '?') {
+		char *path = iso_arena_alloc(arena, rest.len + 1);
+
+		if (path == NULL)
+			return "out of memory";
+		path[0] = '/';
+		memcpy(path + 1, rest.ptr, rest.len);
+		rest = iso_slice(path, rest.len + 1);
+	}
+	head->path = rest;
+	return NULL;
 }
 
 const char *iso_h1_judge_request(struct iso_head *head, struct iso_arena *arena, bool *ret_chunked,
@@ -219,19 +249,4 @@ const char *iso_h1_judge_response(struct iso_head *head, bool upgrade, bool *ret
 	if (head->status == 101 && !upgrade)
 		return "an upgrade that nobody asked for";
 	return judge_framing(head, ret_chunked);
-}
-
-void iso_h1_filter_trailers(struct iso_fields *trailers)
-{
-	static const enum iso_field_id refused[] = {
-		ISO_FIELD_CONTENT_LENGTH, ISO_FIELD_TRANSFER_ENCODING,
-		ISO_FIELD_HOST,           ISO_FIELD_TE,
-		ISO_FIELD_TRAILER,        ISO_FIELD_CONNECTION,
-		ISO_FIELD_COOKIE,         ISO_FIELD_SET_COOKIE,
-		ISO_FIELD_AUTHORIZATION,  ISO_FIELD_CONTENT_TYPE,
-		ISO_FIELD_UPGRADE,        ISO_FIELD_KEEP_ALIVE,
-	};
-
-	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		iso_fields_remove(trailers, refused[i]);
 }

@@ -278,6 +278,78 @@ int iso_hop_response(struct iso_head *head, struct iso_arena *arena)
 	return append(&head->fields, arena, ISO_FIELD_VIA, via(head));
 }
 
+/* Framing, routing, request modifiers, authentication, what says how to read the content, and what we set
+ * ourselves. */
+static bool is_head_only(struct iso_slice name)
+{
+	static const char *const names[] = {
+		"accept-ranges",
+		"age",
+		"allow",
+		"authorization",
+		"cache-control",
+		"cdn-loop",
+		"connection",
+		"content-encoding",
+		"content-language",
+		"content-length",
+		"content-location",
+		"content-range",
+		"content-type",
+		"cookie",
+		"date",
+		"etag",
+		"expect",
+		"expires",
+		"forwarded",
+		"host",
+		"http2-settings",
+		"if-match",
+		"if-modified-since",
+		"if-none-match",
+		"if-range",
+		"if-unmodified-since",
+		"keep-alive",
+		"last-modified",
+		"location",
+		"max-forwards",
+		"pragma",
+		"proxy-authenticate",
+		"proxy-authorization",
+		"proxy-connection",
+		"range",
+		"retry-after",
+		"server",
+		"set-cookie",
+		"te",
+		"trailer",
+		"transfer-encoding",
+		"upgrade",
+		"vary",
+		"via",
+		"www-authenticate",
+		"x-forwarded-for",
+		"x-forwarded-host",
+		"x-forwarded-proto",
+		"x-request-id",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (iso_slice_eq_nocase(name, iso_slice_str(names[i])))
+			return true;
+	return name.len == 0 || name.ptr[0] == ':';
+}
+
+void iso_hop_trailers(struct iso_fields *trailers)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < trailers->n; i++)
+		if (!is_head_only(trailers->v[i].name))
+			trailers->v[kept++] = trailers->v[i];
+	trailers->n = kept;
+}
+
 int iso_hop_join_cookies(struct iso_fields *fields, struct iso_arena *arena)
 {
 	struct iso_field *first = NULL;

@@ -3,6 +3,8 @@
  */
 #include "iso/http/uri.h"
 
+#include <arpa/inet.h>
+
 static int hex(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -25,6 +27,19 @@ static bool is_unreserved(int c)
 	return is_alnum((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
+/* Between brackets. */
+static bool is_ipv6(struct iso_slice host)
+{
+	struct in6_addr addr;
+	char text[INET6_ADDRSTRLEN];
+
+	if (host.len >= sizeof(text))
+		return false;
+	memcpy(text, host.ptr, host.len);
+	text[host.len] = '\0';
+	return inet_pton(AF_INET6, text, &addr) == 1;
+}
+
 /* Splits host and port; false when malformed. An absent port is an empty slice. */
 static bool split(struct iso_slice authority, struct iso_slice *ret_host, struct iso_slice *ret_port)
 {
@@ -36,15 +51,14 @@ static bool split(struct iso_slice authority, struct iso_slice *ret_host, struct
 			return false;
 		*ret_host = iso_slice(authority.ptr + 1, end - 1);
 		at = end + 1;
-		for (size_t i = 0; i < ret_host->len; i++)
-			if (hex(ret_host->ptr[i]) < 0 && ret_host->ptr[i] != ':' && ret_host->ptr[i] != '.')
-				return false;
+		if (!is_ipv6(*ret_host))
+			return false;
 	} else {
 		at = iso_slice_find(authority, ':');
 		*ret_host = iso_slice(authority.ptr, at);
 		for (size_t i = 0; i < at; i++)
-			if (!is_alnum(authority.ptr[i]) &&
-			    strchr("-._~%!$&'()*+,;=", authority.ptr[i]) == NULL)
+			if (!is_alnum(authority.ptr[i]) && strchr("-._~!$&'()*+,;=", authority.ptr[i]) ==
+								   NULL) /* nobody's host needs escapes */
 				return false;
 	}
 	if (ret_host->len == 0)
@@ -68,6 +82,15 @@ static bool port_ok(struct iso_slice port, uint16_t *ret_port)
 	return true;
 }
 
+bool iso_uri_target_ok(struct iso_slice target)
+{
+	for (size_t i = 0; i < target.len; i++)
+		if ((unsigned char)target.ptr[i] <= ' ' || (unsigned char)target.ptr[i] >= 0x7f ||
+		    target.ptr[i] == '#')
+			return false;
+	return true;
+}
+
 bool iso_uri_authority_ok(struct iso_slice authority)
 {
 	struct iso_slice host, port;
@@ -75,7 +98,7 @@ bool iso_uri_authority_ok(struct iso_slice authority)
 
 	if (!split(authority, &host, &port))
 		return false;
-	return port.len == 0 ? authority.ptr[authority.len - 1] != ':' : port_ok(port, &n);
+	return port.len == 0 || port_ok(port, &n); /* RFC 3986 section 3.2.3: a port may be empty */
 }
 
 struct iso_slice iso_uri_host(struct iso_slice authority)

@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
+#include <linux/sockios.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "iso/net/tls.h"
@@ -420,6 +422,15 @@ int iso_transport_accept(struct iso_transport *t, struct iso_loop *loop, const s
 	}
 	iso_loop_post(loop, &t->again);
 	return ISO_OK;
+}
+
+uint64_t iso_transport_unacknowledged(const struct iso_transport *t)
+{
+	int kernel = 0;
+
+	if (ioctl(t->fd, SIOCOUTQ, &kernel) != 0)
+		kernel = 0;
+	return t->queued - t->accepted + (uint64_t)kernel;
 }
 
 void iso_transport_done(struct iso_transport *t)

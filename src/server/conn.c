@@ -89,6 +89,7 @@ static void on_ready(struct iso_transport *t)
 	} else if (!c->http11) {
 		open_codec(c, &iso_h2_server_ops);
 	} else {
+		c->head_since_us = c->server->loop->now_us;
 		c->phase = ISO_SCONN_SNIFF;
 		set_timer(c, c->server->limits.header_timeout_us);
 	}
@@ -181,6 +182,17 @@ static bool too_slow(struct iso_rate *rate, bool waits, uint64_t total, const st
 	return slow;
 }
 
+/*
+ * Content that the client has taken. The kernel accepts in lumps of a large send buffer, and frames that
+ * carry nothing are no reading: so what was handed over, less all that still waits here and there.
+ */
+static uint64_t content_taken(const struct iso_sconn *c)
+{
+	uint64_t waiting = iso_transport_unacknowledged(&c->t);
+
+	return c->content_bytes > waiting ? c->content_bytes - waiting : 0;
+}
+
 /* A request runs: is it the client that holds it up? */
 static void check_rates(struct iso_sconn *c, uint64_t now_us)
 {
@@ -189,7 +201,7 @@ static void check_rates(struct iso_sconn *c, uint64_t now_us)
 
 	if (too_slow(&c->in, (waits & ISO_WAITS_FOR_BODY) != 0, c->body_bytes, limits, now_us))
 		iso_sconn_cut(c, ISO_CUT_BODY_RATE);
-	else if (too_slow(&c->out, (waits & ISO_WAITS_FOR_READER) != 0, c->t.accepted, limits, now_us))
+	else if (too_slow(&c->out, (waits & ISO_WAITS_FOR_READER) != 0, content_taken(c), limits, now_us))
 		iso_sconn_cut(c, ISO_CUT_READ_RATE);
 	else
 		set_timer(c, limits->rate_window_us / 2);

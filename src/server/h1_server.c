@@ -210,6 +210,7 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 {
 	struct h1 *h1 = h1_of(to);
 	bool final = head->status >= 200;
+	struct iso_head with_keep_alive;
 	int err;
 
 	if (!h1->running || h1->answered)
@@ -238,6 +239,14 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 		h1->keep_alive = false; /* the content ends with the connection */
 	if (h1->c->draining)
 		h1->keep_alive = false;
+	if (h1->keep_alive && h1->head.version == ISO_HTTP_10) {
+		/* RFC 9112 section 9.3: such a client closes unless it is told. */
+		with_keep_alive = *head;
+		err = iso_fields_add(&with_keep_alive.fields, &h1->arena, ISO_SLICE("connection"),
+				     ISO_SLICE("keep-alive"));
+		h1->keep_alive = err == ISO_OK;
+		head = err == ISO_OK ? &with_keep_alive : head;
+	}
 	if (end && head->content_length < 0 && !h1->no_body) {
 		struct iso_head with_length = *head;
 
@@ -390,6 +399,7 @@ static void acknowledge(struct h1 *h1, size_t n)
 	size_t of_head = h1->head_len < n ? (size_t)h1->head_len : n;
 
 	h1->head_len -= of_head;
+	h1->c->content_bytes += n - of_head;
 	if (n > of_head && h1->request != NULL)
 		h1->request->ops->writable(h1->request, n - of_head);
 }
@@ -463,7 +473,7 @@ static unsigned int h1_waits_for_client(struct iso_sconn *c)
 	 * their time. */
 	if (h1->running && !h1->request_end && !h1->answered && h1->unconsumed <= UNCONSUMED_MAX / 2)
 		waits |= ISO_WAITS_FOR_BODY;
-	if (h1->running && (h1->out.bytes > 0 || c->t.queued > c->t.accepted))
+	if (h1->running && h1->out.bytes > 0)
 		waits |= ISO_WAITS_FOR_READER;
 	return waits;
 }

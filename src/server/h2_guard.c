@@ -9,6 +9,7 @@
 enum {
 	TYPE_DATA = 0,
 	TYPE_HEADERS = 1,
+	TYPE_PRIORITY = 2,
 	TYPE_RST_STREAM = 3,
 	TYPE_SETTINGS = 4,
 	TYPE_PING = 6,
@@ -16,6 +17,9 @@ enum {
 	TYPE_CONTINUATION = 9,
 	FLAG_END_STREAM = 1,
 	FLAG_PADDED = 8,
+	PROTOCOL_ERROR = 1,
+	STREAM_CLOSED = 5,
+	ENHANCE_YOUR_CALM = 11,
 	PREFACE = 24, /* RFC 9113 section 3.4 */
 	WINDOW_US = 10 * 1000 * 1000,
 	/* A client may open its windows after each of our frames, on the stream and on the connection. */
@@ -26,9 +30,11 @@ enum {
 	CONTINUATIONS_MAX = 64,
 };
 
-void iso_h2_guard_init(struct iso_h2_guard *g)
+void iso_h2_guard_init(struct iso_h2_guard *g, bool (*is_open)(void *arg, int32_t stream_id), void *arg)
 {
-	*g = (struct iso_h2_guard){ .update_credit = UPDATES_PER_STREAM, .skip = PREFACE };
+	*g = (struct iso_h2_guard){
+		.update_credit = UPDATES_PER_STREAM, .skip = PREFACE, .is_open = is_open, .arg = arg
+	};
 }
 
 void iso_h2_guard_done(struct iso_h2_guard *g)
@@ -105,9 +111,17 @@ static enum iso_cut begin_frame(struct iso_h2_guard *g, const struct iso_cfg_lim
 {
 	const uint8_t *h = g->head;
 	uint32_t length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
+	int32_t id = (int32_t)((uint32_t)(h[5] & 0x7f) << 24 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 8 |
+			       h[8]);
 
 	g->head_len = 0;
 	g->skip = length;
+	g->goaway_code = h[3] == TYPE_DATA ? STREAM_CLOSED : PROTOCOL_ERROR;
+	/* What nghttp2 passes over: RFC 9113 sections 5.1 and 6.3. */
+	if ((h[3] == TYPE_DATA && iso_h2_guard_is_late(g, id) && !g->is_open(g->arg, id)) ||
+	    (h[3] == TYPE_PRIORITY && id == 0))
+		return ISO_CUT_PROTOCOL;
+	g->goaway_code = ENHANCE_YOUR_CALM;
 	g->pad_next = h[3] == TYPE_DATA && (h[4] & (FLAG_PADDED | FLAG_END_STREAM)) == FLAG_PADDED &&
 		      length > 0;
 	return judge(g, limits, h[3], h[4], length);
@@ -181,4 +195,9 @@ void iso_h2_guard_opened(struct iso_h2_guard *g, int32_t stream_id)
 	g->last_id = stream_id;
 	if (g->update_credit < UPDATE_CREDIT_MAX)
 		g->update_credit += UPDATES_PER_STREAM;
+}
+
+bool iso_h2_guard_in_frame(const struct iso_h2_guard *g)
+{
+	return g->skip > 0 || g->head_len > 0;
 }

@@ -25,10 +25,13 @@ struct iso_h2_guard {
 	int32_t last_id;          /* highest stream that the peer has opened */
 	uint32_t skip;            /* bytes until the next frame header: the preface, a payload */
 	uint8_t head[9], head_len;
-	bool pad_next; /* the next byte says how much of a DATA payload is padding */
+	bool (*is_open)(void *arg, int32_t stream_id); /* as the session sees it now */
+	void *arg;
+	uint32_t goaway_code; /* that goes with the cut */
+	bool pad_next;        /* the next byte says how much of a DATA payload is padding */
 };
 
-void iso_h2_guard_init(struct iso_h2_guard *g);
+void iso_h2_guard_init(struct iso_h2_guard *g, bool (*is_open)(void *arg, int32_t stream_id), void *arg);
 void iso_h2_guard_done(struct iso_h2_guard *g);
 
 /* The next n bytes that have come, the preface included: what the connection is to be cut for, or none. */
@@ -44,6 +47,8 @@ void iso_h2_guard_sent_reset(struct iso_h2_guard *g, int32_t stream_id);
  * HEADERS or DATA has come for a stream that is not open: whether that breaks RFC 9113 section 5.1 or 5.1.1
  * (a stream that was closed, or passed over) rather than crossing a reset of ours or opening a new one.
  */
+/* Whether the input ended within a frame. */
+bool iso_h2_guard_in_frame(const struct iso_h2_guard *g);
 bool iso_h2_guard_is_late(const struct iso_h2_guard *g, int32_t stream_id);
 void iso_h2_guard_opened(struct iso_h2_guard *g, int32_t stream_id);
 

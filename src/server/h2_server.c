@@ -105,6 +105,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 	bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 	struct iso_sconn *c = user;
 
+	((struct iso_h2_conn *)c->codec)->greeted = true;
 	if (frame->hd.type == NGHTTP2_HEADERS)
 		((struct iso_h2_conn *)c->codec)->in_head = false;
 	if (s == NULL)
@@ -225,6 +226,11 @@ static void make_static(void)
 	nghttp2_option_set_no_auto_window_update(options, 1);
 }
 
+static bool is_open(void *arg, int32_t stream_id)
+{
+	return nghttp2_session_find_stream(((struct iso_h2_conn *)arg)->session, stream_id) != NULL;
+}
+
 static int h2_init(struct iso_sconn *c)
 {
 	const nghttp2_settings_entry settings[] = {
@@ -244,7 +250,7 @@ static int h2_init(struct iso_sconn *c)
 	c->codec = h2;
 	h2->cut = ISO_CUT_NONE;
 	iso_list_init(&h2->streams);
-	iso_h2_guard_init(&h2->guard);
+	iso_h2_guard_init(&h2->guard, is_open, h2);
 	iso_h2_mem_init(&h2->mem);
 	if (nghttp2_session_server_new3(&h2->session, callbacks, c, options, &h2->mem.mem) != 0)
 		return ISO_ENOMEM;
@@ -274,7 +280,7 @@ static size_t h2_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 	ssize_t used;
 
 	if (cut != ISO_CUT_NONE) {
-		(void)leave(h2, cut, NGHTTP2_ENHANCE_YOUR_CALM);
+		(void)leave(h2, cut, h2->guard.goaway_code);
 		iso_sconn_cut(c, cut);
 		return n;
 	}
@@ -300,7 +306,9 @@ static size_t h2_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 		iso_sconn_close(c);
 		return n;
 	}
-	if (h2->in_head)
+	/* Whatever has begun must come to its end in time: the preface, a header block, a frame beside no
+	 * request. */
+	if (h2->in_head || !h2->greeted || (c->streams == 0 && iso_h2_guard_in_frame(&h2->guard)))
 		iso_sconn_head_began(c);
 	else
 		iso_sconn_head_ended(c);
@@ -346,7 +354,7 @@ static void h2_idle(struct iso_sconn *c)
 static unsigned int h2_waits_for_client(struct iso_sconn *c)
 {
 	struct iso_h2_conn *h2 = c->codec;
-	unsigned int waits = c->t.queued > c->t.accepted ? ISO_WAITS_FOR_READER : 0;
+	unsigned int waits = 0;
 
 	for (struct iso_list *l = h2->streams.next; l != &h2->streams; l = l->next)
 		waits |= iso_h2_stream_waits(ISO_CONTAINER(l, struct iso_h2_stream, link), STREAM_WINDOW / 2);

@@ -4,6 +4,7 @@
 #include "h2_stream_priv.h"
 
 #include "iso/http/h2_nv.h"
+#include "iso/http/uri.h"
 
 enum {
 	ARENA_MAX = 512 * 1024,
@@ -242,6 +243,16 @@ static void share_fairly(struct iso_h2_stream *s)
 	(void)nghttp2_session_change_extpri_stream_priority(h2_of(s)->session, s->id, &turns, 0);
 }
 
+/* RFC 9113 section 8.3.1, as strict as over HTTP/1.1: what goes on must mean one thing. */
+static bool target_ok(const struct iso_head *head)
+{
+	if (head->authority.len > 0 && !iso_uri_authority_ok(head->authority))
+		return false;
+	if (iso_slice_eq(head->path, ISO_SLICE("*")))
+		return head->method_id == ISO_METHOD_OPTIONS;
+	return head->path.len > 0 && head->path.ptr[0] == '/' && iso_uri_target_ok(head->path);
+}
+
 void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 {
 	struct iso_server *server = s->c->server;
@@ -265,8 +276,7 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 		abort_stream(s, NGHTTP2_PROTOCOL_ERROR);
 		return;
 	}
-	if (s->head.path.len == 0 ||
-	    (s->head.path.ptr[0] != '/' && !iso_slice_eq(s->head.path, ISO_SLICE("*")))) {
+	if (!target_ok(&s->head)) {
 		abort_stream(s, NGHTTP2_PROTOCOL_ERROR);
 		return;
 	}
@@ -325,6 +335,7 @@ int iso_h2_stream_send(struct iso_h2_stream *s, const uint8_t *header, size_t le
 
 	if (length == 0)
 		return iso_transport_write(&s->c->t, header, FRAME_HEADER);
+	s->c->content_bytes += length;
 	err = iso_transport_write_body(&s->c->t, header, FRAME_HEADER, &s->out, length);
 	if (err == ISO_OK && s->request != NULL)
 		s->request->ops->writable(s->request, length);

@@ -17,6 +17,7 @@ struct iso_h2_conn {
 	struct iso_h2_guard guard;
 	enum iso_cut cut;     /* what a callback has found, until the session has been left */
 	uint32_t goaway_code; /* that goes with it */
+	bool greeted;         /* the client's first frame has come whole */
 	bool in_head;         /* a header block has begun and not ended */
 	struct iso_list streams;
 	struct iso_chunk *chunk; /* of the running input */

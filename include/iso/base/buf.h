@@ -48,6 +48,12 @@ static inline bool iso_chunk_pool_pressed(const struct iso_chunk_pool *pool)
 	return pool->live >= pool->live_max / 2;
 }
 
+/* Seven eighths are: what holds much must let go. */
+static inline bool iso_chunk_pool_short(const struct iso_chunk_pool *pool)
+{
+	return pool->live >= pool->live_max / 8 * 7;
+}
+
 void iso_chunk_unref_slow(struct iso_chunk *chunk);
 
 static inline struct iso_chunk *iso_chunk_ref(struct iso_chunk *chunk)

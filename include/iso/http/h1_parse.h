@@ -10,6 +10,7 @@
 #include <llhttp.h>
 
 #include "iso/base/err.h"
+#include "iso/http/chunked.h"
 #include "iso/http/message.h"
 
 struct iso_h1_parser;
@@ -20,7 +21,7 @@ struct iso_h1_ops {
 	void (*head)(struct iso_h1_parser *p, struct iso_head *head);
 	/* Bytes of the content, inside the input of the running feed. */
 	void (*body)(struct iso_h1_parser *p, const uint8_t *bytes, size_t n);
-	/* Trailer fields, filtered (RFC 9110 section 6.5.1); only when there are some. */
+	/* Trailer fields as they came; only when there are some. */
 	void (*trailers)(struct iso_h1_parser *p, const struct iso_fields *trailers);
 	/* The message is over. The feed stops here; begin starts the next one. */
 	void (*complete)(struct iso_h1_parser *p);
@@ -32,7 +33,8 @@ struct iso_h1_limits {
 };
 
 struct iso_h1_parser {
-	llhttp_t ll;
+	llhttp_t ll; /* reads heads, and bodies of a known length */
+	struct iso_chunked coding;
 	llhttp_settings_t settings;
 	const struct iso_h1_ops *ops;
 	struct iso_h1_limits limits;
@@ -44,11 +46,12 @@ struct iso_h1_parser {
 	struct iso_slice field; /* the name that waits for its value */
 	struct iso_slice value;
 	const char *why;                /* words of ISO_EBAD, static */
-	size_t chunk_line;              /* bytes since the last chunk's data: chunk header and extensions */
 	enum iso_method request_method; /* responses: of the request they answer */
 	uint16_t status;                /* the answer that ISO_EBAD calls for */
 	uint8_t state;
-	bool upgrade; /* responses: the request asked for one, so a 101 ends the parser's work */
+	uint8_t leading; /* bytes of an empty line before the request line */
+	uint8_t interim; /* 1xx heads of this response */
+	bool upgrade;    /* responses: the request asked for one, so a 101 ends the parser's work */
 	bool response, keep_alive, chunked, in_trailers, host_seen, te_seen, cl_seen;
 };
 

@@ -24,6 +24,8 @@ ISO_MUST_USE int iso_hop_request(struct iso_head *head, struct iso_arena *arena,
 				 const struct iso_hop_facts *facts, struct iso_slice *ret_id);
 /* The response's way back: connection-specific fields off, Via on. */
 ISO_MUST_USE int iso_hop_response(struct iso_head *head, struct iso_arena *arena);
+/* Takes out of a trailer section what has no business behind the content (RFC 9110 section 6.5.1). */
+void iso_hop_trailers(struct iso_fields *trailers);
 /* RFC 9113 section 8.2.3: several Cookie fields become one for HTTP/1.1. */
 ISO_MUST_USE int iso_hop_join_cookies(struct iso_fields *fields, struct iso_arena *arena);
 

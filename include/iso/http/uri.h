@@ -20,6 +20,9 @@ ISO_MUST_USE int iso_url_parse(struct iso_slice text, struct iso_url *ret_url, c
 
 /* host[:port]: a name, an IPv4 address or a bracketed IPv6 one; no user information, a numeric port. */
 bool iso_uri_authority_ok(struct iso_slice authority);
+/* No blank, control character, fragment or byte beyond ASCII (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+ */
+bool iso_uri_target_ok(struct iso_slice target);
 /* The host without port and brackets. */
 struct iso_slice iso_uri_host(struct iso_slice authority);
 /* The part before '?'. */

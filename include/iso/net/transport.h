@@ -83,6 +83,8 @@ struct iso_transport {
 ISO_MUST_USE int iso_transport_connect(struct iso_transport *t, struct iso_loop *loop,
 				       const struct iso_transport_ops *ops, const struct iso_sockaddr *to,
 				       struct iso_tls_client *tls, const char *sni);
+/* Wire bytes that were made and that the peer has not acknowledged, here or in the kernel. */
+uint64_t iso_transport_unacknowledged(const struct iso_transport *t);
 /* Takes an accepted, non-blocking fd (closed on error too). tls NULL: clear; `ready` comes in this turn. */
 ISO_MUST_USE int iso_transport_accept(struct iso_transport *t, struct iso_loop *loop,
 				      const struct iso_transport_ops *ops, int fd,

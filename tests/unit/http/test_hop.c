@@ -128,6 +128,26 @@ static void test_an_untrusted_client_says_nothing_about_others(void **state)
 	iso_arena_done(&f.arena);
 }
 
+/* RFC 9110 section 6.5.1 */
+static void test_trailers(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "content-length", "1");
+	add(&f, "x-sum", "9");
+	add(&f, "authorization", "me");
+	add(&f, "set-cookie", "a=b");
+	add(&f, "if-match", "x");
+	add(&f, "grpc-status", "0");
+	iso_hop_trailers(&f.head.fields);
+	assert_int_equal(f.head.fields.n, 2);
+	check(&f, "x-sum", "9");
+	check(&f, "grpc-status", "0");
+	iso_arena_done(&f.arena);
+}
+
 /* W3C Trace Context section 3.2. */
 static void test_traces(void **state)
 {
@@ -235,6 +255,7 @@ int main(void)
 		cmocka_unit_test(test_connection_fields_go),
 		cmocka_unit_test(test_lists_are_appended),
 		cmocka_unit_test(test_an_untrusted_client_says_nothing_about_others),
+		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_traces),
 		cmocka_unit_test(test_a_loop_is_refused),
 		cmocka_unit_test(test_protected_names_in_connection),
