@@ -160,7 +160,7 @@ static void set_names(struct iso_load *load, const json_t *object, struct iso_cf
 	struct iso_slice host = iso_load_text(load, object, "services.*.regions.*.host");
 	struct iso_slice sni = iso_load_text(load, object, "services.*.regions.*.sni");
 
-	if (host.len > 0 && !iso_uri_authority_ok(host))
+	if (host.len > 0 && (!iso_uri_authority_ok(host) || host.ptr[host.len - 1] == ':'))
 		iso_load_error_in(load, "host", "write a host name, with a port where it has one",
 				  "\"%.*s\" is no host", ISO_SLICE_FMT(host));
 	r->authority = iso_load_dup(load, host.len > 0 ? host : default_authority(r));

@@ -75,7 +75,7 @@ static void on_writable(struct iso_sink *to, size_t freed)
 
 	if (x->winner != NULL && x->winner->live) {
 		iso_attempt_consumed(&x->winner->a, freed);
-		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
+		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
 	}
 }
 
@@ -101,6 +101,7 @@ static void on_reset(struct iso_sink *to, enum iso_reset why)
 		iso_buf_done(&x->tries[i]->kept);
 	iso_tape_done(&x->tape);
 	x->over = true;
+	iso_list_remove(&x->relay.link);
 	x->host->in_flight--;
 	iso_metrics_add(x->host->metrics, ISO_METRIC_IN_FLIGHT, -1);
 	x->generation->exchanges--;
@@ -174,6 +175,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	iso_sockaddr_format(request->client, client, 64);
 	x->from.client = iso_slice_str(client);
 	iso_timer_init(&x->timer, on_timer);
+	iso_list_init(&x->relay.link);
 	iso_task_init(&x->advance, run_advance);
 	host->in_flight++;
 	iso_metrics_add(host->metrics, ISO_METRIC_IN_FLIGHT, 1);
@@ -205,6 +207,7 @@ int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *
 	host->upstream = upstream;
 	host->metrics = metrics;
 	host->log = log;
+	iso_list_init(&host->relaying);
 	host->wall_offset_us = iso_clock_wall_us() - iso_clock_mono_us();
 	return iso_exchange_host_adopt(host, snapshot);
 }

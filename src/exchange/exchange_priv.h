@@ -50,6 +50,12 @@ struct iso_exchange_from {
 	bool tls;
 };
 
+/* An answer on its way. */
+struct iso_exchange_relay {
+	struct iso_list link; /* the host's, oldest first */
+	uint64_t idle_us;     /* no byte either way for so long ends it */
+};
+
 struct iso_exchange {
 	struct iso_sink request; /* the server calls this */
 	struct iso_sink *response;
@@ -67,12 +73,13 @@ struct iso_exchange {
 	struct iso_task advance; /* goes on from the run queue */
 	struct iso_slice id, original_path, error;
 	struct iso_exchange_from from;
+	struct iso_exchange_relay relay;
 	struct iso_retry_plan plan;
 	struct iso_pick last_pick;
 	uint16_t step_allowed, step_tried; /* for the next pick */
 	int next_reason;                   /* enum iso_retry_reason of the next try; -1: it is the first */
 	uint64_t received_us, deadline_us, bytes;
-	uint64_t idle_us;    /* once committed: no byte either way for so long ends it */
+
 	size_t acknowledged; /* request body bytes given back to the client's window */
 	size_t received_body;
 	uint16_t status;
@@ -107,6 +114,12 @@ void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool 
 
 /* A trailer section as it goes on (RFC 9110 section 6.5.1), in the exchange's arena. */
 const struct iso_fields *iso_exchange_trailers(struct iso_exchange *x, const struct iso_fields *trailers);
+
+/*
+ * shed.c: memory runs short, and clients that do not take what they have asked for hold it: their answers go,
+ * oldest first, until it suffices. Whether it does now.
+ */
+bool iso_exchange_shed(struct iso_exchange_host *host);
 
 /* flow.c: request bytes to the attempts, credit back to the client. */
 void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end);

@@ -66,7 +66,7 @@ void iso_flow_sent(struct iso_try *t, size_t n)
 
 	t->sent += n;
 	if (x->committed)
-		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
+		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
 	if (t->sent > x->acknowledged)
 		give_credit(x, t->sent - x->acknowledged);
 }

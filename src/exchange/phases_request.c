@@ -70,7 +70,7 @@ enum iso_step iso_phase_admit(struct iso_exchange *x)
 
 	if (x->from.trusted_proxies != NULL)
 		find_client(x);
-	if (iso_chunk_pool_short(&x->host->loop->chunks))
+	if (iso_chunk_pool_short(&x->host->loop->chunks) && !iso_exchange_shed(x->host))
 		return refuse(x, 503, "the proxy is short of memory: try again in a moment");
 	if (x->head->method_id == ISO_METHOD_TRACE)
 		return refuse(x, 405, "TRACE is not allowed here");

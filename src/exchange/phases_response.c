@@ -6,8 +6,6 @@
 #include "iso/http/hop.h"
 #include "iso/http/uri.h"
 
-enum { SHED_BYTES = 64 * 1024 };
-
 /* "https://api.example.com", as the client sees this proxy. */
 static struct iso_slice client_origin(struct iso_exchange *x)
 {
@@ -52,8 +50,9 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 	x->phase = ISO_PHASE_RELAY;
 	x->status = head.status;
 	x->response_end = end;
-	x->idle_us = head.tunnel ? x->service->tunnel_idle_timeout_us : x->service->idle_timeout_us;
-	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
+	iso_list_push_back(&x->host->relaying, &x->relay.link);
+	x->relay.idle_us = head.tunnel ? x->service->tunnel_idle_timeout_us : x->service->idle_timeout_us;
+	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
 	if (edit_response(x, &x->service->regions[t->region], &head) != ISO_OK) {
 		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
 		return;
@@ -61,29 +60,17 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 	x->response->ops->head(x->response, &head, end);
 }
 
-/*
- * Memory runs short and this client has not taken what it has already: its answer goes, so that those who
- * read get theirs. Without this the transports would run out of chunks, and break whatever they carry.
- */
-static bool shed(struct iso_exchange *x)
-{
-	if (x->winner == NULL || x->winner->a.unconsumed < SHED_BYTES ||
-	    !iso_chunk_pool_short(&x->host->loop->chunks))
-		return false;
-	x->error = ISO_SLICE("memory runs short and the client does not read");
-	iso_exchange_cancel_tries(x, NULL);
-	x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
-	return true;
-}
-
 void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool end)
 {
-	if (shed(x))
-		return;
+	if (iso_chunk_pool_short(&x->host->loop->chunks)) {
+		(void)iso_exchange_shed(x->host);
+		if (!iso_list_linked(&x->relay.link))
+			return; /* this one was among them */
+	}
 	x->bytes += data->bytes;
 	x->response_end = x->response_end || end;
 	if (data->bytes > 0)
-		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->idle_us);
+		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
 	x->response->ops->data(x->response, data, end);
 }
 

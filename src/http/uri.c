@@ -132,7 +132,8 @@ int iso_url_parse(struct iso_slice text, struct iso_url *ret_url, const char **r
 	}
 	slash = iso_slice_find(rest, '/');
 	url.authority = iso_slice(rest.ptr, slash);
-	if (!iso_uri_authority_ok(url.authority) || !split(url.authority, &url.host, &port)) {
+	if (!iso_uri_authority_ok(url.authority) || !split(url.authority, &url.host, &port) ||
+	    url.authority.ptr[url.authority.len - 1] == ':') {
 		*ret_why = "the host or port of the URL is malformed";
 		return ISO_EBAD;
 	}

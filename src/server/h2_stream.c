@@ -153,8 +153,11 @@ static void sink_reset(struct iso_sink *to, enum iso_reset why)
 			: why == ISO_RESET_PROTOCOL ? NGHTTP2_PROTOCOL_ERROR
 						    : NGHTTP2_INTERNAL_ERROR;
 
-	if (!s->over)
-		abort_stream(s, code);
+	if (s->over)
+		return;
+	iso_buf_done(&s->out); /* a client that does not read would hold it until RST_STREAM could be sent */
+	iso_buf_init(&s->out);
+	abort_stream(s, code);
 }
 
 static const struct iso_sink_ops sink_ops = {

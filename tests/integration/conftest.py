@@ -22,6 +22,10 @@ import product  # noqa: E402
 NAMES = (labs.NAME, "other.example.test", "*.wild.example.test", "127.0.0.1")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes a minute and thousands of connections; the release binary alone")
+
+
 def pytest_addoption(parser):
     parser.addoption("--release", action="store_true", help="time bars as promised, whatever ISO_SLOW says")
 

@@ -29,7 +29,8 @@ struct iso_exchange_host {
 	struct iso_metrics *metrics;
 	struct iso_log_ring *log; /* NULL: no access log */
 	struct iso_budget budgets[ISO_HOST_SERVICES];
-	uint64_t wall_offset_us; /* wall clock minus loop clock */
+	struct iso_list relaying; /* exchanges whose answer is on its way, oldest first */
+	uint64_t wall_offset_us;  /* wall clock minus loop clock */
 	uint32_t in_flight;
 };
 
