@@ -234,6 +234,19 @@ static void add_rule(struct iso_load *load, const json_t *object, uint32_t index
 	}
 }
 
+static void set_rate_limit(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
+{
+	json_t *limit = iso_load_member(object, "rate_limit");
+
+	if (limit == NULL)
+		return;
+	route->rate_limit = (struct iso_cfg_rate_limit){
+		.requests = (uint32_t)iso_load_u64(load, limit, "routes[].rate_limit.requests"),
+		.per_us = iso_load_u64(load, limit, "routes[].rate_limit.per"),
+		.key = iso_load_dup_lower(load, iso_load_text(load, limit, "routes[].rate_limit.key")),
+	};
+}
+
 static void build_route(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
 {
 	struct iso_slice name = iso_load_text(load, object, "routes[].name");
@@ -248,6 +261,7 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 		iso_load_error_in(load, "alias", "use letters, digits, '.', '_' and '-', at most 64",
 				  "this name is not well formed");
 	set_requires(load, object, route);
+	set_rate_limit(load, object, route);
 	route->idempotent = iso_load_bool(load, object, "routes[].idempotent");
 	route->service = find_service(load, object);
 	if (route->service == NULL)

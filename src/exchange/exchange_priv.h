@@ -45,7 +45,8 @@ struct iso_try {
 
 /* Where the request came from. */
 struct iso_exchange_from {
-	struct iso_slice client; /* behind trusted proxies what they say, else who has connected */
+	struct iso_sketch_verdict quota; /* what is left of its own, where the route has a rate limit */
+	struct iso_slice client;         /* behind trusted proxies what they say, else who has connected */
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
 	bool tls;
 };
@@ -120,6 +121,11 @@ const struct iso_fields *iso_exchange_trailers(struct iso_exchange *x, const str
  * oldest first, until it suffices. Whether it does now.
  */
 bool iso_exchange_shed(struct iso_exchange_host *host);
+
+/* rate_limit.c: takes the request from its client's quota; false: there is nothing left (429). */
+bool iso_rate_limit_take(struct iso_exchange *x);
+/* What an answer says of it. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_rate_limit_tell(struct iso_exchange *x, struct iso_fields *fields);
 
 /* flow.c: request bytes to the attempts, credit back to the client. */
 void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end);

@@ -63,6 +63,8 @@ static int make(struct iso_exchange *x, uint16_t status, const char *detail, str
 	if (err == ISO_OK)
 		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("proxy-status"),
 				     iso_text_slice(&line));
+	if (err == ISO_OK)
+		err = iso_rate_limit_tell(x, &ret_head->fields);
 	*ret_body = iso_text_slice(&body);
 	return err != ISO_OK ? err : iso_text_ok(&body);
 }

@@ -95,6 +95,8 @@ enum iso_step iso_phase_match(struct iso_exchange *x)
 				      x->head->method);
 	if (x->route == NULL)
 		return refuse(x, 404, "no route matches this host, path and method");
+	if (!iso_rate_limit_take(x))
+		return refuse(x, 429, "too many requests: try again later");
 	x->service = x->route->service;
 	x->phase = ISO_PHASE_PREPARE;
 	return ISO_STEP_MORE;

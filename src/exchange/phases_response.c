@@ -25,6 +25,9 @@ static int edit_response(struct iso_exchange *x, const struct iso_cfg_region *re
 	const struct iso_slice hosts[2] = { region->authority, region->host };
 	int err = iso_hop_response(head, x->arena);
 
+	if (err == ISO_OK)
+		err = iso_rate_limit_tell(x, &head->fields);
+
 	for (uint32_t i = 0; i < head->fields.n && err == ISO_OK; i++) {
 		struct iso_field *f = &head->fields.v[i];
 

@@ -109,6 +109,7 @@ static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
 		.urgent = on_urgent,
 		.drained = on_drained,
 		.clients = p->clients,
+		.rates = p->rates,
 		.arg = p,
 	};
 	int err = ISO_OK;
@@ -205,7 +206,8 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	if (err == ISO_OK)
 		err = iso_registry_bind(&p->registry, snapshot);
 	p->clients = new_sketch(&p->loop);
-	if (err == ISO_OK && p->clients == NULL)
+	p->rates = new_sketch(&p->loop);
+	if (err == ISO_OK && (p->clients == NULL || p->rates == NULL))
 		err = ISO_ENOMEM;
 	if (err == ISO_OK)
 		err = start_scribe(p, snapshot, ret_why);
@@ -314,6 +316,7 @@ void iso_process_free(struct iso_process *p)
 	iso_snapshot_unref(p->snapshot);
 	free(p->workers);
 	free(p->clients);
+	free(p->rates);
 	free(p);
 }
 

@@ -99,6 +99,7 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 		iso_server_init(&worker->own.server, loop, &worker->own.host.handler, &snapshot->limits);
 		worker->own.server.drained = on_drained;
 		worker->own.server.clients = env->clients;
+		worker->own.host.rates = env->rates;
 	}
 	return err;
 }

@@ -22,6 +22,7 @@ struct iso_worker_env {
 	void (*drained)(struct iso_worker *worker);
 	struct iso_log_ring *log;
 	struct iso_sketch *clients; /* connections by client, over all workers */
+	struct iso_sketch *rates;   /* requests by route and client, likewise */
 	void *arg;
 };
 

@@ -77,12 +77,19 @@ struct iso_cfg_service {
 	enum iso_honoured honoured;
 };
 
+struct iso_cfg_rate_limit {
+	uint32_t requests; /* 0: no limit */
+	uint64_t per_us;
+	struct iso_slice key; /* a header field, lower case; "": the client's address */
+};
+
 struct iso_cfg_route {
 	struct iso_slice name; /* for logs: "routes/3" or its own `name` key */
 	const struct iso_cfg_service *service;
 	struct iso_slice alias; /* kept for logs; empty when absent */
 	uint32_t requires_count;
 	struct iso_slice requires[ISO_REQUIRES_MAX];
+	struct iso_cfg_rate_limit rate_limit;
 	bool idempotent;        /* the owner says that running it twice does no harm */
 	uint16_t region_mask;   /* bit i: region i of the service is allowed */
 	enum iso_policy policy; /* the service's unless the route overrides it */

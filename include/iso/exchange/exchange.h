@@ -8,6 +8,7 @@
 #include "iso/config/snapshot.h"
 #include "iso/http/sink.h"
 #include "iso/policy/budget.h"
+#include "iso/stats/sketch.h"
 #include "iso/telemetry/access_log.h"
 #include "iso/telemetry/metrics.h"
 #include "iso/upstream/upstream.h"
@@ -30,6 +31,7 @@ struct iso_exchange_host {
 	struct iso_log_ring *log; /* NULL: no access log */
 	struct iso_budget budgets[ISO_HOST_SERVICES];
 	struct iso_list relaying; /* exchanges whose answer is on its way, oldest first */
+	struct iso_sketch *rates; /* of clients by route, shared by all workers; NULL: no rate limits */
 	uint64_t wall_offset_us;  /* wall clock minus loop clock */
 	uint32_t in_flight;
 };
