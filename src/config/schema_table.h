@@ -248,9 +248,9 @@ X("routes[].rate_limit", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "How many requests each client may make by this route, over all workers. Beyond: 429 with `Retry-After`; " \
   "answers tell by `RateLimit` and `RateLimit-Policy` what is left.") \
 X("routes[].rate_limit.requests", INTEGER, 1, 1, 1000000, NULL, NULL, NULL, \
-  "So many requests …") \
+  "Requests of one client within `per`.") \
 X("routes[].rate_limit.per", DURATION, 0, 1 * SEC, 24 * HOUR, "\"1s\"", NULL, NULL, \
-  "… in this time, evenly; after a rest all of them at once.") \
+  "The time; requests come back evenly over it, and after a rest all of them may go at once.") \
 X("routes[].rate_limit.key", STRING, 0, 1, 256, NULL, NULL, NULL, \
   "The header field that tells clients apart, such as `x-api-key`; who sends none counts by address. " \
   "Default: the client's address (IPv6: its /64).") \
