@@ -201,6 +201,10 @@ void iso_load_build(struct iso_load *load, const json_t *root)
 	load->snapshot->workers = (uint32_t)iso_load_u64(load, root, "workers");
 	if (load->snapshot->workers == 0)
 		load->snapshot->workers = iso_cores_usable();
+	load->snapshot->user = iso_load_text(load, root, "user");
+	load->snapshot->group = iso_load_text(load, root, "group");
+	if (load->snapshot->group.len > 0 && load->snapshot->user.len == 0)
+		iso_load_error_in(load, "group", "name the user too", "a group without a user");
 	iso_load_listeners(load, root);
 	build_admin(load, root);
 	build_dns(load, root);

@@ -22,6 +22,11 @@ X("$schema", STRING, 0, 0, 0, NULL, NULL, NULL, \
   "Ignored by the proxy; lets an editor find the JSON Schema.") \
 X("workers", INTEGER, 0, 1, 256, NULL, NULL, NULL, \
   "Worker threads. Default: one per usable core; CPU affinity and the cgroup's limit are honoured.") \
+X("user", STRING, 0, 1, 256, NULL, NULL, NULL, \
+  "The user that the process becomes once everything is bound; it must be able to read the certificates. " \
+  "Absent: whoever has started it.") \
+X("group", STRING, 0, 1, 256, NULL, NULL, NULL, \
+  "Its group. Default: the user's own.") \
 X("listeners", ARRAY, 1, 1, 64, NULL, NULL, NULL, \
   "Where clients are accepted.") \
 X("listeners[]", OBJECT, 0, 0, 0, NULL, NULL, NULL, \

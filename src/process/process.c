@@ -219,6 +219,8 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 		err = bind_listener(p, &snapshot->listeners[i], ret_why);
 	if (err == ISO_OK)
 		err = iso_process_start_admin(p, ret_why);
+	if (err == ISO_OK)
+		err = iso_privileges_drop(snapshot, ret_why);
 	if (err != ISO_OK) {
 		iso_process_free(p);
 		return err;

@@ -57,6 +57,9 @@ void iso_process_stop_admin(struct iso_process *p);
 /* Every region has been probed once, or its name did not resolve. */
 bool iso_process_known(const struct iso_process *p);
 
+/* privileges.c: becomes the configured user. ISO_OK, or ISO_EBAD with words. */
+ISO_MUST_USE int iso_privileges_drop(const struct iso_snapshot *snapshot, const char **ret_why);
+
 /* signals.c */
 ISO_MUST_USE int iso_signals_start(struct iso_process *p);
 void iso_signals_stop(struct iso_process *p);

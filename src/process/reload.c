@@ -100,6 +100,7 @@ static void *builder_main(void *arg)
 	struct iso_process *p = reload->process;
 	struct iso_snapshot *snapshot = NULL;
 
+	iso_privileges_of_thread();
 	if (p->source.load(p->source.arg, &snapshot) == ISO_OK)
 		reload->snapshot = snapshot;
 	iso_mailbox_post(&p->loop.mailbox, &reload->letter);

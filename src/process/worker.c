@@ -113,6 +113,7 @@ static void *worker_main(void *arg)
 {
 	struct iso_worker *worker = arg;
 
+	iso_privileges_of_thread();
 	iso_loop_run(&worker->own.loop);
 	return NULL;
 }

@@ -60,4 +60,7 @@ void iso_worker_drain(struct iso_worker *worker);
 void iso_worker_stop(struct iso_worker *worker);
 void iso_worker_done(struct iso_worker *worker);
 
+/* privileges.c: a new thread has its maker's rights; it gives up those that only control needs. */
+void iso_privileges_of_thread(void);
+
 #endif

@@ -1,14 +1,19 @@
 """The edge of the house: PROXY headers, trusted proxies, certificates of clients and regions, stapling, tickets."""
 import json
+import pathlib
+import pwd
+import shutil
 import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 
 import pytest
 from conftest import H1Origin
+from product import Isochrone
 from h1client import H1Client, client_tls
-from lab import HOST, NAME, free_port, run, wait_until
+from lab import HOST, NAME, Lab, find_binary, free_port, isochrone_config, run, wait_until
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
 V1_TCP4 = b"PROXY TCP4 192.0.2.77 198.51.100.2 4000 443\r\n"
@@ -264,3 +269,53 @@ def test_certificates_that_change_on_disk_are_used(start, lab, region, certs, tm
     assert shown() == ["other.example.test"]
     install(NAME)
     wait_until(lambda: shown() == [NAME], 15, "the next one")
+
+
+# ---- Rights ----
+
+def identity(pid):
+    """Uid, Gid and effective capabilities of each thread."""
+    threads = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        lines = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines() if ":" in line)
+        threads.append((int(lines["Uid"].split()[1]), int(lines["Gid"].split()[1]), int(lines["CapEff"], 16),
+                        int(task.name) == pid))
+    return threads
+
+
+def test_rights_are_given_up(region, certs, h1):
+    nobody = pwd.getpwnam("nobody")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="isochrone-rights-"))
+    try:
+        folder.chmod(0o755)
+        for name in (certs.ca, certs.cert(), certs.key()):
+            shutil.copy(name, folder)
+            (folder / name.name).chmod(0o644)
+        port = free_port()
+        tls = {"certificates": [{"cert": str(folder / certs.cert().name), "key": str(folder / certs.key().name)}]}
+        with Lab(folder) as lab:  # pytest's own directories are root's alone
+            lab._certs = certs
+            proxy = Isochrone.over(lab, region, port=port, user="nobody", workers=2,
+                                   service={"tls": {"ca": str(folder / "ca.pem")}},
+                                   listeners=[{"address": f"{HOST}:{port}", "tls": tls}])
+            assert h1(proxy).request("GET", "/").status == 200
+            for uid, gid, caps, main in identity(proxy.process.pid):
+                assert (uid, gid) == (nobody.pw_uid, nobody.pw_gid)
+                assert caps == (1 << 10 if main else 0), "CAP_NET_BIND_SERVICE, where listeners are bound"
+            proxy.send(1)
+            wait_until(lambda: proxy.status()["generation"] == 2, 10, "a reload as that user")
+            proxy.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("change,words", [({"user": "no-such-user"}, "there is no user no-such-user"),
+                                          ({"user": "nobody", "group": "no-such-group"}, "there is no group"),
+                                          ({"user": "nobody"}, "which reloads need")])
+def test_rights_that_do_not_do(lab, region, certs, change, words):
+    """A key that only root may read is found out at the start, not at the first renewal."""
+    certs.key().chmod(0o600)
+    config, _ = isochrone_config(lab, region, **change)
+    process = lab.start("isochrone", [find_binary(), "-c", lab.write("rights.json", json.dumps(config))])
+    wait_until(lambda: process.popen.poll() is not None, 10, "the end")
+    assert process.popen.returncode == 1 and words in process.output()

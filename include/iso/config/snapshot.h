@@ -132,10 +132,11 @@ struct iso_snapshot {
 	struct { /* shared */
 		_Atomic uint32_t refs;
 	} shared;
-	uint64_t generation;   /* 1, 2, … in this process; set by process/ before it is handed out */
-	struct iso_slice path; /* the file; "" when made from the command line */
-	uint64_t hash;         /* of the text */
-	uint32_t workers;      /* at least 1 */
+	uint64_t generation;          /* 1, 2, … in this process; set by process/ before it is handed out */
+	struct iso_slice path;        /* the file; "" when made from the command line */
+	uint64_t hash;                /* of the text */
+	uint32_t workers;             /* at least 1 */
+	struct iso_slice user, group; /* to become; "": stay */
 	struct iso_cfg_listener *listeners;
 	uint32_t listener_count;
 	struct iso_slice admin_address; /* "" : none */

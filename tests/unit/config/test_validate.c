@@ -118,7 +118,7 @@ static void test_unknown_and_missing(void **state)
 	(void)state;
 	expect_one(WITH("\"wrokers\": 2"), "/wrokers", "\"wrokers\" is no key", "did you mean \"workers\"");
 	expect_one(WITH("\"frobnicate\": 2"), "/frobnicate", "no key",
-		   "the keys here are $schema workers listeners");
+		   "the keys here are $schema workers user group listeners");
 	expect_one(SERVICE("\"time~out/x\": 2"), "/services/s/time~0out~1x", "no key", "");
 	expect_one(SERVICE("\"balance\": { \"after_write\": \"5s\" }"), "/services/s/balance/after_write",
 		   "no key", "policy");
