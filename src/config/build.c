@@ -84,6 +84,7 @@ static void build_limits(struct iso_load *load, const json_t *root)
 
 	limits->header_bytes = iso_load_u64(load, object, "limits.header_bytes");
 	limits->header_count = (uint32_t)iso_load_u64(load, object, "limits.header_count");
+	limits->body_bytes = iso_load_u64(load, object, "limits.body_bytes");
 	limits->streams = (uint32_t)iso_load_u64(load, object, "limits.streams");
 	limits->handshake_timeout_us = iso_load_u64(load, object, "limits.handshake_timeout");
 	limits->header_timeout_us = iso_load_u64(load, object, "limits.header_timeout");

@@ -90,6 +90,8 @@ X("limits.header_bytes", SIZE, 0, KIB, MIB, "\"64KiB\"", NULL, NULL, \
   "One request head, decoded. Beyond: 431.") \
 X("limits.header_count", INTEGER, 0, 10, 1000, "100", NULL, NULL, \
   "Fields of one head. Beyond: 431.") \
+X("limits.body_bytes", SIZE, 0, 0, 64 * GIB, "\"0B\"", NULL, NULL, \
+  "One request body. Beyond: 413, also when it turns out on the way. 0B: no limit.") \
 X("limits.streams", INTEGER, 0, 1, 1024, "128", NULL, NULL, \
   "Concurrent HTTP/2 streams of one connection.") \
 X("limits.handshake_timeout", DURATION, 0, 10 * MS, 10 * MINUTE, "\"10s\"", NULL, NULL, \

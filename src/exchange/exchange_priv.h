@@ -99,6 +99,8 @@ void iso_exchange_run(struct iso_exchange *x, enum iso_phase phase);
 
 /* phases_request.c */
 enum iso_step iso_phase_admit(struct iso_exchange *x);
+/* limits.body_bytes */
+bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes);
 enum iso_step iso_phase_match(struct iso_exchange *x);
 enum iso_step iso_phase_prepare(struct iso_exchange *x);
 

@@ -26,6 +26,17 @@ static void give_credit(struct iso_exchange *x, size_t n)
 	x->response->ops->writable(x->response, n);
 }
 
+/* It has grown too large on the way: 413 if nothing has been answered, else the end. */
+static void refuse_body(struct iso_exchange *x, struct iso_buf *data)
+{
+	iso_buf_done(data);
+	iso_exchange_cancel_tries(x, NULL);
+	if (x->committed)
+		x->response->ops->reset(x->response, ISO_RESET_CANCEL);
+	else if (x->phase != ISO_PHASE_FAIL)
+		iso_local_reply(x, 413, "the request's content is larger than is allowed here");
+}
+
 void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end)
 {
 	size_t n = data->bytes;
@@ -33,6 +44,10 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 	uint32_t count = 0;
 
 	x->received_body += n;
+	if (iso_exchange_body_too_large(x, x->received_body) && !x->response_end) {
+		refuse_body(x, data);
+		return;
+	}
 	x->request_end = x->request_end || end;
 	for (uint32_t i = 0; i < x->try_count; i++)
 		if (x->tries[i]->live)

@@ -58,6 +58,13 @@ static void find_client(struct iso_exchange *x)
 	}
 }
 
+bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes)
+{
+	uint64_t most = x->generation->snapshot->limits.body_bytes;
+
+	return most > 0 && bytes > most;
+}
+
 enum iso_step iso_phase_admit(struct iso_exchange *x)
 {
 	struct iso_hop_facts facts = {
@@ -70,6 +77,9 @@ enum iso_step iso_phase_admit(struct iso_exchange *x)
 
 	if (x->from.trusted_proxies != NULL)
 		find_client(x);
+	if (iso_exchange_body_too_large(x,
+					x->head->content_length > 0 ? (uint64_t)x->head->content_length : 0))
+		return refuse(x, 413, "the request's content is larger than is allowed here");
 	if (iso_chunk_pool_short(&x->host->loop->chunks) && !iso_exchange_shed(x->host))
 		return refuse(x, 503, "the proxy is short of memory: try again in a moment");
 	if (x->head->method_id == ISO_METHOD_TRACE)

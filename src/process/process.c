@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "process_priv.h"
@@ -99,6 +100,31 @@ static struct iso_sketch *new_sketch(struct iso_loop *loop)
 	if (sketch != NULL)
 		iso_sketch_init(sketch, seed);
 	return sketch;
+}
+
+/*
+ * Clients must not use up the descriptors that connections to regions, probes and reloads need: an eighth of
+ * them is kept back, and as many as clients for their regions.
+ */
+static void limit_connections(struct iso_snapshot *snapshot)
+{
+	struct rlimit files;
+	uint64_t most;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+		return;
+	most = files.rlim_cur / 8 * 7 / snapshot->workers;
+	if (most >= snapshot->limits.connections)
+		return;
+	fprintf(stderr,
+		"limits.connections is lowered to %llu for each worker: "
+		"the process may open %llu files (ulimit -n)\n",
+		(unsigned long long)most, (unsigned long long)files.rlim_cur);
+	snapshot->limits.connections = (uint32_t)(most > 0 ? most : 1);
 }
 
 static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
@@ -205,6 +231,7 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	err = make_control(p);
 	if (err == ISO_OK)
 		err = iso_registry_bind(&p->registry, snapshot);
+	limit_connections(snapshot);
 	p->clients = new_sketch(&p->loop);
 	p->rates = new_sketch(&p->loop);
 	if (err == ISO_OK && (p->clients == NULL || p->rates == NULL))

@@ -1,8 +1,10 @@
-"""Rate limits of routes: over all workers, by address or by a key, told in header fields."""
+"""Limits of requests: rates by route, over all workers, by address or by a key; bodies; descriptors."""
+import json
+import socket
 import time
 
 from h1client import H1Client, client_tls
-from lab import NAME, wait_until
+from lab import HOST, NAME, find_binary, isochrone_config, wait_until
 
 
 def begin(start, emulator, **limit):
@@ -55,3 +57,50 @@ def test_a_refused_request_reaches_no_region(start, emulator, certs):
         {"service": "orders", "rate_limit": {"requests": 1, "per": "60s"}}])
     assert [ask(proxy, certs).status for _ in range(4)] == [200, 429, 429, 429]
     assert region.executed() == 1
+
+
+# ---- Other limits of requests ----
+
+def test_a_body_that_is_too_large(start, emulator, certs, h1, h2):
+    """413 before a region hears of it where the length is said, and in the middle where it is not."""
+    region = emulator("one")
+    proxy = start({"one": region.url}, workers=1, limits={"body_bytes": "10KiB"})
+    assert h1(proxy).request("POST", "/", body=b"x" * 10240).status == 200
+    assert h2(proxy).post("/", b"x" * 10240).status == 200
+    assert region.executed() == 2
+    assert h1(proxy).request("POST", "/", body=b"x" * 10241).status == 413
+    assert h2(proxy).post("/", b"x" * 20000).status == 413
+    client = h1(proxy)
+    client.send(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    for _ in range(3):
+        client.send(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+    assert client.answer("POST").status == 413
+    wait_until(lambda: proxy.metric("isochrone_exchanges_in_flight") == 0, 10, "the exchanges' end")
+    assert region.executed() == 2
+
+
+def test_clients_do_not_use_up_the_descriptors(lab, emulator, certs, h2):
+    """With 100 files to open, clients get no more than seven eighths, and the rest is enough to answer them."""
+    config, port = isochrone_config(lab, {"one": emulator("one").url}, workers=1)
+    file = lab.write("few.json", json.dumps(config))
+    process = lab.start("isochrone", ["sh", "-c", f"ulimit -n 100; exec {find_binary()} -c {file}"])
+    process.wait_output("ready ")
+    assert "limits.connections is lowered to 84" in process.output()
+    made = []
+    for _ in range(100):
+        sock = socket.create_connection((HOST, port), timeout=20)
+        made.append(sock)
+    for sock in made[60:]:
+        sock.close()
+    wait_until(lambda: answers(port, certs), 10, "an answer")
+    for sock in made[:60]:
+        sock.close()
+    assert lab.end(process) == 0
+
+
+def answers(port, certs):
+    try:
+        with H1Client(port, client_tls(certs.ca, ["http/1.1"]), NAME, 5) as client:
+            return client.request("GET", "/").status == 200
+    except (OSError, EOFError):
+        return False

@@ -106,6 +106,7 @@ struct iso_cfg_listener {
 struct iso_cfg_limits {
 	uint64_t header_bytes;                                  /* of one head, decoded; 64 KiB */
 	uint32_t header_count;                                  /* 100 */
+	uint64_t body_bytes;                                    /* of one request; 0: no limit */
 	uint32_t streams;                                       /* concurrent, per connection; 128 */
 	uint64_t handshake_timeout_us, header_timeout_us;       /* 10 s, 10 s */
 	uint64_t keepalive_timeout_us;                          /* idle downstream connection, 60 s */
