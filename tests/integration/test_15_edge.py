@@ -299,9 +299,12 @@ def test_rights_are_given_up(region, certs, h1):
                                    service={"tls": {"ca": str(folder / "ca.pem")}},
                                    listeners=[{"address": f"{HOST}:{port}", "tls": tls}])
             assert h1(proxy).request("GET", "/").status == 200
-            for uid, gid, caps, main in identity(proxy.process.pid):
-                assert (uid, gid) == (nobody.pw_uid, nobody.pw_gid)
-                assert caps == (1 << 10 if main else 0), "CAP_NET_BIND_SERVICE, where listeners are bound"
+            threads = identity(proxy.process.pid)
+            assert {(uid, gid) for uid, gid, _, _ in threads} == {(nobody.pw_uid, nobody.pw_gid)}
+            assert [caps for _, _, caps, main in threads if main] == [1 << 10], "CAP_NET_BIND_SERVICE, where it binds"
+            # ThreadSanitizer has a thread of its own, which nobody asks to give anything up.
+            foreign = "libtsan" in pathlib.Path(f"/proc/{proxy.process.pid}/maps").read_text()
+            assert sum(caps != 0 for _, _, caps, main in threads if not main) <= foreign
             proxy.send(1)
             wait_until(lambda: proxy.status()["generation"] == 2, 10, "a reload as that user")
             proxy.stop()
