@@ -190,8 +190,8 @@ class Process:
         """Ends it and returns the exit code; what does not end in time is killed and has no code (None)."""
         code = None
         if self.alive():
+            self.send(signal.SIGCONT)  # not after: it would take the SIGSTOP of a leak checker's tracer away
             self.send(number)
-            self.send(signal.SIGCONT)
         try:
             code = self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
