@@ -28,11 +28,7 @@ static void on_drained(struct iso_worker *worker)
 {
 	struct iso_process *p = worker->env.arg;
 
-	if (worker->ended)
-		return;
-	worker->ended = true;
-	p->drained++;
-	if (p->drained == p->worker_count)
+	if (++p->drained == p->worker_count)
 		iso_loop_stop(&p->loop);
 }
 

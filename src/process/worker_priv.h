@@ -42,7 +42,7 @@ struct iso_worker {
 	struct iso_letter urgent_letter, drained_letter, drain_letter, stop_letter;
 	pthread_t thread;
 	uint32_t index;
-	bool started, made, ended;
+	bool started, made;
 };
 
 /* Makes everything but the thread. ISO_OK or ISO_ENOMEM. */

@@ -302,8 +302,7 @@ void iso_sconn_close(struct iso_sconn *c)
 	uncount_client(c);
 	ISO_COUNT(server, connections, (uint32_t)-1);
 	iso_loop_post(server->loop, &c->free_task);
-	if (server->draining && iso_list_empty(&server->conns) && server->drained != NULL)
-		server->drained(server);
+	iso_server_check_drained(server);
 }
 
 void iso_sconn_finish(struct iso_sconn *c)

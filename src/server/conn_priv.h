@@ -95,6 +95,8 @@ void iso_sconn_open(struct iso_server *server, const struct iso_server_listener 
 		    const struct iso_sockaddr *peer, const struct iso_sockaddr *local);
 /* Takes the connection down now; freed later. */
 void iso_sconn_close(struct iso_sconn *c);
+/* Tells the owner once that a drain is over, when it is. */
+void iso_server_check_drained(struct iso_server *server);
 /* Flushes, ends our direction, waits a moment for the client's end, then closes. */
 void iso_sconn_finish(struct iso_sconn *c);
 /* The codec writes its last frames and then finishes; a client that takes nothing is closed. */

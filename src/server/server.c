@@ -112,6 +112,16 @@ void iso_server_update(struct iso_server *server, const struct iso_cfg_listener 
 	}
 }
 
+/* A drain that ends connections comes here from each of them and once more by itself: told once. */
+void iso_server_check_drained(struct iso_server *server)
+{
+	if (!server->draining || server->drained_told || !iso_list_empty(&server->conns))
+		return;
+	server->drained_told = true;
+	if (server->drained != NULL)
+		server->drained(server);
+}
+
 void iso_server_drain(struct iso_server *server)
 {
 	struct iso_list *next;
@@ -127,6 +137,5 @@ void iso_server_drain(struct iso_server *server)
 		if (c->phase == ISO_SCONN_OPEN)
 			c->ops->drain(c);
 	}
-	if (iso_list_empty(&server->conns) && server->drained != NULL)
-		server->drained(server);
+	iso_server_check_drained(server);
 }

@@ -54,9 +54,9 @@ struct iso_server {
 	struct iso_list proxied; /* connections whose PROXY header has not come yet */
 	struct iso_server_counters counters;
 	struct iso_sketch *clients; /* connections by client, shared by all servers; NULL: not limited */
-	void (*drained)(struct iso_server *server); /* after drain, when the last connection has gone; may be
-						       NULL */
-	bool draining;
+	void (*drained)(struct iso_server *server); /* once, after drain, when the last connection has gone;
+						       may be NULL */
+	bool draining, drained_told;
 };
 
 void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct iso_handler *handler,
