@@ -36,6 +36,14 @@ static int leave(struct iso_h2_conn *h2, enum iso_cut cut, uint32_t goaway_code)
 	return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
+static void watch_windows(struct iso_h2_conn *h2)
+{
+	iso_h2_window_begin(&h2->window, h2->session);
+	for (struct iso_list *l = h2->streams.next; l != &h2->streams; l = l->next)
+		iso_h2_window_stream(&h2->window, h2->session,
+				     ISO_CONTAINER(l, struct iso_h2_stream, link)->id);
+}
+
 /*
  * Before a frame's payload is looked at. nghttp2 forgets closed streams and passes over what comes for them;
  * RFC 9113 sections 5.1 and 5.1.1 call it a connection error.
@@ -50,6 +58,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	    nghttp2_session_find_stream(session, hd->stream_id) == NULL &&
 	    iso_h2_guard_is_late(&h2->guard, hd->stream_id))
 		return leave(h2, ISO_CUT_PROTOCOL, NGHTTP2_STREAM_CLOSED);
+	if (hd->type == NGHTTP2_SETTINGS && hd->length > 0)
+		watch_windows(h2);
 	if (head || hd->type == NGHTTP2_CONTINUATION)
 		h2->in_head = true;
 	return 0;
@@ -104,10 +114,14 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 	struct iso_h2_stream *s = stream_of(session, frame->hd.stream_id);
 	bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 	struct iso_sconn *c = user;
+	struct iso_h2_conn *h2 = c->codec;
 
-	((struct iso_h2_conn *)c->codec)->greeted = true;
+	h2->greeted = true;
 	if (frame->hd.type == NGHTTP2_HEADERS)
-		((struct iso_h2_conn *)c->codec)->in_head = false;
+		h2->in_head = false;
+	if (frame->hd.type == NGHTTP2_SETTINGS && frame->hd.length > 0 &&
+	    iso_h2_window_burst(&h2->window, session))
+		return leave(h2, ISO_CUT_PROTOCOL, NGHTTP2_FLOW_CONTROL_ERROR);
 	if (s == NULL)
 		return 0;
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {

@@ -10,11 +10,13 @@
 #include "conn_priv.h"
 #include "h2_guard_priv.h"
 #include "iso/http/h2_mem.h"
+#include "iso/http/h2_window.h"
 
 struct iso_h2_conn {
 	nghttp2_session *session;
 	struct iso_h2_mem mem;
 	struct iso_h2_guard guard;
+	struct iso_h2_window window;
 	enum iso_cut cut;     /* what a callback has found, until the session has been left */
 	uint32_t goaway_code; /* that goes with it */
 	bool greeted;         /* the client's first frame has come whole */

@@ -10,6 +10,7 @@
 
 #include "iso/http/h2_mem.h"
 #include "iso/http/h2_nv.h"
+#include "iso/http/h2_window.h"
 #include "uconn_priv.h"
 
 enum {
@@ -25,6 +26,7 @@ enum {
 struct h2 {
 	nghttp2_session *session;
 	struct iso_h2_mem mem;
+	struct iso_h2_window window;
 	struct iso_chunk *chunk; /* of the running input */
 	const uint8_t *chunk_at; /* where that input begins */
 };
@@ -53,6 +55,19 @@ static void forget(struct iso_uconn *c, struct iso_attempt *a)
 		nghttp2_session_consume_stream(session, a->stream_id, a->unconsumed);
 	a->unconsumed = 0;
 	iso_transport_dirty(&c->t);
+}
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
+{
+	struct iso_uconn *c = user;
+	struct iso_h2_window *window = &((struct h2 *)c->codec)->window;
+
+	if (hd->type != NGHTTP2_SETTINGS || hd->length == 0)
+		return 0;
+	iso_h2_window_begin(window, session);
+	for (struct iso_list *l = c->attempts.next; l != &c->attempts; l = l->next)
+		iso_h2_window_stream(window, session, ISO_CONTAINER(l, struct iso_attempt, link)->stream_id);
+	return 0;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -131,6 +146,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		}
 		break;
 	case NGHTTP2_SETTINGS:
+		if (frame->hd.length > 0 && iso_h2_window_burst(&((struct h2 *)c->codec)->window, session))
+			return nghttp2_session_terminate_session(session, NGHTTP2_FLOW_CONTROL_ERROR);
 		c->extended_connect = nghttp2_session_get_remote_settings(
 					      session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
@@ -300,6 +317,7 @@ static void make_static(void)
 {
 	if (nghttp2_session_callbacks_new(&callbacks) != 0 || nghttp2_option_new(&options) != 0)
 		return;
+	nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);

@@ -392,11 +392,11 @@ def test_connection_error(site, row):
 
 
 def test_initial_window_overflow(site):
-    """RFC 9113 6.9.2 wants a connection error; nghttp2 resets the streams concerned with FLOW_CONTROL_ERROR."""
+    """RFC 9113 6.9.2: a connection error."""
     with site.wire() as wire:
         wire.send(up() + update(1, struct.pack(">I", 2**31 - 1 - 65535)) + settings((4, 65536)))
-        wire.until(lambda: wire.resets or wire.goaways, "an error")
-        assert FLOW in [*wire.resets.values(), *(c for _, c in wire.goaways)], wire.story()
+        wire.until(lambda: wire.goaways, "an error")
+        assert FLOW in [c for _, c in wire.goaways], wire.story()
 
 
 @table([("data", frame(DATA, END, 5, b"late")), ("headers", frame(HEADERS, WHOLE, 5, literal(b"x-a", b"1"))),

@@ -432,6 +432,22 @@ def test_h2_broken_connection(over, origin, client, row):
     assert ask(one, path="/next").body == b"ok"
 
 
+def test_h2_initial_window_overflow(over, origin, client):
+    """RFC 9113 6.9.2: SETTINGS that take an open stream's window beyond 2^31-1 end the connection."""
+    def early(connection, request):
+        if request.path != "/next":
+            connection.sock.sendall(raw(8, 0, request.sid, struct.pack(">I", 2**31 - 1 - 65535))
+                                    + raw(4, 0, 0, struct.pack(">HI", 4, 2 * 65535 + 1)))
+    region = origin(H2Origin, lambda c, r: c.respond(r.sid, body=b"ok"), early=early, acknowledge=False, tls=False)
+    one = client(over(region))
+    got = one.request("POST", "/x", body=b"x" * 500000)
+    assert got.status == 502, (got.status, got.headers, got.body[:100])
+    assert ask(client(over(region)), path="/next").body == b"ok"
+    broken = {r.connection for r in region.requests if r.path == "/x"}
+    assert broken
+    wait_until(lambda: broken <= set(region.ended), SECONDS, "the end of the broken connections")
+
+
 # ---- Trailers ----
 
 @pytest.mark.parametrize("kind", ["http/1.1", "h2"])
