@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "iso/base/secret.h"
+
 enum { ALIGN = 16 };
 
 struct iso_arena_block {
@@ -61,6 +63,13 @@ void iso_arena_done(struct iso_arena *arena)
 	}
 	arena->at = NULL;
 	arena->left = arena->total = 0;
+}
+
+void iso_arena_wipe(struct iso_arena *arena)
+{
+	for (struct iso_arena_block *block = arena->blocks; block != NULL; block = block->next)
+		iso_secret_wipe(block->bytes, block->size);
+	iso_arena_done(arena);
 }
 
 static struct iso_arena_block *block_new(struct iso_arena *arena, size_t size)

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "iso/base/secret.h"
+
 enum { NAME_MAX_LEN = 255 };
 
 struct out {
@@ -16,7 +18,7 @@ static bool put(struct out *out, const char *bytes, size_t n)
 {
 	if (out->cap - out->len <= n) {
 		size_t cap = 2 * out->cap + n + 64;
-		char *text = realloc(out->text, cap);
+		char *text = iso_secret_grow(out->text, out->len, cap);
 
 		if (text == NULL)
 			return false;
@@ -66,7 +68,7 @@ int iso_expand(const char *text, char **ret_text, struct iso_slice *ret_name)
 	int err = put(&out, "", 0) ? ISO_OK : ISO_ENOMEM;
 
 	if (strstr(text, "${") == NULL) {
-		free(out.text);
+		iso_secret_free(out.text);
 		*ret_text = NULL;
 		return ISO_OK;
 	}
@@ -90,7 +92,7 @@ int iso_expand(const char *text, char **ret_text, struct iso_slice *ret_name)
 	if (err == ISO_OK && !put(&out, at, strlen(at)))
 		err = ISO_ENOMEM;
 	if (err != ISO_OK) {
-		free(out.text);
+		iso_secret_free(out.text);
 		return err;
 	}
 	*ret_text = out.text;

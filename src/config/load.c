@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "iso/base/secret.h"
 #include "load_priv.h"
 
 enum { ARENA_MAX = 256 << 20 };
@@ -48,11 +50,21 @@ static void syntax_error(struct iso_load *load, const json_error_t *error)
 		     text);
 }
 
+/* A configuration holds keys: what jansson has of it is overwritten when it is freed. */
+static void wipe_json(void)
+{
+	json_set_alloc_funcs(malloc, iso_secret_free);
+}
+
 /* The tree, or NULL with the reason in the diagnostics. */
 static json_t *parse(struct iso_load *load)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	json_error_t error;
-	json_t *root = json_loadb(load->text.ptr, load->text.len, JSON_REJECT_DUPLICATES, &error);
+	json_t *root;
+
+	pthread_once(&once, wipe_json);
+	root = json_loadb(load->text.ptr, load->text.len, JSON_REJECT_DUPLICATES, &error);
 
 	/* Without words it was memory that failed, and the error's code is not set either. */
 	if (root == NULL && error.text[0] != '\0' && json_error_code(&error) == json_error_duplicate_key) {
@@ -137,10 +149,12 @@ static int read_all(int fd, char **ret_text, size_t *ret_len)
 	while (n > 0) {
 		if (len == cap) {
 			size_t more = cap == 0 ? 16384 : 2 * cap;
-			char *grown = more <= 2 * (size_t)ISO_CONFIG_FILE_MAX ? realloc(text, more) : NULL;
+			char *grown = more <= 2 * (size_t)ISO_CONFIG_FILE_MAX
+					      ? iso_secret_grow(text, len, more)
+					      : NULL;
 
 			if (grown == NULL) {
-				free(text);
+				iso_secret_free(text);
 				return len >= ISO_CONFIG_FILE_MAX ? ISO_ELIMIT : ISO_ENOMEM;
 			}
 			text = grown;
@@ -153,7 +167,7 @@ static int read_all(int fd, char **ret_text, size_t *ret_len)
 			n = 1;
 	}
 	if (n < 0 || len > ISO_CONFIG_FILE_MAX) {
-		free(text);
+		iso_secret_free(text);
 		return n < 0 ? ISO_ESYS : ISO_ELIMIT;
 	}
 	*ret_text = text;
@@ -185,6 +199,6 @@ int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot
 	if (err != ISO_OK)
 		return err;
 	err = iso_config_load_text(path, iso_slice(text, len), diag, ret_snapshot);
-	free(text);
+	iso_secret_free(text);
 	return err;
 }

@@ -5,9 +5,9 @@
 #include "load_priv.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "expand_priv.h"
+#include "iso/base/secret.h"
 #include "units_priv.h"
 
 enum { MEND_MAX = 256, SHOWN_MAX = 60 };
@@ -177,7 +177,7 @@ static json_t *expand(struct iso_load *load, json_t *value)
 	if (text == NULL)
 		return json_incref(value);
 	expanded = json_string(text);
-	free(text);
+	iso_secret_free(text);
 	if (expanded == NULL)
 		iso_load_error(load, ISO_PLACE_VALUE, "set the environment variable to UTF-8 text",
 			       "an environment variable used here is not UTF-8");

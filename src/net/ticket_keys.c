@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "iso/base/clock.h"
+#include "iso/net/tls.h"
 
 enum { NAME = 16, SECRET = 32, KEYS = 2 };
 
@@ -47,6 +48,14 @@ void iso_ticket_keys_rotate(void)
 {
 	pthread_mutex_lock(&ring.lock);
 	(void)make_key(iso_clock_mono_us());
+	pthread_mutex_unlock(&ring.lock);
+}
+
+void iso_tls_forget_tickets(void)
+{
+	pthread_mutex_lock(&ring.lock);
+	OPENSSL_cleanse(ring.keys, sizeof(ring.keys));
+	ring.made_us = 0;
 	pthread_mutex_unlock(&ring.lock);
 }
 

@@ -337,6 +337,7 @@ void iso_process_free(struct iso_process *p)
 	iso_evidence_done(&p->evidence);
 	iso_metrics_done(&p->metrics);
 	iso_scribe_stop(p->scribe);
+	iso_tls_forget_tickets();
 	iso_registry_done(&p->registry);
 	iso_snapshot_unref(p->snapshot);
 	free(p->workers);

@@ -30,6 +30,8 @@ void iso_arena_pool_done(struct iso_arena_pool *pool);
 /* max: bytes this arena may take in all; allocation fails beyond. pool may be NULL (plain heap blocks). */
 void iso_arena_init(struct iso_arena *arena, struct iso_arena_pool *pool, size_t max);
 void iso_arena_done(struct iso_arena *arena);
+/* The same for an arena that holds secrets: its blocks are overwritten first. */
+void iso_arena_wipe(struct iso_arena *arena);
 /* Aligned to 16, not cleared; NULL when `max` or memory is exhausted. */
 void *iso_arena_alloc(struct iso_arena *arena, size_t size);
 /* The same, cleared. */

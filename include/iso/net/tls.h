@@ -69,6 +69,9 @@ void iso_tls_client_unref(struct iso_tls_client *client);
  */
 void iso_tls_use_page_pool(void);
 
+/* Overwrites the keys of session tickets: what was given out is worth nothing any more. Any thread. */
+void iso_tls_forget_tickets(void);
+
 /* A new connection's SSL; for the transport. NULL: no memory. */
 struct ssl_st *iso_tls_server_ssl(struct iso_tls_server *server);
 /* Before the handshake: this connection offers HTTP/1.1 alone, whatever its context does. In clear: nothing.
