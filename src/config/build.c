@@ -89,6 +89,7 @@ static void build_limits(struct iso_load *load, const json_t *root)
 	limits->handshake_timeout_us = iso_load_u64(load, object, "limits.handshake_timeout");
 	limits->header_timeout_us = iso_load_u64(load, object, "limits.header_timeout");
 	limits->keepalive_timeout_us = iso_load_u64(load, object, "limits.keepalive_timeout");
+	limits->loop_lag_us = iso_load_u64(load, object, "limits.loop_lag");
 	limits->drain_timeout_us = iso_load_u64(load, object, "limits.drain_timeout");
 	limits->body_memory = iso_load_u64(load, object, "limits.body_memory");
 	limits->connections = (uint32_t)iso_load_u64(load, object, "limits.connections");

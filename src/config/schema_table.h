@@ -114,6 +114,9 @@ X("limits.body_rate", SIZE, 0, 0, MIB, "\"240B\"", NULL, NULL, \
   "0B: no rate.") \
 X("limits.rate_window", DURATION, 0, 100 * MS, 10 * MINUTE, "\"10s\"", NULL, NULL, \
   "The time over which `body_rate` is measured.") \
+X("limits.loop_lag", DURATION, 0, 0, MINUTE, "\"250ms\"", NULL, NULL, \
+  "A worker is overloaded when its loop is never idle and each turn takes longer than this: new requests " \
+  "get 503 until it has caught up. 0s: never.") \
 X("limits.drain_timeout", DURATION, 0, 0, 24 * HOUR, "\"30s\"", NULL, NULL, \
   "After SIGTERM, running exchanges have this long to finish.") \
 X("limits.body_memory", SIZE, 0, MIB, 64 * GIB, "\"256MiB\"", NULL, NULL, \

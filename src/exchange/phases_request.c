@@ -65,6 +65,14 @@ bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes)
 	return most > 0 && bytes > most;
 }
 
+/* A loop that does not catch up gets later with each request that it takes. */
+static bool overloaded(const struct iso_exchange *x)
+{
+	uint64_t most_us = x->generation->snapshot->limits.loop_lag_us;
+
+	return most_us > 0 && iso_lag_us(&x->host->loop->lag) > most_us;
+}
+
 enum iso_step iso_phase_admit(struct iso_exchange *x)
 {
 	struct iso_hop_facts facts = {
@@ -82,6 +90,8 @@ enum iso_step iso_phase_admit(struct iso_exchange *x)
 		return refuse(x, 413, "the request's content is larger than is allowed here");
 	if (iso_chunk_pool_short(&x->host->loop->chunks) && !iso_exchange_shed(x->host))
 		return refuse(x, 503, "the proxy is short of memory: try again in a moment");
+	if (overloaded(x))
+		return refuse(x, 503, "the proxy is overloaded: try again in a moment");
 	if (x->head->method_id == ISO_METHOD_TRACE)
 		return refuse(x, 405, "TRACE is not allowed here");
 	err = iso_uri_normalise(x->arena, x->head->path, &x->head->path);

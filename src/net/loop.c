@@ -30,6 +30,7 @@ void iso_loop_enter(struct iso_loop *loop)
 	loop->in_turn = true;
 	loop->now_us = iso_clock_mono_us();
 	loop->turns++;
+	iso_lag_begin(&loop->lag, loop->now_us);
 	/* How late the wheel's own timer is says how loaded the machine or this loop is. */
 	late = loop->wake_us != 0 && loop->now_us > loop->wake_us ? loop->now_us - loop->wake_us : 0;
 	loop->lag_us -= loop->lag_us / LAG_DECAY;
@@ -175,6 +176,7 @@ static void turn(struct iso_loop *loop)
 	} while (!iso_list_empty(&loop->run_queue));
 	if (loop->hooks.end != NULL)
 		loop->hooks.end(loop->hooks.arg);
+	iso_lag_end(&loop->lag, loop->now_us, iso_clock_mono_us());
 	loop->in_turn = false;
 }
 

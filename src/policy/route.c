@@ -366,7 +366,7 @@ static struct iso_slice host_of(struct iso_slice authority, char buf[ISO_ROUTE_H
 		n--;
 	if (n > ISO_ROUTE_HOST_MAX)
 		n = 0;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && i < ISO_ROUTE_HOST_MAX; i++) /* the second: for the compiler */
 		buf[i] = iso_ascii_lower(authority.ptr[i]);
 	return iso_slice(buf, n);
 }

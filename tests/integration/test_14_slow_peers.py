@@ -484,10 +484,10 @@ CONNECTIONS = 4000
 
 
 def good_rate(proxy, certs, lab, seconds):
-    """p99 in ms of 20 requests a second over h2; none may fail."""
+    """p99 in ms of 100 requests a second over h2; none may fail."""
     out = lab.path("good.jsonl")
     done = subprocess.run([find_h2rate(), "--connect", f"{HOST}:{proxy.port}", "--sni", NAME, "--ca", certs.ca,
-                           "--connections", "2", "--get-rate", "20", "--post-rate", "0", "--seconds", str(seconds),
+                           "--connections", "2", "--get-rate", "100", "--post-rate", "0", "--seconds", str(seconds),
                            "--out", out], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=seconds + 60)
     if done.returncode != 0:
@@ -523,11 +523,14 @@ http {{
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["-H", "-B", "-R", "-X"])
 def test_slowhttptest(start, certs, lab, mode):
-    """Four thousand connections of each kind, opened within ten seconds; a good client hardly notices."""
+    """Four thousand connections of each kind, opened within ten seconds: a good client's p99 stays under twice.
+
+    An attacker brings a machine of its own: here it has the lowest priority, so that it only takes what it costs us.
+    """
     proxy = start({"one": nginx_region(lab, certs)})
     before = good_rate(proxy, certs, lab, 8)
     had = proxy.metric("isochrone_downstream_connections_total")
-    attack = lab.start("slowhttptest", ["slowhttptest", mode, "-c", CONNECTIONS, "-r", 400, "-l", 16, "-i", 1, "-p", 3,
+    attack = lab.start("slowhttptest", ["nice", "-n", "19", "slowhttptest", mode, "-c", CONNECTIONS, "-r", 400, "-l", 16, "-i", 1, "-p", 3,
                                         "-n", 1, "-u", f"https://{HOST}:{proxy.port}/?bytes=1000000"], cwd=lab.dir)
 
     def opened():

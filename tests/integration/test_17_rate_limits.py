@@ -104,3 +104,17 @@ def answers(port, certs):
             return client.request("GET", "/").status == 200
     except (OSError, EOFError):
         return False
+
+
+def test_a_worker_that_does_not_catch_up_sheds(start, emulator, h1):
+    """Each turn is too long here: whoever asks without a pause gets 503, and 200 again after one."""
+    region = emulator("one")
+    proxy = start({"one": region.url}, workers=1, limits={"loop_lag": "1us"})
+    client = h1(proxy)
+    answers = [client.request("GET", "/") for _ in range(100)]
+    good = [a for a in answers if a.status == 200]
+    shed = [a for a in answers if a.status == 503]
+    assert shed and len(good) + len(shed) == 100
+    assert b"overloaded" in shed[0].body
+    assert region.executed() == len(good), "what is shed reaches no region"
+    wait_until(lambda: client.request("GET", "/").status == 200, 10, "an answer after a pause", every=0.05)

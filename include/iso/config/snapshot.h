@@ -104,16 +104,17 @@ struct iso_cfg_listener {
 };
 
 struct iso_cfg_limits {
-	uint64_t header_bytes;                                  /* of one head, decoded; 64 KiB */
-	uint32_t header_count;                                  /* 100 */
-	uint64_t body_bytes;                                    /* of one request; 0: no limit */
-	uint32_t streams;                                       /* concurrent, per connection; 128 */
-	uint64_t handshake_timeout_us, header_timeout_us;       /* 10 s, 10 s */
-	uint64_t keepalive_timeout_us;                          /* idle downstream connection, 60 s */
-	uint64_t drain_timeout_us;                              /* after SIGTERM, 30 s */
-	uint64_t body_memory;                                   /* bytes of body chunks per worker; 256 MiB */
-	uint32_t connections;                                   /* per worker; 10,000 */
-	uint32_t connections_per_client;                        /* over all workers; 0: no limit */
+	uint64_t header_bytes;                            /* of one head, decoded; 64 KiB */
+	uint32_t header_count;                            /* 100 */
+	uint64_t body_bytes;                              /* of one request; 0: no limit */
+	uint32_t streams;                                 /* concurrent, per connection; 128 */
+	uint64_t handshake_timeout_us, header_timeout_us; /* 10 s, 10 s */
+	uint64_t keepalive_timeout_us;                    /* idle downstream connection, 60 s */
+	uint64_t loop_lag_us;            /* a loop further behind takes no new requests; 0: all */
+	uint64_t drain_timeout_us;       /* after SIGTERM, 30 s */
+	uint64_t body_memory;            /* bytes of body chunks per worker; 256 MiB */
+	uint32_t connections;            /* per worker; 10,000 */
+	uint32_t connections_per_client; /* over all workers; 0: no limit */
 	uint32_t h2_resets, h2_control_frames, h2_empty_frames; /* of a connection, in 10 s; 200, 1,000, 100
 								 */
 	uint64_t body_rate;                                     /* bytes/s at least; 240. 0: none */

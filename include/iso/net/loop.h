@@ -16,6 +16,7 @@
 #include "iso/base/rng.h"
 #include "iso/net/mailbox.h"
 #include "iso/net/timer.h"
+#include "iso/stats/lag.h"
 
 struct event_base;
 struct event;
@@ -52,9 +53,10 @@ struct iso_loop {
 	uint8_t *scratch;              /* one large recv goes here */
 	uint8_t *stage;                /* small frames are gathered here to fill a TLS record */
 	uint64_t turns;
-	uint64_t lag_us;  /* decaying maximum of how long a turn took: a loaded machine shows here */
-	uint64_t wake_us; /* what wake_event is set to; 0: not set */
-	int wake_fd;      /* a timerfd */
+	uint64_t lag_us;    /* decaying maximum of how long a turn took: a loaded machine shows here */
+	struct iso_lag lag; /* how far this loop is behind */
+	uint64_t wake_us;   /* what wake_event is set to; 0: not set */
+	int wake_fd;        /* a timerfd */
 	bool stopping, in_turn;
 };
 
