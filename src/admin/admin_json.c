@@ -51,6 +51,32 @@ static json_t *endpoints_json(const struct iso_region_report *report)
 	return list;
 }
 
+static bool is_worst(const struct iso_region_report *report, const struct iso_dependency *d)
+{
+	for (uint32_t i = 0; i < report->dependency_count; i++)
+		if (strcmp(report->dependencies[i].name, d->name) == 0 &&
+		    report->dependencies[i].state > d->state)
+			return false;
+	return true;
+}
+
+static json_t *dependencies_json(const struct iso_region_report *report)
+{
+	json_t *all = json_object();
+
+	for (uint32_t i = 0; i < report->dependency_count; i++) {
+		const struct iso_dependency *d = &report->dependencies[i];
+
+		/* Several components under one name: the worst is shown. */
+		if (json_object_get(all, d->name) != NULL && !is_worst(report, d))
+			continue;
+		json_object_set_new(all, d->name,
+				    json_pack("{s:s, s:o}", "status", iso_dependency_state_text(d->state),
+					      "observed_ms", ms(d->observed_us)));
+	}
+	return all;
+}
+
 static json_t *outcomes_json(const struct iso_region_report *report)
 {
 	json_t *outcomes = json_object();
@@ -69,13 +95,15 @@ static json_t *region_json(const struct iso_admin *admin, const struct iso_cfg_r
 	if (!iso_publisher_region(admin->config.publisher, region->slot, &r))
 		return json_null();
 	return json_pack(
-		"{s:s, s:f, s:{s:o, s:o, s:o, s:o}, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:I, s:I}",
+		"{s:s, s:f, s:{s:o, s:o, s:o, s:o}, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
+		"s:I, s:I}",
 		"state", iso_region_state_text(r.state), "share", r.share, "latency_ms", "estimate",
 		ms(r.estimate_us), "p50", ms(r.p50_us), "p95", ms(r.p95_us), "p99", ms(r.p99_us), "in_flight",
 		(json_int_t)r.in_flight, "up", r.up, "suspect", r.suspect, "why", words(r.words),
 		"connections", (json_int_t)r.connections, "probe", probe_json(&r.probe, now_us), "dns",
-		words(r.dns_words), "endpoints", endpoints_json(&r), "outcomes", outcomes_json(&r),
-		"good_last_minute", (json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad);
+		words(r.dns_words), "health", words(r.health_words), "dependencies", dependencies_json(&r),
+		"endpoints", endpoints_json(&r), "outcomes", outcomes_json(&r), "good_last_minute",
+		(json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad);
 }
 
 static json_t *service_json(const struct iso_admin *admin, const struct iso_cfg_service *service)

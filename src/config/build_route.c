@@ -135,6 +135,28 @@ static void set_requires(struct iso_load *load, const json_t *object, struct iso
 	}
 }
 
+/* Gives what the route requires its bits of the service. */
+static void name_dependencies(struct iso_load *load, struct iso_cfg_route *route)
+{
+	struct iso_cfg_service *service = &load->snapshot->services[route->service->index];
+
+	for (uint32_t i = 0; i < route->requires_count; i++) {
+		uint32_t k = 0;
+
+		while (k < service->dependency_count &&
+		       !iso_slice_eq(service->dependencies[k], route->requires[i]))
+			k++;
+		if (k == ISO_DEPENDENCIES_MAX) {
+			iso_load_error_in(load, "requires", "let related dependencies share a name",
+					  "the routes of one service require more than 63 dependencies");
+			return;
+		}
+		if (k == service->dependency_count)
+		service->dependencies[service->dependency_count++] = route->requires[i];
+		route->requires_mask |= UINT64_C(1) << k;
+	}
+}
+
 static bool method_ok(struct iso_slice method)
 {
 	for (size_t i = 0; i < method.len; i++) {
@@ -266,6 +288,7 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 	route->service = find_service(load, object);
 	if (route->service == NULL)
 		return;
+	name_dependencies(load, route);
 	route->region_mask = region_mask(load, object, route->service);
 	route->policy = route->service->policy;
 	if (iso_load_has(object, "policy"))

@@ -271,6 +271,9 @@ static void build_health(struct iso_load *load, const json_t *service_object, st
 	health->unhealthy_threshold = (uint32_t)iso_load_u64(load, object,
 							     "services.*.health.unhealthy_threshold");
 	iso_load_statuses(load, object, "services.*.health.statuses", &health->statuses);
+	health->contains = iso_load_text(load, object, "services.*.health.contains");
+	health->use_affected_endpoints = iso_load_bool(load, object,
+						       "services.*.health.use_affected_endpoints");
 	iso_pointer_cut(&load->at, mark);
 }
 

@@ -186,6 +186,10 @@ X("services.*.health.healthy_threshold", INTEGER, 0, 1, 100, "2", NULL, NULL, \
   "Good probes in a row that make a region healthy.") \
 X("services.*.health.unhealthy_threshold", INTEGER, 0, 1, 100, "3", NULL, NULL, \
   "Failed probes in a row that make a region unhealthy.") \
+X("services.*.health.contains", STRING, 0, 1, 1024, NULL, NULL, NULL, \
+  "A text that the first 5,120 bytes of the answer must hold.") \
+X("services.*.health.use_affected_endpoints", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
+  "Requests under a path that a failing check names in its `affectedEndpoints` go to another region.") \
 X("services.*.health.statuses", ARRAY, 0, 1, 16, "[200]", NULL, NULL, \
   "Statuses of a good probe.") \
 X("services.*.health.statuses[]", INTEGER, 0, 200, 599, NULL, NULL, NULL, \
@@ -244,8 +248,9 @@ X("routes[].service", STRING, 1, 1, 4096, NULL, NULL, NULL, \
 X("routes[].alias", STRING, 0, 1, 4096, NULL, NAME_PATTERN, NULL, \
   "Name of a version alias; kept and logged.") \
 X("routes[].requires", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
-  "Dependencies, by the names in the health endpoint's answer, without which a region cannot take " \
-  "these requests.") \
+  "Dependencies, by the names in the health endpoint's JSON answer (application/health+json, or a plain " \
+  "map of names to words), without which a region does not take these requests, as long as another one " \
+  "has them. `warn` leaves a region a quarter of its weight.") \
 X("routes[].requires[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "One dependency.") \
 X("routes[].idempotent", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \

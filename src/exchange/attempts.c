@@ -37,6 +37,29 @@ static struct iso_budget *budget_of(struct iso_exchange *x)
 	return &x->host->budgets[x->service->index % ISO_HOST_SERVICES];
 }
 
+/* What the route requires, and where it is missing or unwell (deep health). */
+static void apply_requirements(const struct iso_exchange *x, struct iso_view *view)
+{
+	const struct iso_cfg_service *service = x->service;
+	uint64_t requires = x->route->requires_mask, broken[ISO_VIEW_MAX];
+
+	for (uint32_t i = 0; i < service->region_count; i++) {
+		const struct iso_cfg_region *region = &service->regions[i];
+		const struct iso_board_region *board = &x->host->upstream->board->regions[region->slot];
+		enum iso_dependency_state path = board->affected != NULL
+							 ? iso_affected_state(board->affected, x->head->path)
+							 : ISO_DEPENDENCY_PASS;
+
+		broken[i] = board->broken & requires;
+		if (path == ISO_DEPENDENCY_FAIL)
+			broken[i] |= ISO_DEPENDENCY_OF_PATH;
+		if (board->warned || (board->uneasy & requires) != 0 || path == ISO_DEPENDENCY_WARN)
+			view->warned |= (uint16_t)(1u << i);
+	}
+	view->lacking = iso_requirement_lacking(broken, view->n, view->allowed & view->up,
+						requires | ISO_DEPENDENCY_OF_PATH);
+}
+
 /* The board and the configuration as the policies see them. */
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 {
@@ -68,6 +91,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 			ret_view->full |= bit;
 	}
 	ret_view->tried = x->step_tried;
+	if (up->board->unwell)
+		apply_requirements(x, ret_view);
 }
 
 static int set_header(struct iso_fields *fields, struct iso_arena *arena, const struct iso_field *header)

@@ -7,13 +7,14 @@
 
 #include <stdlib.h>
 
+#include "health_report_priv.h"
 #include "iso/upstream/attempt.h"
 
 enum {
 	NAMES_WAIT_US = 20 * 1000, /* until the first DNS answer */
 	AGAIN_US = 250 * 1000,     /* after a probe that did not count */
 	LAG_MAX_US = 50 * 1000,
-	BODY_MAX = 64 * 1024,
+	CONTAINS_WITHIN = 5120, /* as Route 53 does */
 	ARENA_MAX = 256 * 1024,
 };
 
@@ -30,7 +31,9 @@ struct probe {
 	struct iso_arena arena;
 	struct iso_head head;
 	struct iso_classify_input verdict;
-	size_t body_bytes;
+	char *body; /* what has come of it; NULL: nothing */
+	size_t body_bytes, body_cap;
+	bool json; /* by its content-type */
 };
 
 struct iso_prober {
@@ -65,6 +68,8 @@ static void clear(struct probe *p)
 	iso_timer_clear(&loop_of(p)->wheel, &p->timeout);
 	iso_task_cancel(&p->cut);
 	iso_arena_done(&p->arena);
+	free(p->body);
+	p->body = NULL;
 	iso_snapshot_unref(p->snapshot);
 	p->snapshot = NULL;
 }
@@ -86,6 +91,14 @@ static bool is_expected(const struct iso_statuses *statuses, uint16_t status)
 	return false;
 }
 
+static bool contains(const struct probe *p)
+{
+	struct iso_slice want = p->service->health.contains;
+	size_t n = p->body_bytes < CONTAINS_WITHIN ? p->body_bytes : CONTAINS_WITHIN;
+
+	return want.len == 0 || (p->body != NULL && memmem(p->body, n, want.ptr, want.len) != NULL);
+}
+
 static const char *words_of(const struct probe *p, const struct iso_sample *sample)
 {
 	const char *words = NULL;
@@ -95,8 +108,67 @@ static const char *words_of(const struct probe *p, const struct iso_sample *samp
 					    : "its probe timed out";
 	if (sample->outcome != ISO_OUTCOME_STATUS)
 		return iso_outcome_text((enum iso_outcome)sample->outcome);
+	if (is_expected(&p->service->health.statuses, sample->status))
+		return contains(p) ? "its health answer says that it fails"
+				   : "its probe's answer does not hold the expected text";
+	if (sample->status / 100 == 3)
+		return "its health endpoint redirects: configure the path that it leads to";
 	words = iso_classify(&p->verdict).words;
 	return words != NULL ? words : "its probe was answered with an unexpected status";
+}
+
+/* Whether routes go by single dependencies here. */
+static bool is_aware(const struct iso_cfg_service *service)
+{
+	return service->dependency_count > 0 || service->health.use_affected_endpoints;
+}
+
+static void read_health(const struct probe *p, struct iso_health_report *ret_report)
+{
+	memset(ret_report, 0, sizeof(*ret_report));
+	if (p->body_bytes > ISO_HEALTH_BODY_MAX)
+		ret_report->error = "its health answer is longer than 64 KiB";
+	else if (p->json)
+		iso_health_parse(iso_slice(p->body, p->body != NULL ? p->body_bytes : 0), ret_report);
+	else if (is_aware(p->service))
+		ret_report->error = "its health answer is not JSON by its content-type: what routes require "
+				    "is unknown";
+}
+
+/*
+ * Whether all that fails by its health answer is some routes' concern alone: then the region itself is well,
+ * whatever the status.
+ */
+static bool is_explained(const struct probe *p, const struct iso_health_report *report)
+{
+	const struct iso_cfg_service *service = p->service;
+	uint32_t failing = 0, known = 0;
+
+	for (uint32_t i = 0; i < report->n; i++) {
+		uint32_t k = 0;
+
+		if (report->v[i].state != ISO_DEPENDENCY_FAIL)
+			continue;
+		failing++;
+		while (k < service->dependency_count &&
+		       !iso_health_is_named(&report->v[i], service->dependencies[k]))
+			k++;
+		known += k < service->dependency_count;
+	}
+	if (service->health.use_affected_endpoints && report->affected_count > 0)
+		return failing > 0;
+	return failing > 0 && known == failing;
+}
+
+/* What an answer of the health endpoint says, by status, text and body. */
+static enum iso_outcome judge_answer(const struct probe *p, const struct iso_health_report *report)
+{
+	bool fails = !is_expected(&p->service->health.statuses, p->attempt.status) ||
+		     report->state == ISO_DEPENDENCY_FAIL;
+
+	if (is_explained(p, report))
+		return ISO_OUTCOME_OK;
+	return fails || !contains(p) ? ISO_OUTCOME_STATUS : ISO_OUTCOME_OK;
 }
 
 /* The probe is over: what it means, and when the next one is due. */
@@ -116,11 +188,15 @@ static void conclude(struct probe *p, enum iso_outcome outcome)
 		.endpoint = a->endpoint,
 		.probe = true,
 	};
+	struct iso_health_report report;
 	bool passed, slow;
 	const char *words;
 
-	if (outcome == ISO_OUTCOME_OK && !is_expected(&p->service->health.statuses, a->status))
-		outcome = ISO_OUTCOME_STATUS;
+	if (outcome == ISO_OUTCOME_OK) {
+		read_health(p, &report);
+		outcome = judge_answer(p, &report);
+		iso_publisher_health(pub, p->slot, &report);
+	}
 	sample.outcome = (uint8_t)outcome;
 	passed = outcome == ISO_OUTCOME_OK;
 	words = passed ? NULL : words_of(p, &sample);
@@ -146,6 +222,27 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 	(void)end;
 	p->verdict.status = head->status;
 	p->verdict.error_type = type != NULL ? type->value : iso_slice(NULL, 0);
+	type = iso_fields_get(&head->fields, ISO_FIELD_CONTENT_TYPE);
+	p->json = type != NULL && iso_health_is_json(type->value);
+}
+
+/* Without memory the body is lost, which is said as if it were no JSON; the status counts all the same. */
+static void keep_body(struct probe *p, const struct iso_buf *data)
+{
+	size_t need = p->body_bytes + data->bytes;
+
+	if (need > ISO_HEALTH_BODY_MAX)
+		return;
+	if (need > p->body_cap) {
+		size_t cap = need < 4096 ? 4096 : 2 * need;
+		char *grown = realloc(p->body, cap);
+
+		if (grown == NULL)
+			return;
+		p->body = grown;
+		p->body_cap = cap;
+	}
+	(void)iso_buf_peek(data, p->body + p->body_bytes, data->bytes);
 }
 
 static void on_data(struct iso_attempt *a, struct iso_buf *data, bool end)
@@ -154,10 +251,11 @@ static void on_data(struct iso_attempt *a, struct iso_buf *data, bool end)
 	size_t n = data->bytes;
 
 	(void)end;
+	keep_body(p, data);
 	iso_buf_done(data);
 	iso_buf_init(data);
 	p->body_bytes += n;
-	if (p->body_bytes <= BODY_MAX)
+	if (p->body_bytes <= ISO_HEALTH_BODY_MAX)
 		iso_attempt_consumed(a, n);
 	else
 		iso_loop_post(loop_of(p), &p->cut);
@@ -274,7 +372,8 @@ static void start(struct probe *p)
 
 	iso_arena_init(&p->arena, &loop_of(p)->arenas, ARENA_MAX);
 	p->verdict = (struct iso_classify_input){ 0 };
-	p->body_bytes = 0;
+	p->body_bytes = p->body_cap = 0;
+	p->json = false;
 	if (build_head(p) != ISO_OK) {
 		iso_arena_done(&p->arena);
 		set_next(p, AGAIN_US);

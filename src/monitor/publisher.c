@@ -48,8 +48,10 @@ void iso_publisher_free(struct iso_publisher *pub)
 	iso_timer_clear(&pub->loop->wheel, &pub->timer);
 	iso_endpoints_free(pub->endpoints);
 	iso_snapshot_unref(pub->snapshot);
-	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
+		iso_publisher_forget_health(&pub->slots[i]);
 		free(pub->slots[i].identity);
+	}
 	free(pub);
 }
 
@@ -89,6 +91,7 @@ static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity)
 	free(slot->identity);
 	slot->identity = copy;
 	slot->doubted = false;
+	iso_publisher_forget_health(slot);
 	slot->facts = (struct iso_region_facts){ .state = ISO_REGION_UNKNOWN };
 	iso_region_stats_init(&slot->stats);
 	return ISO_OK;
@@ -115,6 +118,7 @@ int iso_publisher_bind(struct iso_publisher *pub, struct iso_snapshot *snapshot)
 		for (uint32_t r = 0; r < service->region_count; r++) {
 			pub->slots[service->regions[r].slot].service = service;
 			pub->slots[service->regions[r].slot].region = r;
+			iso_publisher_match_health(&pub->slots[service->regions[r].slot]);
 		}
 	}
 	(void)iso_snapshot_ref(snapshot);
@@ -210,8 +214,13 @@ static void judge_service(struct iso_publisher *pub, const struct iso_cfg_servic
 			judge.drained = (uint16_t)(judge.drained | 1u << r);
 	}
 	iso_service_judge(regions, service->region_count, &judge, facts);
-	for (uint32_t r = 0; r < service->region_count; r++)
-		pub->slots[service->regions[r].slot].facts = facts[r];
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
+
+		slot->facts = facts[r];
+		if (slot->warned && slot->facts.state == ISO_REGION_HEALTHY)
+			slot->facts.state = ISO_REGION_DEGRADED;
+	}
 }
 
 static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_region *to)
@@ -228,6 +237,12 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	to->estimate_us = facts->estimate_us;
 	to->usual_us = facts->usual_us;
 	to->normal_us = facts->normal_us;
+	to->warned = slot->warned;
+	to->broken = slot->broken;
+	to->uneasy = slot->uneasy;
+	to->affected = slot->affected;
+	if (to->affected != NULL)
+		to->affected->refs++;
 	iso_endpoints_read(pub->endpoints, i, to);
 	slot->board = *to;
 }
@@ -240,9 +255,15 @@ static void publish(struct iso_publisher *pub)
 	if (board == NULL)
 		return;
 	board->uplink_down = pub->uplink_down;
-	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
-		if (pub->slots[i].service != NULL)
-			fill_region(pub, i, &board->regions[i]);
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
+		const struct iso_publisher_slot *slot = &pub->slots[i];
+
+		if (slot->service == NULL)
+			continue;
+		fill_region(pub, i, &board->regions[i]);
+		board->unwell |= slot->warned || slot->broken != 0 || slot->uneasy != 0 ||
+				 slot->affected != NULL;
+	}
 	iso_board_publish(pub->stand, board);
 }
 
@@ -299,7 +320,9 @@ void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sam
 	slot = &pub->slots[sample->slot];
 	if (pub->metrics != NULL)
 		iso_metrics_probe(pub->metrics, sample->slot,
-				  passed ? ISO_PROBE_RESULT_PASS : ISO_PROBE_RESULT_FAIL);
+				  !passed                                     ? ISO_PROBE_RESULT_FAIL
+				  : slot->health.state != ISO_DEPENDENCY_PASS ? ISO_PROBE_RESULT_WARN
+									      : ISO_PROBE_RESULT_PASS);
 	iso_region_stats_probe(&slot->stats, &note, sample->start_us, (enum iso_outcome)sample->outcome,
 			       &slot->service->health, pub->uplink_down);
 	/* A fine probe of a fine region can wait for the next round. */

@@ -5,6 +5,7 @@
 #define ISO_MONITOR_PUBLISHER_PRIV_H
 
 #include "endpoints_priv.h"
+#include "health_report_priv.h"
 #include "iso/monitor/publisher.h"
 #include "region_stats_priv.h"
 
@@ -15,6 +16,10 @@ struct iso_publisher_slot {
 	char *identity;                        /* of what the statistics speak */
 	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: it names no region here */
 	uint32_t region;                       /* index in the service */
+	struct iso_health_report health;       /* what its health answer said last */
+	struct iso_affected *affected;         /* from it; one reference. NULL: none */
+	uint64_t broken, uneasy;               /* from it: bits of the service's dependencies */
+	bool warned;
 	bool doubted;
 };
 
@@ -33,6 +38,9 @@ struct iso_publisher {
 	struct iso_publisher_slot slots[ISO_REGION_SLOTS];
 };
 
+/* publisher_health.c: what a health answer means to the routes of the slot's service. */
+void iso_publisher_match_health(struct iso_publisher_slot *slot);
+void iso_publisher_forget_health(struct iso_publisher_slot *slot);
 /* Attempts in flight and connections of a slot, over all workers. */
 void iso_publisher_load(const struct iso_publisher *pub, uint32_t slot, uint32_t *ret_in_flight,
 			uint32_t *ret_connections);

@@ -16,6 +16,11 @@ const char *iso_region_state_text(enum iso_region_state state)
 										  : "unknown";
 }
 
+const char *iso_dependency_state_text(enum iso_dependency_state state)
+{
+	return state == ISO_DEPENDENCY_PASS ? "pass" : state == ISO_DEPENDENCY_WARN ? "warn" : "fail";
+}
+
 bool iso_publisher_uplink_down(const struct iso_publisher *pub)
 {
 	return pub->uplink_down;
@@ -72,6 +77,8 @@ static const char *words_of(const struct iso_publisher_slot *slot)
 			return "silent while requests wait for it";
 		if (stats->wish != NULL)
 			return stats->wish;
+		if (slot->warned)
+			return "its health answer warns";
 		return slot->facts.ramp < ISO_WEIGHT_ONE ? "coming back" : stats->probe.words;
 	default:
 		return NULL;
@@ -127,6 +134,9 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	ret_report->ejected_until_us = slot->stats.outlier.ejected ? slot->stats.outlier.until_us : 0;
 	ret_report->dns_words = iso_endpoints_why(pub->endpoints, index);
 	fill_probe(&slot->stats, &ret_report->probe);
+	ret_report->health_words = slot->health.error;
+	ret_report->dependency_count = slot->health.n;
+	memcpy(ret_report->dependencies, slot->health.v, sizeof(ret_report->dependencies));
 	ret_report->endpoint_count = slot->board.endpoint_count;
 	memcpy(ret_report->endpoints, slot->board.endpoints, sizeof(ret_report->endpoints));
 	return true;

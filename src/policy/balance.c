@@ -10,6 +10,8 @@
 #include "balance_priv.h"
 #include "iso/policy/share.h"
 
+enum { WARNED_PART = 4 };
+
 static const char *const policy_names[] = {
 	[ISO_POLICY_LATENCY] = "latency",   [ISO_POLICY_FAILOVER] = "failover",
 	[ISO_POLICY_WEIGHTED] = "weighted", [ISO_POLICY_GEO] = "geo",
@@ -27,10 +29,16 @@ static uint16_t mask_and(uint16_t a, uint32_t b)
 	return (uint16_t)(a & b);
 }
 
+/* What lacks a dependency is down for this request. */
+static uint16_t up_of(const struct iso_view *view)
+{
+	return mask_and(view->up, ~(uint32_t)view->lacking);
+}
+
 /* The best of what was tried already: well, then merely up, then anything. */
 static uint16_t again(const struct iso_view *view, uint16_t allowed)
 {
-	uint16_t up = mask_and(allowed, view->up);
+	uint16_t up = mask_and(allowed, up_of(view));
 	uint16_t calm = mask_and(up, ~(uint32_t)view->suspect);
 	uint16_t good = mask_and(calm, ~(uint32_t)view->full);
 
@@ -41,7 +49,7 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 {
 	uint16_t allowed = mask_and(view->allowed, (1u << view->n) - 1);
 	uint16_t fresh = mask_and(allowed, ~(uint32_t)view->tried);
-	uint16_t up = mask_and(fresh, view->up);
+	uint16_t up = mask_and(fresh, up_of(view));
 	uint16_t calm = mask_and(up, ~(uint32_t)view->suspect);
 	uint16_t good = mask_and(calm, ~(uint32_t)view->full);
 
@@ -58,7 +66,7 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 		return up;
 	}
 	/* A region that is up and was tried is a better second guess than one that is known to be down. */
-	if (fresh != 0 && mask_and(allowed, view->up) == 0) {
+	if (fresh != 0 && mask_and(allowed, up_of(view)) == 0) {
 		*ret_level = ISO_PICK_FAIL_OPEN;
 		return fresh;
 	}
@@ -86,8 +94,11 @@ static uint64_t weigh(enum iso_policy policy, const struct iso_view *view, uint1
 		iso_balance_latency(view, among, weights);
 		break;
 	}
-	for (uint32_t i = 0; i < view->n; i++)
+	for (uint32_t i = 0; i < view->n; i++) {
+		if (iso_mask_has(view->warned, i))
+			weights[i] /= WARNED_PART;
 		total += weights[i];
+	}
 	if (total != 0)
 		return total;
 	for (uint32_t i = 0; i < view->n; i++) {

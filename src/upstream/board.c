@@ -10,6 +10,19 @@
 
 static const uint64_t resting = UINT64_MAX;
 
+static void free_board(struct iso_board *board)
+{
+	if (board == NULL)
+		return;
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
+		struct iso_affected *affected = board->regions[i].affected;
+
+		if (affected != NULL && --affected->refs == 0)
+			free(affected);
+	}
+	free(board);
+}
+
 int iso_board_stand_init(struct iso_board_stand *stand)
 {
 	struct iso_board *board = calloc(1, sizeof(*board));
@@ -32,11 +45,11 @@ void iso_board_stand_done(struct iso_board_stand *stand)
 	while (board != NULL) {
 		struct iso_board *next = board->next;
 
-		free(board);
+		free_board(board);
 		board = next;
 	}
 	stand->own.retired = NULL;
-	free(atomic_exchange(&stand->shared.current, NULL));
+	free_board(atomic_exchange(&stand->shared.current, NULL));
 }
 
 static void reclaim(struct iso_board_stand *stand)
@@ -55,7 +68,7 @@ static void reclaim(struct iso_board_stand *stand)
 
 		if (board->version < oldest) {
 			*link = board->next;
-			free(board);
+			free_board(board);
 		} else {
 			link = &board->next;
 		}

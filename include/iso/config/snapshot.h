@@ -12,6 +12,7 @@
 #include "iso/net/cidr.h"
 #include "iso/net/tls.h"
 #include "iso/net/transport.h"
+#include "iso/policy/requirement.h"
 #include "iso/policy/view.h"
 
 enum {
@@ -55,6 +56,8 @@ struct iso_cfg_health {
 	uint64_t interval_us, timeout_us;
 	uint32_t healthy_threshold, unhealthy_threshold;
 	struct iso_statuses statuses;
+	struct iso_slice contains;   /* in the first 5,120 bytes of its body; "": anything */
+	bool use_affected_endpoints; /* what the health answer says of paths counts */
 };
 
 struct iso_cfg_retry {
@@ -75,6 +78,9 @@ struct iso_cfg_service {
 	struct iso_cfg_retry retry;
 	uint64_t connect_timeout_us, timeout_us, idle_timeout_us, tunnel_idle_timeout_us;
 	enum iso_honoured honoured;
+	/* What its routes require, a bit of `requires_mask` each. */
+	struct iso_slice dependencies[ISO_DEPENDENCIES_MAX];
+	uint32_t dependency_count;
 };
 
 struct iso_cfg_rate_limit {
@@ -89,6 +95,7 @@ struct iso_cfg_route {
 	struct iso_slice alias; /* kept for logs; empty when absent */
 	uint32_t requires_count;
 	struct iso_slice requires[ISO_REQUIRES_MAX];
+	uint64_t requires_mask; /* bits of the service's dependencies */
 	struct iso_cfg_rate_limit rate_limit;
 	bool idempotent;        /* the owner says that running it twice does no harm */
 	uint16_t region_mask;   /* bit i: region i of the service is allowed */

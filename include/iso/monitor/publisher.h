@@ -49,6 +49,15 @@ struct iso_probe_report {
 	uint64_t passes, failures, ignored;
 };
 
+enum { ISO_DEPENDENCIES_SHOWN = 32, ISO_DEPENDENCY_NAME = 64 };
+
+/* What a health answer says of one dependency. */
+struct iso_dependency {
+	char name[ISO_DEPENDENCY_NAME], id[ISO_DEPENDENCY_NAME]; /* id: its componentId, or "" */
+	enum iso_dependency_state state;
+	uint32_t observed_us; /* 0: it does not say */
+};
+
 struct iso_region_report {
 	enum iso_region_state state;
 	bool up, suspect;
@@ -62,6 +71,9 @@ struct iso_region_report {
 	uint64_t ejected_until_us; /* 0: not ejected */
 	const char *dns_words;     /* why its name did not resolve last time; NULL */
 	struct iso_probe_report probe;
+	const char *health_words; /* why its health answer could not be read; NULL */
+	uint32_t dependency_count;
+	struct iso_dependency dependencies[ISO_DEPENDENCIES_SHOWN];
 	uint32_t endpoint_count;
 	struct iso_board_endpoint endpoints[ISO_ENDPOINTS_MAX];
 };
@@ -69,6 +81,8 @@ struct iso_region_report {
 /* False when the bound snapshot has no region in that slot (nothing is filled in). */
 bool iso_publisher_region(const struct iso_publisher *publisher, uint32_t slot,
 			  struct iso_region_report *ret_report);
+/* "pass", "warn" or "fail". */
+const char *iso_dependency_state_text(enum iso_dependency_state state);
 /* "healthy" and so on, as GET /status names it; "unknown" for a number that is none. */
 const char *iso_region_state_text(enum iso_region_state state);
 
@@ -87,6 +101,11 @@ void iso_publisher_set_hook(struct iso_publisher *publisher, const struct iso_pu
  * changed. */
 void iso_publisher_probe(struct iso_publisher *publisher, const struct iso_sample *sample, bool passed,
 			 const char *words);
+struct iso_health_report;
+
+/* What the body of a probe's answer said of the region's dependencies; copied. Publishes when it is news. */
+void iso_publisher_health(struct iso_publisher *publisher, uint32_t slot,
+			  const struct iso_health_report *report);
 /* A probe that says nothing because this machine itself lagged. */
 void iso_publisher_probe_ignored(struct iso_publisher *publisher, uint32_t slot);
 

@@ -45,6 +45,8 @@ struct iso_view {
 	uint16_t suspect; /* silent for too long right now */
 	uint16_t tried;   /* this exchange has been there */
 	uint16_t full;    /* max_in_flight reached */
+	uint16_t lacking; /* a dependency that the route requires is broken there, and not everywhere */
+	uint16_t warned;  /* one that it requires is not well there: a quarter of the weight */
 };
 
 /* How far a pick had to go down: the first set that is not empty is used. */

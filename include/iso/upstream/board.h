@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "iso/net/transport.h"
+#include "iso/policy/requirement.h"
 #include "iso/policy/view.h"
 #include "iso/upstream/region.h"
 
@@ -23,13 +24,16 @@ struct iso_board_region {
 	enum iso_region_state state;
 	bool up; /* takes traffic (unknown, healthy, degraded) */
 	bool drained;
-	bool suspect;         /* silent in every worker that waits for it */
-	uint32_t weight;      /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
-	uint32_t ramp;        /* 0 … ISO_WEIGHT_ONE */
-	uint32_t estimate_us; /* predicted time to the response head; 0: none yet */
-	uint32_t usual_us;    /* typical time of a normal answer, for suspicion; 0: none yet */
-	uint64_t normal_us;   /* loop time of the start of the last normal answer, probes included: lifts
-				 suspicion */
+	bool suspect;            /* silent in every worker that waits for it */
+	uint32_t weight;         /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
+	uint32_t ramp;           /* 0 … ISO_WEIGHT_ONE */
+	uint32_t estimate_us;    /* predicted time to the response head; 0: none yet */
+	uint32_t usual_us;       /* typical time of a normal answer, for suspicion; 0: none yet */
+	uint64_t normal_us;      /* loop time of the start of the last normal answer, probes included: lifts
+				    suspicion */
+	bool warned;             /* its health answer warns, and no route says what it requires */
+	uint64_t broken, uneasy; /* the service's dependencies that fail, and that warn */
+	struct iso_affected *affected; /* paths that they affect; one reference. NULL: none */
 	uint32_t endpoint_count;
 	uint32_t endpoints_epoch; /* changes whenever an index of `endpoints` changes its meaning */
 	struct iso_board_endpoint endpoints[ISO_ENDPOINTS_MAX];
@@ -39,6 +43,7 @@ struct iso_board {
 	uint64_t version;
 	struct iso_board *next; /* retired ones, control's list */
 	bool uplink_down;       /* every region fails to connect: our own network */
+	bool unwell;            /* some region's health answer fails or warns about something */
 	struct iso_board_region regions[ISO_REGION_SLOTS];
 };
 
