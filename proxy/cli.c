@@ -20,7 +20,7 @@ static const struct cli_option *find(const struct cli_option *options, size_t n,
 	return NULL;
 }
 
-int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, const char **ret_word)
+int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, struct cli_words *words)
 {
 	for (int i = 1; i < argc; i++) {
 		const char *text = argv[i];
@@ -28,8 +28,8 @@ int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n,
 		size_t len = equals != NULL ? (size_t)(equals - text) : strlen(text);
 		const struct cli_option *option;
 
-		if (text[0] != '-' && ret_word != NULL && *ret_word == NULL) {
-			*ret_word = text;
+		if (text[0] != '-' && words != NULL && words->n < words->max) {
+			words->v[words->n++] = text;
 			continue;
 		}
 		option = find(options, n, text, len);
@@ -39,13 +39,17 @@ int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n,
 		}
 		if (option->flag != NULL)
 			*option->flag = true;
-		if (option->value == NULL)
+		if (option->value == NULL && option->all == NULL)
 			continue;
 		if (equals == NULL && i + 1 >= argc) {
 			fprintf(stderr, "isochrone %s: %s needs a value\n", argv[0], text);
 			return EXIT_USAGE;
 		}
-		*option->value = equals != NULL ? equals + 1 : argv[++i];
+		text = equals != NULL ? equals + 1 : argv[++i];
+		if (option->value != NULL)
+			*option->value = text;
+		if (option->all != NULL && option->all->n < option->all->max)
+			option->all->v[option->all->n++] = text;
 	}
 	return EXIT_OK;
 }

@@ -24,21 +24,28 @@ struct command {
 
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_emulate(int argc, char **argv);
 int cmd_schema(int argc, char **argv);
 
 /* One option of a command, for cli_parse. */
 struct cli_option {
-	const char *name;   /* "--config" */
-	const char *letter; /* "-c", or NULL */
-	const char **value; /* where its argument goes; NULL: the option takes none */
-	bool *flag;         /* set when it is there; may be NULL */
+	const char *name;      /* "--config" */
+	const char *letter;    /* "-c", or NULL */
+	const char **value;    /* where its argument goes; NULL: the option takes none */
+	bool *flag;            /* set when it is there; may be NULL */
+	struct cli_words *all; /* each of its arguments goes there, too; may be NULL */
 };
 
-/* ISO_OK style: EXIT_OK, or EXIT_USAGE with words on stderr. The first plain word is *ret_word when that is
- * not NULL. */
-int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, const char **ret_word);
+/* Plain words of a command line, or the arguments of an option that may come more than once. */
+struct cli_words {
+	const char *v[16];
+	size_t n, max; /* max: at most 16 */
+};
+
+/* EXIT_OK, or EXIT_USAGE with words on stderr. Plain words go to `words`; NULL: there are none. */
+int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n, struct cli_words *words);
 /* "250ms", "2s": microseconds; false when malformed. */
 bool cli_duration_us(const char *text, uint64_t *ret_us);
 

@@ -8,15 +8,15 @@
 int cmd_check(int argc, char **argv)
 {
 	struct config_file file = { .path = NULL };
-	const char *word = NULL;
-	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL } };
+	struct cli_words words = { .max = 1 };
+	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL, NULL } };
 	struct iso_snapshot *snapshot;
-	int code = cli_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), &word);
+	int code = cli_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), &words);
 
 	if (code != EXIT_OK)
 		return code;
 	if (file.path == NULL)
-		file.path = word != NULL ? word : "isochrone.json";
+		file.path = words.n > 0 ? words.v[0] : "isochrone.json";
 	if (config_file_load(&file, &snapshot) != ISO_OK)
 		return EXIT_FAILED;
 	printf("%s: good: %u listeners, %u services, %u routes\n", file.path, snapshot->listener_count,

@@ -186,8 +186,8 @@ int cmd_demo(int argc, char **argv)
 	static struct demo demo;
 	const char *port_text = "8443", *seconds_text = "0";
 	const struct cli_option options[] = {
-		{ "--port", NULL, &port_text, NULL },
-		{ "--seconds", NULL, &seconds_text, NULL },
+		{ "--port", NULL, &port_text, NULL, NULL },
+		{ "--seconds", NULL, &seconds_text, NULL, NULL },
 	};
 	struct sigaction action = { .sa_handler = on_signal };
 	int code = cli_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL);

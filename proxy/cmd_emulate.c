@@ -66,10 +66,10 @@ int cmd_emulate(int argc, char **argv)
 		   *delay = "0ms";
 	const char *base_path = "", *journal = NULL;
 	const struct cli_option options[] = {
-		{ "--name", NULL, &name, NULL },           { "--listen", NULL, &listen, NULL },
-		{ "--control", NULL, &control, NULL },     { "--tls-cert", NULL, &cert, NULL },
-		{ "--tls-key", NULL, &key, NULL },         { "--delay", NULL, &delay, NULL },
-		{ "--base-path", NULL, &base_path, NULL }, { "--journal", NULL, &journal, NULL },
+		{ "--name", NULL, &name, NULL, NULL },           { "--listen", NULL, &listen, NULL, NULL },
+		{ "--control", NULL, &control, NULL, NULL },     { "--tls-cert", NULL, &cert, NULL, NULL },
+		{ "--tls-key", NULL, &key, NULL, NULL },         { "--delay", NULL, &delay, NULL, NULL },
+		{ "--base-path", NULL, &base_path, NULL, NULL }, { "--journal", NULL, &journal, NULL, NULL },
 	};
 	struct emulator_config config = { .listener = { .h2 = true, .http11 = true } };
 	int code = cli_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL);

@@ -8,7 +8,7 @@
 int cmd_run(int argc, char **argv)
 {
 	static struct config_file file = { .path = "isochrone.json" };
-	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL } };
+	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL, NULL } };
 	struct iso_process_source source = { config_file_load, &file };
 	struct iso_snapshot *snapshot;
 	struct iso_process *process;

@@ -8,8 +8,9 @@
 
 int cmd_schema(int argc, char **argv)
 {
-	const char *word = NULL;
-	int code = cli_parse(argc, argv, NULL, 0, &word);
+	struct cli_words words = { .max = 1 };
+	int code = cli_parse(argc, argv, NULL, 0, &words);
+	const char *word = words.n > 0 ? words.v[0] : NULL;
 
 	if (code != EXIT_OK)
 		return code;

@@ -11,6 +11,8 @@ static const struct command commands[] = {
 	{ "run", "[-c FILE]", "run the proxy in the foreground (the default)", cmd_run },
 	{ "check", "[-c FILE]", "check a configuration file: every mistake, its place and its mend",
 	  cmd_check },
+	{ "explain", "[-c FILE | --admin ADDRESS] METHOD URL [-H FIELD]... | --recompute LOG",
+	  "where a request would go, and why; or whether recorded decisions hold", cmd_explain },
 	{ "demo", "[--port N] [--seconds N]",
 	  "three emulated regions, the proxy before them and a gentle load", cmd_demo },
 	{ "emulate", "--name REGION --listen ADDRESS [...]",

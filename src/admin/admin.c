@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "iso/admin/explain.h"
 #include "iso/http/uri.h"
 #include "iso/net/loop.h"
 #include "iso/telemetry/prometheus.h"
@@ -68,6 +69,34 @@ static void send_document(struct admin_call *call, const char *type,
 	iso_text_done(&text);
 }
 
+/* GET /explain?method=GET&url=https://host/path, values with escapes as in a form. */
+static void send_explanation(struct admin_call *call)
+{
+	struct iso_slice query = call->rq.head->path;
+	struct iso_explain_request request = { .method = ISO_SLICE("GET"),
+					       .draw = (uint32_t)(iso_rng_next(&call->rq.loop->rng) >> 32) };
+	const char *why = NULL;
+	struct iso_text text;
+	int err;
+
+	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("method"), &request.method);
+	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("host"), &request.host);
+	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("url"), &request.url);
+	iso_text_init(&text, DOCUMENT_MAX);
+	err = iso_explain(call->admin->config.snapshot, call->admin->config.publisher, &request, &text, &why);
+	if (err == ISO_OK) {
+		send_text(call, 200, "application/json", iso_text_slice(&text));
+	} else if (err == ISO_EBAD && why != NULL) {
+		iso_text_done(&text);
+		iso_text_init(&text, DOCUMENT_MAX);
+		iso_text_fmt(&text, "%s: /explain?method=GET&url=https://api.example.com/orders\n", why);
+		send_text(call, 400, "text/plain", iso_text_slice(&text));
+	} else {
+		send_text(call, 503, "text/plain", ISO_SLICE("out of memory\n"));
+	}
+	iso_text_done(&text);
+}
+
 static void run_task(struct iso_task *task)
 {
 	struct admin_call *call = ISO_CONTAINER(task, struct admin_call, task);
@@ -81,6 +110,8 @@ static void run_task(struct iso_task *task)
 		send_document(call, "application/json", iso_admin_status);
 	} else if (iso_slice_eq(path, ISO_SLICE("/metrics"))) {
 		send_document(call, ISO_PROMETHEUS_MEDIA_TYPE, iso_admin_metrics);
+	} else if (iso_slice_eq(path, ISO_SLICE("/explain"))) {
+		send_explanation(call);
 	} else if (iso_slice_eq(path, ISO_SLICE("/healthz"))) {
 		send_text(call, 200, "text/plain", ISO_SLICE("ok\n"));
 	} else if (iso_slice_eq(path, ISO_SLICE("/readyz"))) {
@@ -89,7 +120,7 @@ static void run_task(struct iso_task *task)
 			  why == NULL ? ISO_SLICE("ready\n") : iso_slice_str(why));
 	} else {
 		send_text(call, 404, "text/plain",
-			  ISO_SLICE("there is /status, /metrics, /healthz and /readyz\n"));
+			  ISO_SLICE("there is /status, /metrics, /explain, /healthz and /readyz\n"));
 	}
 }
 

@@ -108,6 +108,8 @@ static void build_access_log(struct iso_load *load, const json_t *root)
 	struct iso_slice path = iso_load_text(load, object, "access_log.path");
 
 	load->snapshot->access_log = iso_slice_eq(path, ISO_SLICE("-")) ? path : iso_load_file(load, path);
+	load->snapshot->access_log_decisions =
+		(uint32_t)(iso_load_number(load, object, "access_log.decisions") * UINT32_MAX);
 	load->snapshot->access_log_query = iso_load_bool(load, object, "access_log.query");
 }
 

@@ -1,7 +1,6 @@
 /*
- * Attempts: which region, when another one, and what becomes of an answer. Thread: the exchange's loop.
- * What is safe is policy/safety's word, where to go policy/balance's, how often policy/retry's and the
- * budget's.
+ * Attempts: when another one follows, and what becomes of an answer. Thread: the exchange's loop.
+ * What is safe is policy/safety's word, where to go choice.c's, how often policy/retry's and the budget's.
  */
 #include "exchange_priv.h"
 #include "iso/http/uri.h"
@@ -35,64 +34,6 @@ void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but
 static struct iso_budget *budget_of(struct iso_exchange *x)
 {
 	return &x->host->budgets[x->service->index % ISO_HOST_SERVICES];
-}
-
-/* What the route requires, and where it is missing or unwell (deep health). */
-static void apply_requirements(const struct iso_exchange *x, struct iso_view *view)
-{
-	const struct iso_cfg_service *service = x->service;
-	uint64_t requires = x->route->requires_mask, broken[ISO_VIEW_MAX];
-
-	for (uint32_t i = 0; i < service->region_count; i++) {
-		const struct iso_cfg_region *region = &service->regions[i];
-		const struct iso_board_region *board = &x->host->upstream->board->regions[region->slot];
-		enum iso_dependency_state path = board->affected != NULL
-							 ? iso_affected_state(board->affected, x->head->path)
-							 : ISO_DEPENDENCY_PASS;
-
-		broken[i] = board->broken & requires;
-		if (path == ISO_DEPENDENCY_FAIL)
-			broken[i] |= ISO_DEPENDENCY_OF_PATH;
-		if (board->warned || (board->uneasy & requires) != 0 || path == ISO_DEPENDENCY_WARN)
-			view->warned |= (uint16_t)(1u << i);
-	}
-	view->lacking = iso_requirement_lacking(broken, view->n, view->allowed & view->up,
-						requires | ISO_DEPENDENCY_OF_PATH);
-}
-
-/* The board and the configuration as the policies see them. */
-static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
-{
-	const struct iso_upstream *up = x->host->upstream;
-	const struct iso_cfg_service *service = x->service;
-	uint32_t workers = x->generation->snapshot->workers;
-
-	*ret_view = (struct iso_view){ .n = service->region_count };
-	for (uint32_t i = 0; i < service->region_count; i++) {
-		const struct iso_cfg_region *region = &service->regions[i];
-		const struct iso_board_region *board = &up->board->regions[region->slot];
-		uint16_t bit = (uint16_t)(1u << i);
-
-		ret_view->c[i] = (struct iso_candidate){
-			.weight = board->weight,
-			.cfg_weight = region->weight,
-			.ramp = board->ramp,
-			.priority = region->priority,
-		};
-		if ((x->step_allowed & bit) != 0 && !board->drained)
-			ret_view->allowed |= bit;
-		if (board->up)
-			ret_view->up |= bit;
-		if (iso_upstream_suspect(up, region->slot))
-			ret_view->suspect |= bit;
-		/* Each worker keeps to its part of the limit. */
-		if (region->max_in_flight > 0 && iso_upstream_in_flight(up, region->slot) >=
-							 (region->max_in_flight + workers - 1) / workers)
-			ret_view->full |= bit;
-	}
-	ret_view->tried = x->step_tried;
-	if (up->board->unwell)
-		apply_requirements(x, ret_view);
 }
 
 static int set_header(struct iso_fields *fields, struct iso_arena *arena, const struct iso_field *header)
@@ -178,10 +119,10 @@ static bool start_try(struct iso_exchange *x, uint32_t region)
 	t->x = x;
 	t->region = (uint8_t)region;
 	t->live = true;
-	t->reason = (uint8_t)(x->next_reason >= 0 ? x->next_reason : 0);
+	t->reason = (uint8_t)(x->choice.reason >= 0 ? x->choice.reason : 0);
 	iso_timer_init(&t->patience, on_patience);
-	if (x->next_reason >= 0)
-		iso_metrics_retry(x->host->metrics, x->service->index, (unsigned int)x->next_reason);
+	if (x->choice.reason >= 0)
+		iso_metrics_retry(x->host->metrics, x->service->index, (unsigned int)x->choice.reason);
 	x->tries[x->try_count++] = t;
 	iso_retry_begin(&x->plan, region);
 	spec.head = &t->head;
@@ -201,19 +142,14 @@ static bool start_try(struct iso_exchange *x, uint32_t region)
 
 enum iso_step iso_phase_pick(struct iso_exchange *x)
 {
-	struct iso_view view;
-
-	build_view(x, &view);
-	iso_balance_pick(x->route->policy, &view, (uint32_t)(iso_rng_next(&x->host->loop->rng) >> 32),
-			 &x->last_pick);
-	if (x->last_pick.level == ISO_PICK_NONE) {
+	if (!iso_exchange_choose(x)) {
 		x->error = ISO_SLICE("every region that this route allows is drained");
 		x->fail_status = 503;
 		x->phase = ISO_PHASE_FAIL;
 		return ISO_STEP_MORE;
 	}
 	x->phase = ISO_PHASE_WAIT;
-	if (!start_try(x, x->last_pick.index)) {
+	if (!start_try(x, x->choice.pick.index)) {
 		x->phase = ISO_PHASE_FAIL;
 		return ISO_STEP_MORE;
 	}
@@ -291,9 +227,9 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 		return false;
 	if (!iso_budget_spend(budget_of(x), sent, x->host->loop->now_us))
 		return false;
-	x->step_allowed = step.allowed;
-	x->step_tried = step.tried;
-	x->next_reason = (int)verdict->reason;
+	x->choice.allowed = step.allowed;
+	x->choice.tried = step.tried;
+	x->choice.reason = (int)verdict->reason;
 	return true;
 }
 
@@ -496,8 +432,7 @@ static void on_suspect(struct iso_attempt *a)
 {
 	struct iso_try *t = ISO_CONTAINER(a, struct iso_try, a);
 	struct iso_exchange *x = t->x;
-	struct iso_view view;
-	struct iso_pick pick;
+	struct iso_exchange_choice before;
 
 	t->suspect = true;
 	if (x->committed || x->phase != ISO_PHASE_WAIT || !iso_retry_left(&x->plan) ||
@@ -507,15 +442,17 @@ static void on_suspect(struct iso_attempt *a)
 	for (uint32_t i = 0; i < x->try_count; i++)
 		if (x->tries[i] != t && x->tries[i]->live)
 			return;
-	x->step_allowed = x->route->region_mask;
-	x->step_tried = x->plan.tried;
-	build_view(x, &view);
-	iso_balance_pick(x->route->policy, &view, (uint32_t)(iso_rng_next(&x->host->loop->rng) >> 32), &pick);
-	if (pick.level > ISO_PICK_FULL || !iso_budget_spend(budget_of(x), true, x->host->loop->now_us))
+	before = x->choice;
+	x->choice.allowed = x->route->region_mask;
+	x->choice.tried = x->plan.tried;
+	if (!iso_exchange_choose(x) || x->choice.pick.level > ISO_PICK_FULL ||
+	    !iso_budget_spend(budget_of(x), true, x->host->loop->now_us)) {
+		x->choice.pick = before.pick;
+		x->choice.decision = before.decision;
 		return;
-	x->last_pick = pick;
-	x->next_reason = ISO_RETRY_REASON_RESCUE;
-	if (!start_try(x, pick.index))
+	}
+	x->choice.reason = ISO_RETRY_REASON_RESCUE;
+	if (!start_try(x, x->choice.pick.index))
 		iso_exchange_run(x, ISO_PHASE_FAIL);
 }
 

@@ -57,6 +57,14 @@ struct iso_exchange_relay {
 	uint64_t idle_us;     /* no byte either way for so long ends it */
 };
 
+/* Where the next try goes, and where the last one went. */
+struct iso_exchange_choice {
+	uint16_t allowed, tried;   /* for the next pick */
+	int reason;                /* enum iso_retry_reason of the next try; -1: it is the first */
+	struct iso_pick pick;      /* the last one */
+	struct iso_slice decision; /* its record, where it was sampled for the access log; else empty */
+};
+
 struct iso_exchange {
 	struct iso_sink request; /* the server calls this */
 	struct iso_sink *response;
@@ -76,9 +84,7 @@ struct iso_exchange {
 	struct iso_exchange_from from;
 	struct iso_exchange_relay relay;
 	struct iso_retry_plan plan;
-	struct iso_pick last_pick;
-	uint16_t step_allowed, step_tried; /* for the next pick */
-	int next_reason;                   /* enum iso_retry_reason of the next try; -1: it is the first */
+	struct iso_exchange_choice choice;
 	uint64_t received_us, deadline_us, bytes;
 
 	size_t acknowledged; /* request body bytes given back to the client's window */
@@ -104,7 +110,13 @@ bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes);
 enum iso_step iso_phase_match(struct iso_exchange *x);
 enum iso_step iso_phase_prepare(struct iso_exchange *x);
 
-/* attempts.c: choosing, starting, judging and ending attempts. */
+/*
+ * choice.c: picks a region by what the board says now; the pick is in x->choice, and recorded when it is
+ * sampled. Whether there is a region at all.
+ */
+bool iso_exchange_choose(struct iso_exchange *x);
+
+/* attempts.c: starting, judging and ending attempts. */
 enum iso_step iso_phase_pick(struct iso_exchange *x);
 void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but);
 bool iso_exchange_live(const struct iso_exchange *x);

@@ -135,8 +135,8 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 	iso_tape_init(&x->tape, retry->attempts > 1 && x->head->protocol.len == 0 ? retry->body_limit : 0);
 	iso_budget_request(&x->host->budgets[x->service->index % ISO_HOST_SERVICES], loop->now_us);
 	iso_retry_init(&x->plan, retry->attempts);
-	x->step_allowed = x->route->region_mask;
-	x->next_reason = -1;
+	x->choice.allowed = x->route->region_mask;
+	x->choice.reason = -1;
 	x->phase = ISO_PHASE_PICK;
 	return ISO_STEP_MORE;
 }

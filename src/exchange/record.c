@@ -135,6 +135,7 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 		.service = x->service != NULL ? x->service->name : iso_slice(NULL, 0),
 		.route = x->route != NULL ? x->route->name : iso_slice(NULL, 0),
 		.region = region_name(x, x->winner),
+		.decision = x->choice.decision,
 		.error = x->error,
 		.attempts = attempts,
 		.retry_reasons = reasons,

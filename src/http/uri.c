@@ -335,3 +335,49 @@ struct iso_slice iso_uri_recookie(struct iso_arena *arena, struct iso_slice cook
 	}
 	return cookie;
 }
+
+static bool decode_form(struct iso_arena *arena, struct iso_slice s, struct iso_slice *ret_value)
+{
+	char *out = iso_arena_alloc(arena, s.len);
+	size_t n = 0;
+
+	if (out == NULL)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		int high, low;
+
+		if (s.ptr[i] != '%') {
+			out[n++] = s.ptr[i] == '+' ? ' ' : s.ptr[i];
+			continue;
+		}
+		high = s.len - i > 2 ? hex(s.ptr[i + 1]) : -1;
+		low = s.len - i > 2 ? hex(s.ptr[i + 2]) : -1;
+		if (high < 0 || low < 0)
+			return false;
+		out[n++] = (char)(high << 4 | low);
+		i += 2;
+	}
+	*ret_value = iso_slice(out, n);
+	return true;
+}
+
+bool iso_uri_query_get(struct iso_arena *arena, struct iso_slice target, struct iso_slice name,
+		       struct iso_slice *ret_value)
+{
+	size_t at = iso_slice_find(target, '?');
+	struct iso_slice rest = at < target.len ? iso_slice(target.ptr + at + 1, target.len - at - 1)
+						: iso_slice(NULL, 0);
+
+	while (rest.len > 0) {
+		size_t end = iso_slice_find(rest, '&');
+		struct iso_slice pair = iso_slice(rest.ptr, end);
+		size_t equals = iso_slice_find(pair, '=');
+
+		if (equals < pair.len && iso_slice_eq(iso_slice(pair.ptr, equals), name))
+			return decode_form(arena, iso_slice(pair.ptr + equals + 1, pair.len - equals - 1),
+					   ret_value);
+		rest = end < rest.len ? iso_slice(rest.ptr + end + 1, rest.len - end - 1)
+				      : iso_slice(NULL, 0);
+	}
+	return false;
+}

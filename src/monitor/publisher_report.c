@@ -2,6 +2,7 @@
  * What the publisher tells the admin API and the metrics. Thread: control.
  */
 #include "iso/policy/share.h"
+#include "iso/upstream/view.h"
 #include "publisher_priv.h"
 
 static const char *const state_texts[] = {
@@ -39,26 +40,35 @@ bool iso_publisher_fails_open(const struct iso_publisher *pub, uint32_t index)
 	return true;
 }
 
-/* The view that a pick of a fresh request has, all of the service's regions allowed. */
+/* The view that a pick of a fresh request has; route NULL: all of the service's regions are allowed. */
 static void view_of(const struct iso_publisher *pub, const struct iso_cfg_service *service,
-		    struct iso_view *ret_view)
+		    const struct iso_cfg_route *route, struct iso_slice path, struct iso_view *ret_view)
 {
+	const struct iso_board_region *boards[ISO_VIEW_MAX];
+
 	memset(ret_view, 0, sizeof(*ret_view));
 	ret_view->n = service->region_count;
 	for (uint32_t r = 0; r < service->region_count; r++) {
 		const struct iso_cfg_region *region = &service->regions[r];
-		const struct iso_board_region *board = &pub->slots[region->slot].board;
 		uint16_t bit = (uint16_t)(1u << r);
 		uint32_t in_flight, connections;
 
-		ret_view->c[r] = (struct iso_candidate){ board->weight, region->weight, board->ramp,
-							 region->priority };
+		boards[r] = &pub->slots[region->slot].board;
+		iso_view_add(ret_view, r, region, boards[r]);
 		iso_publisher_load(pub, region->slot, &in_flight, &connections);
-		ret_view->allowed |= board->drained ? 0 : bit;
-		ret_view->up |= board->up ? bit : 0;
-		ret_view->suspect |= board->suspect ? bit : 0;
+		ret_view->suspect |= boards[r]->suspect ? bit : 0;
 		ret_view->full |= region->max_in_flight != 0 && in_flight >= region->max_in_flight ? bit : 0;
 	}
+	if (route == NULL)
+		return;
+	ret_view->allowed &= route->region_mask;
+	iso_view_require(ret_view, boards, route, path);
+}
+
+void iso_publisher_view(const struct iso_publisher *pub, const struct iso_cfg_route *route,
+			struct iso_slice path, struct iso_view *ret_view)
+{
+	view_of(pub, route->service, route, path, ret_view);
 }
 
 static const char *words_of(const struct iso_publisher_slot *slot)
@@ -116,7 +126,7 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	slot = &pub->slots[index];
 	memset(ret_report, 0, sizeof(*ret_report));
 	iso_window_sum(&slot->stats.window, pub->loop->now_us, &sums);
-	view_of(pub, slot->service, &view);
+	view_of(pub, slot->service, NULL, iso_slice(NULL, 0), &view);
 	iso_balance_shares(slot->service->policy, &view, shares);
 	ret_report->state = slot->facts.state;
 	ret_report->up = slot->facts.up;

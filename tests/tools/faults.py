@@ -142,7 +142,7 @@ def run(lab, fault, plan=FULL, binary=None, delays=None, service=None, env=None)
     settings = {"health": {"interval": "500ms", "timeout": "400ms"}}
     settings.update(service or {})
     proxy = Isochrone.over(lab, {n: r.url for n, r in regions.items()}, binary=binary, env=env, service=settings,
-                           access_log={"path": str(log)}, workers=1)
+                           access_log={"path": str(log), "decisions": 1}, workers=1)
     try:
         proxy.wait_states({n: "healthy" for n in regions})
         return run_load(lab, proxy, regions, fault, plan, log)
@@ -186,7 +186,7 @@ def run_load(lab, proxy, regions, fault, plan, log):
     result = Result(plan, fault, [json.loads(x) for x in out.read_text().splitlines()], summary, read_log(log))
     zero = summary["start_monotonic_s"]
     result.fault_at, result.fault_end = (fault_at or zero) - zero, (fault_end or zero) - zero
-    result.samples = [(t - zero, n) for t, n in samples]
+    result.samples, result.log_path = [(t - zero, n) for t, n in samples], log
     result.executions, result.status = executions, proxy.status()
     return result
 

@@ -158,6 +158,7 @@ struct iso_snapshot {
 	const struct iso_router *router;
 	const struct iso_cfg_file *files; /* what TLS was made from */
 	struct iso_slice access_log;      /* "" : off; "-" : stdout */
+	uint32_t access_log_decisions;    /* part of the picks that are recorded, of 2^32 - 1 */
 	bool access_log_query;            /* the path is logged with its query */
 	struct iso_cfg_limits limits;
 	struct iso_arena arena;

@@ -37,6 +37,13 @@ ISO_MUST_USE int iso_uri_normalise(struct iso_arena *arena, struct iso_slice tar
 				   struct iso_slice *ret_target);
 
 /*
+ * The first value of a name in the target's query, decoded as forms are (application/x-www-form-urlencoded).
+ * False: it is not there, it holds a broken escape, or there is no memory; *ret_value is not touched.
+ */
+bool iso_uri_query_get(struct iso_arena *arena, struct iso_slice target, struct iso_slice name,
+		       struct iso_slice *ret_value);
+
+/*
  * A region's Location as the client must see it: a URL on one of the region's own hosts (the name it is asked
  * by, the name it is reached by), or a path, loses the base path; a URL gets the client's scheme and
  * authority. Unchanged when it points elsewhere. ptr NULL: no memory.

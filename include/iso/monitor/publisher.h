@@ -81,6 +81,11 @@ struct iso_region_report {
 /* False when the bound snapshot has no region in that slot (nothing is filled in). */
 bool iso_publisher_region(const struct iso_publisher *publisher, uint32_t slot,
 			  struct iso_region_report *ret_report);
+/*
+ * What a pick for a new request by that route of the bound snapshot would see now; path: normalised.
+ */
+void iso_publisher_view(const struct iso_publisher *publisher, const struct iso_cfg_route *route,
+			struct iso_slice path, struct iso_view *ret_view);
 /* "pass", "warn" or "fail". */
 const char *iso_dependency_state_text(enum iso_dependency_state state);
 /* "healthy" and so on, as GET /status names it; "unknown" for a number that is none. */

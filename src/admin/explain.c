@@ -1,0 +1,196 @@
+/*
+ * See explain.h. Thread: control, or a command without a proxy.
+ */
+#include "iso/admin/explain.h"
+
+#include "iso/http/uri.h"
+#include "iso/policy/decision.h"
+#include "iso/policy/share.h"
+#include "iso/upstream/view.h"
+
+enum { ARENA_MAX = 256 * 1024 };
+
+struct target {
+	struct iso_slice authority, path; /* path: normalised, with its query */
+};
+
+static int parse_url(struct iso_arena *arena, const struct iso_explain_request *request,
+		     struct target *ret_target, const char **ret_why)
+{
+	struct iso_slice rest = request->url;
+	const char *scheme = rest.len > 3 ? memmem(rest.ptr, rest.len, "://", 3) : NULL;
+	size_t at;
+	int err;
+
+	*ret_target = (struct target){ .authority = request->host };
+	if (scheme != NULL) {
+		at = (size_t)(scheme - rest.ptr) + 3;
+		rest = iso_slice(rest.ptr + at, rest.len - at);
+		at = iso_slice_find(rest, '/');
+		if (request->host.len == 0)
+			ret_target->authority = iso_slice(rest.ptr, at);
+		rest = at < rest.len ? iso_slice(rest.ptr + at, rest.len - at) : ISO_SLICE("/");
+	}
+	*ret_why = "the URL is written as https://host/path, or as /path";
+	if (rest.len == 0 || rest.ptr[0] != '/' || !iso_uri_target_ok(rest) ||
+	    (ret_target->authority.len > 0 && !iso_uri_authority_ok(ret_target->authority)))
+		return ISO_EBAD;
+	*ret_why = "the path holds a broken or forbidden escape";
+	err = iso_uri_normalise(arena, rest, &ret_target->path);
+	*ret_why = err == ISO_EBAD ? *ret_why : NULL;
+	return err;
+}
+
+/* Before anything is measured. */
+static void unmeasured_view(const struct iso_cfg_route *route, struct iso_view *ret_view)
+{
+	static const struct iso_board_region unknown = {
+		.state = ISO_REGION_UNKNOWN, .up = true, .weight = ISO_WEIGHT_ONE, .ramp = ISO_WEIGHT_ONE
+	};
+
+	memset(ret_view, 0, sizeof(*ret_view));
+	ret_view->n = route->service->region_count;
+	for (uint32_t i = 0; i < ret_view->n; i++)
+		iso_view_add(ret_view, i, &route->service->regions[i], &unknown);
+	ret_view->allowed &= route->region_mask;
+}
+
+static const char *why_not(const struct iso_view *view, uint32_t i, uint16_t mask,
+			   const struct iso_region_report *report)
+{
+	if ((mask >> i & 1) == 0)
+		return "the route does not allow it";
+	if ((view->allowed >> i & 1) == 0)
+		return "drained by an operator";
+	if ((view->up >> i & 1) == 0)
+		return report->words != NULL ? report->words : "it is down";
+	if ((view->lacking >> i & 1) != 0)
+		return "a dependency that the route requires fails there";
+	if ((view->suspect >> i & 1) != 0)
+		return "silent while requests wait for it";
+	return (view->full >> i & 1) != 0 ? "max_in_flight is reached" : NULL;
+}
+
+static void put_ms(struct iso_text *text, const char *key, uint32_t us)
+{
+	iso_text_fmt(text, ",\"%s\":", key);
+	if (us == 0)
+		iso_text_str(text, "null");
+	else
+		iso_text_double(text, us / 1000.0, 3);
+}
+
+static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg_route *route,
+			   const struct iso_view *view, struct iso_text *text)
+{
+	uint32_t shares[ISO_VIEW_MAX];
+
+	iso_balance_shares(route->policy, view, shares);
+	iso_text_str(text, ",\"candidates\":[");
+	for (uint32_t i = 0; i < view->n; i++) {
+		const struct iso_cfg_region *region = &route->service->regions[i];
+		struct iso_region_report report;
+		const char *why;
+
+		if (pub == NULL || !iso_publisher_region(pub, region->slot, &report))
+			report = (struct iso_region_report){ .state = ISO_REGION_UNKNOWN, .up = true };
+		why = why_not(view, i, route->region_mask, &report);
+		iso_text_str(text, i > 0 ? ",{\"region\":" : "{\"region\":");
+		iso_text_json(text, region->name);
+		iso_text_fmt(text, ",\"state\":\"%s\",\"eligible\":%s,\"why_not\":",
+			     iso_region_state_text(report.state), why == NULL ? "true" : "false");
+		if (why == NULL)
+			iso_text_str(text, "null");
+		else
+			iso_text_json(text, iso_slice_str(why));
+		put_ms(text, "estimate_ms", report.estimate_us);
+		put_ms(text, "p50_ms", report.p50_us);
+		put_ms(text, "p95_ms", report.p95_us);
+		iso_text_fmt(text,
+			     ",\"in_flight\":%u,\"weight\":%u,\"warned\":%s,\"share\":", report.in_flight,
+			     view->c[i].weight, (view->warned >> i & 1) != 0 ? "true" : "false");
+		iso_text_double(text, (double)shares[i] / ISO_WEIGHT_ONE, 4);
+		iso_text_str(text, "}");
+	}
+	iso_text_str(text, "]");
+}
+
+static void put_names(struct iso_text *text, const char *key, const struct iso_slice names[], uint32_t n)
+{
+	iso_text_fmt(text, ",\"%s\":[", key);
+	for (uint32_t i = 0; i < n; i++) {
+		iso_text_str(text, i > 0 ? "," : "");
+		iso_text_json(text, names[i]);
+	}
+	iso_text_str(text, "]");
+}
+
+static void put_route(const struct iso_cfg_route *route, struct iso_text *text)
+{
+	iso_text_str(text, ",\"route\":{\"name\":");
+	iso_text_json(text, route->name);
+	iso_text_str(text, ",\"service\":");
+	iso_text_json(text, route->service->name);
+	iso_text_fmt(text, ",\"policy\":\"%s\"", iso_policy_name(route->policy));
+	put_names(text, "requires", route->requires, route->requires_count);
+	iso_text_str(text, "}");
+}
+
+static void put_pick(const struct iso_cfg_route *route, const struct iso_view *view, uint32_t draw,
+		     struct iso_text *text)
+{
+	struct iso_decision decision = { .policy = route->policy, .view = *view };
+	struct iso_slice names[ISO_VIEW_MAX];
+
+	for (uint32_t i = 0; i < view->n; i++)
+		names[i] = route->service->regions[i].name;
+	iso_balance_pick(route->policy, view, draw, &decision.pick);
+	iso_text_str(text, ",\"pick\":");
+	if (decision.pick.level == ISO_PICK_NONE)
+		iso_text_str(text, "null");
+	else
+		iso_text_json(text, names[decision.pick.index]);
+	iso_text_fmt(text,
+		     ",\"level\":\"%s\",\"draw\":%u,\"decision\":", iso_pick_level_name(decision.pick.level),
+		     draw);
+	iso_decision_write(&decision, names, text);
+}
+
+int iso_explain(const struct iso_snapshot *snapshot, const struct iso_publisher *pub,
+		const struct iso_explain_request *request, struct iso_text *text, const char **ret_why)
+{
+	const struct iso_cfg_route *route;
+	struct iso_arena arena;
+	struct target target;
+	struct iso_view view;
+	int err;
+
+	iso_arena_init(&arena, NULL, ARENA_MAX);
+	err = parse_url(&arena, request, &target, ret_why);
+	if (err != ISO_OK)
+		goto out;
+	route = iso_snapshot_route(snapshot, target.authority, target.path, request->method);
+	iso_text_str(text, "{\"request\":{\"method\":");
+	iso_text_json(text, request->method);
+	iso_text_str(text, ",\"host\":");
+	iso_text_json(text, target.authority);
+	iso_text_str(text, ",\"path\":");
+	iso_text_json(text, target.path);
+	iso_text_fmt(text, "},\"measured\":%s", pub != NULL ? "true" : "false");
+	if (route == NULL) {
+		iso_text_str(text, ",\"route\":null,\"why\":\"no route matches this host, path and method\"");
+	} else {
+		if (pub != NULL)
+			iso_publisher_view(pub, route, target.path, &view);
+		else
+			unmeasured_view(route, &view);
+		put_route(route, text);
+		put_candidates(pub, route, &view, text);
+		put_pick(route, &view, request->draw, text);
+	}
+	iso_text_str(text, "}\n");
+	err = iso_text_ok(text);
+out:
+	iso_arena_done(&arena);
+	return err;
+}

@@ -1,0 +1,67 @@
+/*
+ * Which region the next attempt goes to: the board and the configuration as the policies see them, and the
+ * record of a pick. Thread: the exchange's loop.
+ */
+#include "exchange_priv.h"
+#include "iso/policy/decision.h"
+#include "iso/upstream/view.h"
+
+_Static_assert((int)ISO_DECISION_MAX <= (int)ISO_LOG_DECISION_MAX, "a decision must fit into its line");
+
+static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
+{
+	const struct iso_upstream *up = x->host->upstream;
+	const struct iso_cfg_service *service = x->service;
+	const struct iso_board_region *boards[ISO_VIEW_MAX];
+	uint32_t workers = x->generation->snapshot->workers;
+
+	*ret_view = (struct iso_view){ .n = service->region_count, .tried = x->choice.tried };
+	for (uint32_t i = 0; i < service->region_count; i++) {
+		const struct iso_cfg_region *region = &service->regions[i];
+		uint16_t bit = (uint16_t)(1u << i);
+
+		boards[i] = &up->board->regions[region->slot];
+		iso_view_add(ret_view, i, region, boards[i]);
+		if (iso_upstream_suspect(up, region->slot))
+			ret_view->suspect |= bit;
+		/* Each worker keeps to its part of the limit. */
+		if (region->max_in_flight > 0 && iso_upstream_in_flight(up, region->slot) >=
+							 (region->max_in_flight + workers - 1) / workers)
+			ret_view->full |= bit;
+	}
+	ret_view->allowed &= x->choice.allowed;
+	if (up->board->unwell)
+		iso_view_require(ret_view, boards, x->route, x->head->path);
+}
+
+/* Without memory the line goes without it. */
+static void record(struct iso_exchange *x, const struct iso_view *view)
+{
+	char *memory = iso_arena_alloc(x->arena, ISO_DECISION_MAX);
+	struct iso_slice names[ISO_VIEW_MAX];
+	struct iso_decision decision = { x->route->policy, *view, x->choice.pick };
+	struct iso_text text;
+
+	if (memory == NULL)
+		return;
+	for (uint32_t i = 0; i < view->n; i++)
+		names[i] = x->service->regions[i].name;
+	iso_text_init_fixed(&text, memory, ISO_DECISION_MAX);
+	iso_decision_write(&decision, names, &text);
+	if (iso_text_ok(&text) == ISO_OK)
+		x->choice.decision = iso_text_slice(&text);
+}
+
+bool iso_exchange_choose(struct iso_exchange *x)
+{
+	uint64_t random = iso_rng_next(&x->host->loop->rng);
+	struct iso_view view;
+
+	build_view(x, &view);
+	iso_balance_pick(x->route->policy, &view, (uint32_t)(random >> 32), &x->choice.pick);
+	x->choice.decision = iso_slice(NULL, 0);
+	/* The other half of the random number: what is drawn must not decide what is recorded. */
+	if (x->host->log != NULL && (uint32_t)random < x->generation->snapshot->access_log_decisions)
+		record(x, &view);
+	return x->choice.pick.level != ISO_PICK_NONE;
+}

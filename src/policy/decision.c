@@ -1,0 +1,46 @@
+/*
+ * See decision.h.
+ */
+#include "iso/policy/decision.h"
+
+static const char *const level_names[] = {
+	[ISO_PICK_GOOD] = "good",           [ISO_PICK_FULL] = "full",   [ISO_PICK_SUSPECT] = "suspect",
+	[ISO_PICK_FAIL_OPEN] = "fail_open", [ISO_PICK_AGAIN] = "again", [ISO_PICK_NONE] = "none",
+};
+
+const char *iso_pick_level_name(enum iso_pick_level level)
+{
+	return (unsigned int)level < sizeof(level_names) / sizeof(level_names[0]) ? level_names[level] : NULL;
+}
+
+void iso_decision_write(const struct iso_decision *d, const struct iso_slice names[], struct iso_text *text)
+{
+	const struct iso_view *v = &d->view;
+
+	iso_text_fmt(text, "{\"policy\":\"%s\",\"candidates\":[", iso_policy_name(d->policy));
+	for (uint32_t i = 0; i < v->n; i++) {
+		const struct iso_candidate *c = &v->c[i];
+
+		iso_text_str(text, i > 0 ? ",{\"region\":" : "{\"region\":");
+		iso_text_json(text, names[i]);
+		iso_text_fmt(text, ",\"weight\":%u,\"cfg_weight\":%u,\"ramp\":%u,\"priority\":%u}", c->weight,
+			     c->cfg_weight, c->ramp, c->priority);
+	}
+	iso_text_fmt(text,
+		     "],\"allowed\":%u,\"up\":%u,\"suspect\":%u,\"tried\":%u,\"full\":%u,\"lacking\":%u,"
+		     "\"warned\":%u,\"level\":\"%s\",\"draw\":%u,\"pick\":",
+		     v->allowed, v->up, v->suspect, v->tried, v->full, v->lacking, v->warned,
+		     iso_pick_level_name(d->pick.level), d->pick.draw);
+	if (d->pick.level == ISO_PICK_NONE)
+		iso_text_str(text, "null}");
+	else
+		iso_text_fmt(text, "%u}", d->pick.index);
+}
+
+bool iso_decision_holds(const struct iso_decision *d)
+{
+	struct iso_pick pick;
+
+	iso_balance_pick(d->policy, &d->view, d->pick.draw, &pick);
+	return pick.level == d->pick.level && (pick.level == ISO_PICK_NONE || pick.index == d->pick.index);
+}

@@ -1,0 +1,43 @@
+/*
+ * See view.h. Any thread.
+ */
+#include "iso/upstream/view.h"
+
+void iso_view_add(struct iso_view *view, uint32_t i, const struct iso_cfg_region *region,
+		  const struct iso_board_region *board)
+{
+	uint16_t bit = (uint16_t)(1u << i);
+
+	view->c[i] = (struct iso_candidate){
+		.weight = board->weight,
+		.cfg_weight = region->weight,
+		.ramp = board->ramp,
+		.priority = region->priority,
+	};
+	if (!board->drained)
+		view->allowed |= bit;
+	if (board->up)
+		view->up |= bit;
+}
+
+void iso_view_require(struct iso_view *view, const struct iso_board_region *const boards[],
+		      const struct iso_cfg_route *route, struct iso_slice path)
+{
+	uint64_t broken[ISO_VIEW_MAX];
+
+	for (uint32_t i = 0; i < view->n; i++) {
+		const struct iso_board_region *board = boards[i];
+		enum iso_dependency_state state = board->affected != NULL
+							  ? iso_affected_state(board->affected, path)
+							  : ISO_DEPENDENCY_PASS;
+
+		broken[i] = board->broken & route->requires_mask;
+		if (state == ISO_DEPENDENCY_FAIL)
+			broken[i] |= ISO_DEPENDENCY_OF_PATH;
+		if (board->warned || (board->uneasy & route->requires_mask) != 0 ||
+		    state == ISO_DEPENDENCY_WARN)
+			view->warned |= (uint16_t)(1u << i);
+	}
+	view->lacking = iso_requirement_lacking(broken, view->n, view->allowed & view->up,
+						route->requires_mask | ISO_DEPENDENCY_OF_PATH);
+}
