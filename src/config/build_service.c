@@ -261,6 +261,7 @@ static void build_health(struct iso_load *load, const json_t *service_object, st
 	iso_load_headers(load, object, &health->headers);
 	health->interval_us = iso_load_u64(load, object, "services.*.health.interval");
 	health->timeout_us = iso_load_u64(load, object, "services.*.health.timeout");
+	health->probes_per_hour = (uint32_t)iso_load_u64(load, object, "services.*.health.probes_per_hour");
 	if (health->timeout_us > health->interval_us && iso_load_has(object, "timeout"))
 		iso_load_error_in(load, "timeout", "shorten the timeout or lengthen the interval",
 				  "the timeout of a probe is longer than the interval between two");

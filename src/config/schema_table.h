@@ -183,6 +183,9 @@ X("services.*.health.headers.*", STRING, 0, 0, 8192, NULL, NULL, NULL, \
   "The value.") \
 X("services.*.health.interval", DURATION, 0, 50 * MS, 24 * HOUR, "\"10s\"", NULL, NULL, \
   "Time between two probes of a region.") \
+X("services.*.health.probes_per_hour", INTEGER, 0, 0, 1000000, "0", NULL, NULL, \
+  "The most probes of one region in an hour, whatever it looks like: each is a billed call. A sixtieth " \
+  "of them may come at once. 0: as `interval` and the region's state want.") \
 X("services.*.health.timeout", DURATION, 0, 10 * MS, 10 * MINUTE, "\"2s\"", NULL, NULL, \
   "A probe fails after this time. At most the interval; by default the interval where that is shorter.") \
 X("services.*.health.healthy_threshold", INTEGER, 0, 1, 100, "2", NULL, NULL, \

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "health_report_priv.h"
+#include "iso/policy/health.h"
 #include "iso/upstream/attempt.h"
 
 enum {
@@ -25,6 +26,7 @@ struct probe {
 	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: none */
 	uint32_t region, slot;
 	bool running;
+	struct iso_probe_quota quota;
 	/* While it runs. */
 	struct iso_snapshot *snapshot; /* holds what the attempt's spec points to */
 	struct iso_attempt attempt;
@@ -403,6 +405,7 @@ static void fail_nameless(struct probe *p)
 static void on_next(struct iso_timer *timer)
 {
 	struct probe *p = ISO_CONTAINER(timer, struct probe, next);
+	uint64_t wait_us;
 
 	if (p->running || p->service == NULL)
 		return;
@@ -417,8 +420,13 @@ static void on_next(struct iso_timer *timer)
 		break;
 	}
 	/* The board of this turn may be older than the names. */
-	if (p->owner->upstream->board->regions[p->slot].endpoint_count == 0)
+	if (p->owner->upstream->board->regions[p->slot].endpoint_count == 0) {
 		set_next(p, NAMES_WAIT_US);
+		return;
+	}
+	wait_us = iso_probe_quota_take(&p->quota, p->service->health.probes_per_hour, loop_of(p)->now_us);
+	if (wait_us > 0)
+		set_next(p, wait_us);
 	else
 		start(p);
 }

@@ -7,7 +7,10 @@ enum {
 	FAST_MIN_US = 250 * 1000,
 	FAST_DIVISOR = 4,
 	SLOW_FACTOR = 3,
+	BURSTS_PER_HOUR = 60,
 };
+
+static const uint64_t hour_us = UINT64_C(3600) * 1000 * 1000;
 
 void iso_health_init(struct iso_health *health)
 {
@@ -52,4 +55,19 @@ uint64_t iso_health_next_probe_us(uint64_t interval_us, enum iso_probe_pace pace
 	}
 	/* 0.9 to 1.1: probes of many regions and many nodes must not fall into step. */
 	return wait_us * 9 / 10 + ((wait_us / 5 * draw) >> 32);
+}
+
+/* The virtual scheduling form of a leaky bucket (ITU-T I.371, annex A). */
+uint64_t iso_probe_quota_take(struct iso_probe_quota *quota, uint32_t per_hour, uint64_t now_us)
+{
+	uint64_t each_us, burst_us;
+
+	if (per_hour == 0)
+		return 0;
+	each_us = hour_us / per_hour;
+	burst_us = per_hour > BURSTS_PER_HOUR ? (per_hour / BURSTS_PER_HOUR - 1) * each_us : 0;
+	if (quota->next_us > now_us + burst_us)
+		return quota->next_us - burst_us - now_us;
+	quota->next_us = (quota->next_us > now_us ? quota->next_us : now_us) + each_us;
+	return 0;
 }

@@ -125,3 +125,15 @@ def test_route_limits_the_regions(start, emulator, h2):
     regions["far"].kill()
     assert client.get("/resident/1").status in (502, 503), "data residency holds when the region is down"
     assert client.get("/free").status == 200
+
+
+def test_probes_are_capped(start, emulator):
+    """120 an hour: two at once, then one every 30 s, though the interval and a region that fails ask for many."""
+    regions = {n: emulator(n) for n in ("one", "two")}
+    regions["two"].set(mode="status", status=500, health="same")
+    proxy = start({n: r.url for n, r in regions.items()},
+                  service={"health": {"interval": "100ms", "timeout": "90ms", "probes_per_hour": 120}})
+    wait_until(lambda: proxy.status()["uptime_s"] > 2, 10, "two seconds")
+    for name in regions:
+        probe = proxy.region(name)["probe"]
+        assert 1 <= probe["passes"] + probe["failures"] <= 3, probe

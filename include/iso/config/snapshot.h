@@ -54,6 +54,7 @@ struct iso_cfg_health {
 	struct iso_slice path; /* default "/health"; the base path goes before it */
 	struct iso_fields headers;
 	uint64_t interval_us, timeout_us;
+	uint32_t probes_per_hour; /* 0: no cap */
 	uint32_t healthy_threshold, unhealthy_threshold;
 	struct iso_statuses statuses;
 	struct iso_slice contains;   /* in the first 5,120 bytes of its body; "": anything */

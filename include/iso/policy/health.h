@@ -25,6 +25,17 @@ void iso_health_pass(struct iso_health *health, uint32_t healthy_threshold);
 /* A probe failed: unhealthy_threshold in a row take the region down. */
 void iso_health_fail(struct iso_health *health, uint32_t unhealthy_threshold);
 
+/* How many probes of a region are left: a bucket that fills evenly over the hour. Cleared memory is full. */
+struct iso_probe_quota {
+	uint64_t next_us; /* when it would be full again, had it no size */
+};
+
+/*
+ * Takes a probe at now_us. per_hour: the cap, 0 none; a sixtieth of it, one at least, may be taken at once.
+ * Returns 0, or the microseconds until one is left (nothing is taken then).
+ */
+uint64_t iso_probe_quota_take(struct iso_probe_quota *quota, uint32_t per_hour, uint64_t now_us);
+
 enum iso_probe_pace {
 	ISO_PROBE_NORMAL,
 	ISO_PROBE_FAST, /* failing, ejected or suspect: interval / 4, at least 250 ms, never more than the

@@ -87,9 +87,45 @@ static void test_next_probe(void **state)
 											       */
 }
 
+/* However eagerly it is asked, an hour has so many; they come evenly but for the burst. */
+static void test_the_cap_of_an_hour(void **state)
+{
+	static const uint32_t caps[] = { 1, 30, 60, 61, 600, 36000 };
+	const uint64_t hour_us = UINT64_C(3600) * 1000 * 1000;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+		uint32_t burst = caps[i] >= 120 ? caps[i] / 60 : 1, taken = 0, at_once = 0;
+		struct iso_probe_quota quota = { 0 };
+		uint64_t now_us = 1000, wait_us;
+
+		while (iso_probe_quota_take(&quota, caps[i], now_us) == 0)
+			at_once++;
+		assert_int_equal(at_once, burst);
+		for (taken = at_once; now_us < 1000 + hour_us;) {
+			wait_us = iso_probe_quota_take(&quota, caps[i], now_us);
+			taken += wait_us == 0;
+			now_us += wait_us;
+		}
+		if (taken < caps[i] || taken > caps[i] + burst + 1)
+			fail_msg("cap %u: %u in an hour", caps[i], taken);
+	}
+}
+
+static void test_no_cap(void **state)
+{
+	struct iso_probe_quota quota = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 10000; i++)
+		assert_int_equal(iso_probe_quota_take(&quota, 0, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_cap_of_an_hour),
+		cmocka_unit_test(test_no_cap),
 		cmocka_unit_test(test_first_success_is_up),
 		cmocka_unit_test(test_one_failure_is_not_down),
 		cmocka_unit_test(test_down_needs_the_threshold),
