@@ -202,6 +202,7 @@ static void judge_service(struct iso_publisher *pub, const struct iso_cfg_servic
 		.now_us = pub->loop->now_us,
 		.healthy_threshold = service->health.healthy_threshold,
 		.uplink_down = pub->uplink_down,
+		.by_latency = service->policy == ISO_POLICY_LATENCY,
 		.draws = draws,
 	};
 

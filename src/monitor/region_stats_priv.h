@@ -35,6 +35,7 @@ struct iso_region_stats {
 	uint64_t silent_us;                   /* how long it has been silent, while suspect */
 	uint64_t normal_us;                   /* start of the last normal answer */
 	uint64_t back_us;                     /* when it last came back; 0: it was never out */
+	uint64_t compared_us;                 /* when it was last compared with its past and the others */
 	bool ramping;                         /* its way back is not complete */
 	bool out;                             /* as judged last: not up, or drained */
 	uint64_t outcomes[ISO_OUTCOME_COUNT]; /* live attempts */
@@ -60,6 +61,7 @@ struct iso_judge {
 	uint32_t healthy_threshold;
 	uint16_t drained;      /* bit i: region i, by an operator */
 	bool uplink_down;      /* nothing is ejected now */
+	bool by_latency;       /* the policy gives a slow region next to nothing by itself */
 	const uint32_t *draws; /* one uniform number for each region, for jitter */
 };
 

@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 
+#include "iso/policy/anomaly.h"
 #include "iso/policy/weight.h"
 #include "region_stats_priv.h"
 
@@ -12,6 +13,7 @@ enum {
 	RAMP_START = ISO_WEIGHT_ONE / 10,
 	UNKNOWN_US = 100 * 1000, /* when no region's time is known */
 	PARDON_US = 2 * 1000 * 1000,
+	COMPARE_US = 1000 * 1000,
 };
 
 static bool is_up(const struct iso_region_stats *rs)
@@ -32,6 +34,38 @@ static bool another_up(struct iso_region_stats *const regions[], uint32_t n, con
 		if (k != i && is_up(regions[k]) && !is_drained(judge, k))
 			return true;
 	return false;
+}
+
+/* What an ended ejection or an absence was about does not count again: spans begin when it came back. */
+static void span(const struct iso_region_stats *rs, uint64_t from_us, uint64_t to_us,
+		 struct iso_anomaly_span *ret_span)
+{
+	struct iso_window_sums sums;
+
+	iso_window_span(&rs->window, from_us > rs->back_us ? from_us : rs->back_us, to_us, &sums);
+	*ret_span = (struct iso_anomaly_span){ sums.good, sums.bad, sums.p50_us };
+}
+
+/* Once a second: who stands out against its own past and the others. */
+static void compare(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge)
+{
+	struct iso_anomaly_input inputs[ISO_VIEW_MAX];
+	uint64_t slot_us = ISO_WINDOW_SLOT_US, now_us = judge->now_us;
+	uint64_t recent_us = now_us / slot_us > 0 ? (now_us / slot_us - 1) * slot_us : 0;
+
+	if (n == 0 || now_us < regions[0]->compared_us + COMPARE_US)
+		return;
+	regions[0]->compared_us = now_us;
+	for (uint32_t i = 0; i < n; i++) {
+		span(regions[i], recent_us, now_us + 1, &inputs[i].recent);
+		span(regions[i], 0, recent_us, &inputs[i].past);
+		inputs[i].up = is_up(regions[i]) && !is_drained(judge, i);
+		if (judge->by_latency) /* its weight says it already, and by degrees */
+			inputs[i].recent.p50_us = inputs[i].past.p50_us = 0;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (inputs[i].up && regions[i]->wish == NULL)
+			regions[i]->wish = iso_anomaly_find(inputs, n, i);
 }
 
 static void eject(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge)
@@ -146,6 +180,7 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 		if (iso_outlier_tick(&regions[i]->outlier, judge->healthy_threshold, judge->now_us))
 			regions[i]->wish = NULL; /* what failed before is over */
 	}
+	compare(regions, n, judge);
 	pardon(regions, n, judge);
 	eject(regions, n, judge);
 	for (uint32_t i = 0; i < n; i++) {

@@ -35,17 +35,18 @@ void iso_window_bad(struct iso_window *window, uint64_t now_us)
 	slot_at(window, now_us)->bad++;
 }
 
-void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums)
+void iso_window_span(const struct iso_window *window, uint64_t from_us, uint64_t to_us,
+		     struct iso_window_sums *ret_sums)
 {
-	uint64_t epoch = now_us / ISO_WINDOW_SLOT_US;
 	struct iso_window_sums sums = { 0 };
 	struct iso_hist all;
 
 	iso_hist_reset(&all);
 	for (int i = 0; i < ISO_WINDOW_SLOTS; i++) {
 		const struct iso_window_slot *slot = &window->slots[i];
+		uint64_t begin_us = slot->epoch * ISO_WINDOW_SLOT_US;
 
-		if (slot->epoch + ISO_WINDOW_SLOTS <= epoch || slot->epoch > epoch)
+		if (begin_us < from_us || begin_us >= to_us)
 			continue;
 		sums.good += slot->good;
 		sums.bad += slot->bad;
@@ -55,4 +56,12 @@ void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso
 	sums.p95_us = iso_hist_percentile(&all, 9500);
 	sums.p99_us = iso_hist_percentile(&all, 9900);
 	*ret_sums = sums;
+}
+
+void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums)
+{
+	uint64_t begin_us = now_us / ISO_WINDOW_SLOT_US * ISO_WINDOW_SLOT_US;
+	uint64_t before_us = (uint64_t)(ISO_WINDOW_SLOTS - 1) * ISO_WINDOW_SLOT_US;
+
+	iso_window_span(window, begin_us > before_us ? begin_us - before_us : 0, now_us + 1, ret_sums);
 }

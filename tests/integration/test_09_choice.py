@@ -2,6 +2,7 @@
 import pytest
 
 import faults
+from conftest import H1Origin
 from lab import NAME, wait_until
 
 FAST = {"interval": "300ms", "timeout": "250ms"}
@@ -137,3 +138,28 @@ def test_probes_are_capped(start, emulator):
     for name in regions:
         probe = proxy.region(name)["probe"]
         assert 1 <= probe["passes"] + probe["failures"] <= 3, probe
+
+
+def test_a_region_that_fails_every_third_answer(start, origin, emulator, h2):
+    """Never five in a row: its rate ejects it, by its own past and by the other region's."""
+    answers = {"n": 0, "bad": False}
+
+    def script(sock, request):
+        answers["n"] += 1
+        bad = answers["bad"] and not request.is_probe and answers["n"] % 3 == 0
+        sock.sendall(b"HTTP/1.1 " + (b"503 X\r\nX-Amzn-ErrorType: ServiceUnavailableException" if bad else b"200 OK")
+                     + b"\r\nContent-Length: 0\r\n\r\n")
+
+    regions = {"flaky": origin(H1Origin, script, tls=False).url, "sound": emulator("sound", tls=False).url}
+    proxy = start(regions, service={"health": FAST, "balance": {"policy": "weighted"}})
+    proxy.wait_states({n: "healthy" for n in regions})
+    client = h2(proxy)
+
+    def ask(count):
+        for _ in range(count):
+            client.wait(client.start("POST", "/"))
+    ask(60)
+    answers["bad"] = True
+    wait_until(lambda: ask(10) or proxy.region("flaky")["state"] == "ejected", 30, "its ejection")
+    assert "fails more often" in proxy.region("flaky")["why"]
+    assert proxy.region("sound")["state"] == "healthy"

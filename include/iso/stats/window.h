@@ -27,6 +27,10 @@ struct iso_window_sums {
 void iso_window_init(struct iso_window *window);
 void iso_window_good(struct iso_window *window, uint32_t us, uint64_t now_us);
 void iso_window_bad(struct iso_window *window, uint64_t now_us);
+/* Of the slots that begin at from_us or later and before to_us. */
+void iso_window_span(const struct iso_window *window, uint64_t from_us, uint64_t to_us,
+		     struct iso_window_sums *ret_sums);
+/* Of the last minute. */
 void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums);
 
 #endif
