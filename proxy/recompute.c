@@ -90,6 +90,7 @@ static bool read_decision(const json_t *object, struct iso_decision *ret_decisio
 	v->suspect = mask(object, "suspect", &ok);
 	v->tried = mask(object, "tried", &ok);
 	v->full = mask(object, "full", &ok);
+	v->trial = mask(object, "trial", &ok);
 	v->lacking = mask(object, "lacking", &ok);
 	v->warned = mask(object, "warned", &ok);
 	return read_pick(object, &ret_decision->pick, v->n, &ok) && ok;

@@ -4,9 +4,28 @@
  */
 #include "exchange_priv.h"
 #include "iso/policy/decision.h"
+#include "iso/policy/safety.h"
 #include "iso/upstream/view.h"
 
 _Static_assert((int)ISO_DECISION_MAX <= (int)ISO_LOG_DECISION_MAX, "a decision must fit into its line");
+
+/* A region that is half-open gets one request of the whole process, the first try of one that may run twice.
+ */
+static void take_trial(const struct iso_exchange *x, const struct iso_board_region *const boards[],
+		       struct iso_view *view)
+{
+	struct iso_board_stand *stand = x->host->upstream->stand;
+
+	if (x->try_count > 0 || !iso_safety_may_double(x->safe, x->route->idempotent))
+		return;
+	for (uint32_t i = 0; i < view->n && view->trial == 0; i++) {
+		uint16_t bit = (uint16_t)(1u << i);
+
+		if (boards[i]->trial != 0 && (view->allowed & bit) != 0 && (view->lacking & bit) == 0 &&
+		    iso_board_take_trial(stand, x->service->regions[i].slot, boards[i]->trial))
+			view->trial = bit;
+	}
+}
 
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 {
@@ -32,6 +51,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 	ret_view->allowed &= x->choice.allowed;
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
+	if (up->board->half_open)
+		take_trial(x, boards, ret_view);
 }
 
 /* Without memory the line goes without it. */

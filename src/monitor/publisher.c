@@ -211,6 +211,9 @@ static void judge_service(struct iso_publisher *pub, const struct iso_cfg_servic
 
 		regions[r] = &pub->slots[slot].stats;
 		draws[r] = (uint32_t)(iso_rng_next(&pub->loop->rng) >> 32);
+		if (pub->slots[slot].stats.outlier.trial != 0 &&
+		    iso_board_trial_taken(pub->stand, slot) == pub->slots[slot].stats.outlier.trial)
+			judge.tried = (uint16_t)(judge.tried | 1u << r);
 		if (pub->registry->slots[slot].drained)
 			judge.drained = (uint16_t)(judge.drained | 1u << r);
 	}
@@ -238,6 +241,7 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	to->estimate_us = facts->estimate_us;
 	to->usual_us = facts->usual_us;
 	to->normal_us = facts->normal_us;
+	to->trial = facts->trial;
 	to->warned = slot->warned;
 	to->broken = slot->broken;
 	to->uneasy = slot->uneasy;
@@ -262,6 +266,7 @@ static void publish(struct iso_publisher *pub)
 		if (slot->service == NULL)
 			continue;
 		fill_region(pub, i, &board->regions[i]);
+		board->half_open |= board->regions[i].trial != 0;
 		board->unwell |= slot->warned || slot->broken != 0 || slot->uneasy != 0 ||
 				 slot->affected != NULL;
 	}

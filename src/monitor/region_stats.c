@@ -77,10 +77,29 @@ static void answered(struct iso_region_stats *rs, const struct iso_sample *sampl
 	}
 }
 
+/* What it means when the sample is that of a trial. */
+static enum iso_trial_end trial_end(const struct iso_sample *sample)
+{
+	switch ((enum iso_outcome)sample->outcome) {
+	case ISO_OUTCOME_OK:
+	case ISO_OUTCOME_STATUS:
+		return sample->fault == ISO_FAULT_REGION ? ISO_TRIAL_BAD : ISO_TRIAL_GOOD;
+	case ISO_OUTCOME_CANCELLED:
+		return sample->status != 0 ? ISO_TRIAL_GOOD : ISO_TRIAL_NONE;
+	case ISO_OUTCOME_REFUSED_STREAM:
+	case ISO_OUTCOME_GOAWAY:
+	case ISO_OUTCOME_OVERLOAD:
+		return ISO_TRIAL_NONE;
+	default:
+		return ISO_TRIAL_BAD;
+	}
+}
+
 void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sample *sample)
 {
 	if (sample->outcome < ISO_OUTCOME_COUNT)
 		rs->outcomes[sample->outcome]++;
+	iso_outlier_trial(&rs->outlier, trial_end(sample), sample->start_us, sample->end_us);
 	switch ((enum iso_outcome)sample->outcome) {
 	case ISO_OUTCOME_OK:
 	case ISO_OUTCOME_STATUS:

@@ -54,12 +54,14 @@ struct iso_region_facts {
 	bool up, suspect;
 	uint32_t weight, ramp, estimate_us, usual_us;
 	uint64_t normal_us;
+	uint32_t trial; /* half-open: names its trial request; 0: none */
 };
 
 struct iso_judge {
 	uint64_t now_us;
 	uint32_t healthy_threshold;
 	uint16_t drained;      /* bit i: region i, by an operator */
+	uint16_t tried;        /* bit i: a worker has sent region i's trial request */
 	bool uplink_down;      /* nothing is ejected now */
 	bool by_latency;       /* the policy gives a slow region next to nothing by itself */
 	const uint32_t *draws; /* one uniform number for each region, for jitter */

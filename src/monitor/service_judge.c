@@ -177,7 +177,8 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 	assert(n <= ISO_VIEW_MAX);
 	for (uint32_t i = 0; i < n; i++) {
 		iso_estimate_tick(&regions[i]->estimate, judge->now_us);
-		if (iso_outlier_tick(&regions[i]->outlier, judge->healthy_threshold, judge->now_us))
+		if (iso_outlier_tick(&regions[i]->outlier, judge->healthy_threshold,
+				     (judge->tried >> i & 1) != 0, judge->now_us))
 			regions[i]->wish = NULL; /* what failed before is over */
 	}
 	compare(regions, n, judge);
@@ -205,5 +206,6 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 										: estimate_us);
 		f->usual_us = iso_estimate_usual_us(&regions[i]->estimate);
 		f->normal_us = regions[i]->normal_us;
+		f->trial = is_drained(judge, i) ? 0 : regions[i]->outlier.trial;
 	}
 }

@@ -52,7 +52,12 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 	uint16_t up = mask_and(fresh, up_of(view));
 	uint16_t calm = mask_and(up, ~(uint32_t)view->suspect);
 	uint16_t good = mask_and(calm, ~(uint32_t)view->full);
+	uint16_t trial = mask_and(fresh, view->trial & ~(uint32_t)view->lacking);
 
+	if (trial != 0) {
+		*ret_level = ISO_PICK_TRIAL;
+		return trial;
+	}
 	if (good != 0) {
 		*ret_level = ISO_PICK_GOOD;
 		return good;

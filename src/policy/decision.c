@@ -4,8 +4,9 @@
 #include "iso/policy/decision.h"
 
 static const char *const level_names[] = {
-	[ISO_PICK_GOOD] = "good",           [ISO_PICK_FULL] = "full",   [ISO_PICK_SUSPECT] = "suspect",
-	[ISO_PICK_FAIL_OPEN] = "fail_open", [ISO_PICK_AGAIN] = "again", [ISO_PICK_NONE] = "none",
+	[ISO_PICK_TRIAL] = "trial",     [ISO_PICK_GOOD] = "good",           [ISO_PICK_FULL] = "full",
+	[ISO_PICK_SUSPECT] = "suspect", [ISO_PICK_FAIL_OPEN] = "fail_open", [ISO_PICK_AGAIN] = "again",
+	[ISO_PICK_NONE] = "none",
 };
 
 const char *iso_pick_level_name(enum iso_pick_level level)
@@ -27,9 +28,9 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 			     c->cfg_weight, c->ramp, c->priority);
 	}
 	iso_text_fmt(text,
-		     "],\"allowed\":%u,\"up\":%u,\"suspect\":%u,\"tried\":%u,\"full\":%u,\"lacking\":%u,"
-		     "\"warned\":%u,\"level\":\"%s\",\"draw\":%u,\"pick\":",
-		     v->allowed, v->up, v->suspect, v->tried, v->full, v->lacking, v->warned,
+		     "],\"allowed\":%u,\"up\":%u,\"suspect\":%u,\"tried\":%u,\"full\":%u,\"trial\":%u,"
+		     "\"lacking\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,\"pick\":",
+		     v->allowed, v->up, v->suspect, v->tried, v->full, v->trial, v->lacking, v->warned,
 		     iso_pick_level_name(d->pick.level), d->pick.draw);
 	if (d->pick.level == ISO_PICK_NONE)
 		iso_text_str(text, "null}");

@@ -35,6 +35,8 @@ int iso_board_stand_init(struct iso_board_stand *stand)
 	atomic_init(&stand->shared.version, 1);
 	for (uint32_t i = 0; i < ISO_WORKERS_MAX; i++)
 		atomic_init(&stand->shared.readers[i].seen, resting);
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		atomic_init(&stand->shared.trials[i], 0);
 	return ISO_OK;
 }
 
@@ -98,4 +100,16 @@ const struct iso_board *iso_board_enter(struct iso_board_stand *stand, uint32_t 
 void iso_board_leave(struct iso_board_stand *stand, uint32_t reader)
 {
 	atomic_store(&stand->shared.readers[reader].seen, resting);
+}
+
+bool iso_board_take_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t trial)
+{
+	uint32_t last = atomic_load(&stand->shared.trials[slot]);
+
+	return last != trial && atomic_compare_exchange_strong(&stand->shared.trials[slot], &last, trial);
+}
+
+uint32_t iso_board_trial_taken(struct iso_board_stand *stand, uint32_t slot)
+{
+	return atomic_load(&stand->shared.trials[slot]);
 }

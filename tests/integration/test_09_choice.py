@@ -163,3 +163,27 @@ def test_a_region_that_fails_every_third_answer(start, origin, emulator, h2):
     wait_until(lambda: ask(10) or proxy.region("flaky")["state"] == "ejected", 30, "its ejection")
     assert "fails more often" in proxy.region("flaky")["why"]
     assert proxy.region("sound")["state"] == "healthy"
+
+
+def test_one_request_tries_an_ejected_region(start, emulator, h2):
+    """Its probes say that it is well and its answers do not: one request at a time, of three workers, finds out."""
+    regions = {n: emulator(n) for n in ("bad", "sound")}
+    proxy = start({n: r.url for n, r in regions.items()}, workers=3,
+                  service={"health": FAST, "balance": {"policy": "weighted"}})
+    proxy.wait_states({n: "healthy" for n in regions})
+    clients = [h2(proxy) for _ in range(6)]
+
+    def ask():
+        return [client.get("/").status for client in clients].count(200)
+    regions["bad"].set(mode="status", status=503, health="ok")
+    wait_until(lambda: ask() and proxy.region("bad")["state"] == "ejected", 10, "its ejection")
+
+    def attempts():
+        return proxy.metric("isochrone_attempts_total", region="bad")
+    before, began = attempts(), proxy.status()["uptime_s"]
+    wait_until(lambda: ask() == 6 and attempts() > before, 10, "a trial")
+    wait_until(lambda: ask() == 6 and proxy.status()["uptime_s"] > began + 4, 20, "four seconds of traffic")
+    assert attempts() - before <= 4, "a trial each time, no more"
+    assert proxy.region("bad")["state"] == "ejected" and "tried it" in proxy.region("bad")["why"]
+    regions["bad"].set(mode="ok")
+    wait_until(lambda: ask() == 6 and proxy.region("bad")["state"] in ("healthy", "degraded"), 30, "its return")

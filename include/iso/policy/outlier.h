@@ -36,7 +36,11 @@ struct iso_outlier {
 	uint32_t good_probes;        /* in a row, since the ejection */
 	uint64_t noticed_us;         /* when a probe last noticed that something is wrong */
 	bool by_connect;             /* the ejection came from failures to connect */
-	const char *words;           /* why; static; NULL while not ejected */
+	uint32_t trial;              /* half-open: names the trial request that is to be; 0: closed */
+	uint64_t trial_us;           /* since when */
+	bool trial_good;
+	uint32_t draw;     /* of the ejection, for its jitter */
+	const char *words; /* why; static; NULL while not ejected */
 };
 
 void iso_outlier_init(struct iso_outlier *outlier);
@@ -55,11 +59,20 @@ void iso_outlier_probe(struct iso_outlier *outlier, bool passed, bool normal, ui
 /* For the uplink test: a probe was answered, whatever the answer; or it could not connect. */
 void iso_outlier_reached(struct iso_outlier *outlier, bool connected, uint64_t now_us);
 /*
- * Ends the ejection when it is time: healthy_threshold good probes end it early, and after its time a single
- * one does. Where no probe has noticed the fault (a shallow health check), their word weighs less: twice as
- * many are needed for each time that it has come back too soon. True: it is back.
+ * Half-open: a live request that set out at start_us has ended, well or not. Another one's end says nothing.
+ * A bad end ejects anew; `none`: it was given up, and another one is to be the trial.
  */
-bool iso_outlier_tick(struct iso_outlier *outlier, uint32_t healthy_threshold, uint64_t now_us);
+enum iso_trial_end { ISO_TRIAL_GOOD, ISO_TRIAL_BAD, ISO_TRIAL_NONE };
+void iso_outlier_trial(struct iso_outlier *outlier, enum iso_trial_end end, uint64_t start_us,
+		       uint64_t now_us);
+/*
+ * Ends the ejection when it is time: healthy_threshold good probes end it early, and after its time a single
+ * one does. Then one request in the whole process tries the region (half-open): when it ends well the region
+ * is back, and so it is when none came within a second; taken: a worker has sent it. Where no probe has
+ * noticed the fault (a shallow health check), their word weighs less: twice as many are needed for each time
+ * that it has come back too soon. True: it is back.
+ */
+bool iso_outlier_tick(struct iso_outlier *outlier, uint32_t healthy_threshold, bool taken, uint64_t now_us);
 /* Ends it now, without counting it: it was not the region. */
 void iso_outlier_pardon(struct iso_outlier *outlier);
 /*

@@ -45,12 +45,14 @@ struct iso_view {
 	uint16_t suspect; /* silent for too long right now */
 	uint16_t tried;   /* this exchange has been there */
 	uint16_t full;    /* max_in_flight reached */
+	uint16_t trial;   /* this request is the region's trial: it is in, though the region is not up */
 	uint16_t lacking; /* a dependency that the route requires is broken there, and not everywhere */
 	uint16_t warned;  /* one that it requires is not well there: a quarter of the weight */
 };
 
 /* How far a pick had to go down: the first set that is not empty is used. */
 enum iso_pick_level {
+	ISO_PICK_TRIAL,     /* the one request that decides whether a region comes back */
 	ISO_PICK_GOOD,      /* allowed, up, not suspect, not tried, not full */
 	ISO_PICK_FULL,      /* all of those are full: used all the same, spill has nowhere to go */
 	ISO_PICK_SUSPECT,   /* up, not tried */

@@ -31,6 +31,7 @@ struct iso_board_region {
 	uint32_t usual_us;       /* typical time of a normal answer, for suspicion; 0: none yet */
 	uint64_t normal_us;      /* loop time of the start of the last normal answer, probes included: lifts
 				    suspicion */
+	uint32_t trial;          /* half-open: names the request that tries it; 0: not half-open */
 	bool warned;             /* its health answer warns, and no route says what it requires */
 	uint64_t broken, uneasy; /* the service's dependencies that fail, and that warn */
 	struct iso_affected *affected; /* paths that they affect; one reference. NULL: none */
@@ -43,6 +44,7 @@ struct iso_board {
 	uint64_t version;
 	struct iso_board *next; /* retired ones, control's list */
 	bool uplink_down;       /* every region fails to connect: our own network */
+	bool half_open;         /* some region waits for its trial request */
 	bool unwell;            /* some region's health answer fails or warns about something */
 	struct iso_board_region regions[ISO_REGION_SLOTS];
 };
@@ -56,6 +58,7 @@ struct iso_board_stand {
 		_Atomic(struct iso_board *) current;
 		_Atomic uint64_t version;
 		struct iso_board_reader readers[ISO_WORKERS_MAX];
+		_Atomic uint32_t trials[ISO_REGION_SLOTS]; /* the last one that was taken */
 	} shared;
 	struct { /* own: the control thread */
 		struct iso_board *retired;
@@ -70,6 +73,10 @@ void iso_board_stand_done(struct iso_board_stand *stand); /* all readers have en
 void iso_board_publish(struct iso_board_stand *stand, struct iso_board *board);
 /* Worker, at the begin of a turn: the board of this turn; valid until leave. */
 const struct iso_board *iso_board_enter(struct iso_board_stand *stand, uint32_t reader);
+/* Worker: takes the region's trial (of its board); false: another request has it. */
+bool iso_board_take_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t trial);
+/* Control: the trial of that region that was taken last. */
+uint32_t iso_board_trial_taken(struct iso_board_stand *stand, uint32_t slot);
 /* Worker, at the end of a turn. */
 void iso_board_leave(struct iso_board_stand *stand, uint32_t reader);
 

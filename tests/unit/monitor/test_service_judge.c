@@ -176,7 +176,9 @@ static void test_a_wish_of_the_past_is_forgotten(void **state)
 	for (int i = 0; i < 2; i++)
 		iso_outlier_probe(&s->regions[0]->outlier, true, true, s->judge.now_us);
 	judge(s, 100000);
-	judge(s, 100000);
+	assert_true(s->facts[0].trial != 0);
+	assert_false(s->facts[0].up);
+	judge(s, 1000000); /* no request tried it */
 	assert_true(s->facts[0].up);
 }
 

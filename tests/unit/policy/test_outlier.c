@@ -72,6 +72,85 @@ static void test_a_lost_second(void **state)
 											  */
 }
 
+/* Whether it is time; then the trial is good at once. */
+static bool ended(struct iso_outlier *o, uint64_t now_us)
+{
+	assert_false(iso_outlier_tick(o, 2, false, now_us));
+	if (o->trial == 0)
+		return false;
+	iso_outlier_trial(o, ISO_TRIAL_GOOD, now_us, now_us);
+	return iso_outlier_tick(o, 2, true, now_us);
+}
+
+/* Ejected, and half-open since now_us. */
+static struct iso_outlier half_open(uint64_t now_us)
+{
+	struct iso_outlier o = fresh();
+
+	iso_outlier_eject(&o, "why", mid, now_us - 10);
+	iso_outlier_probe(&o, true, true, now_us - 2);
+	iso_outlier_probe(&o, true, true, now_us - 1);
+	o.noticed_us = now_us - 10;
+	assert_false(iso_outlier_tick(&o, 2, false, now_us));
+	assert_true(o.ejected && o.trial != 0);
+	return o;
+}
+
+static void test_a_good_trial_brings_it_back(void **state)
+{
+	struct iso_outlier o = half_open(20 * second);
+
+	(void)state;
+	/* What set out before says nothing. */
+	iso_outlier_trial(&o, ISO_TRIAL_GOOD, 20 * second - 1, 20 * second + 1);
+	assert_false(iso_outlier_tick(&o, 2, true, 20 * second + 2));
+	iso_outlier_trial(&o, ISO_TRIAL_GOOD, 20 * second, 20 * second + 3);
+	assert_true(iso_outlier_tick(&o, 2, true, 20 * second + 4));
+	assert_false(o.ejected || o.trial != 0);
+}
+
+static void test_a_bad_trial_ejects_anew_for_longer(void **state)
+{
+	struct iso_outlier o = half_open(20 * second);
+
+	(void)state;
+	iso_outlier_trial(&o, ISO_TRIAL_BAD, 20 * second, 21 * second);
+	assert_true(o.ejected && o.trial == 0);
+	assert_in_range(o.until_us - 21 * second, 10 * second - 1, 10 * second);
+	assert_false(iso_outlier_tick(&o, 2, false, 22 * second));
+	assert_int_equal(o.trial, 0); /* its probes must speak for it again */
+}
+
+static void test_a_trial_that_was_given_up_is_no_trial(void **state)
+{
+	struct iso_outlier o = half_open(20 * second);
+	uint32_t first = o.trial;
+
+	(void)state;
+	iso_outlier_trial(&o, ISO_TRIAL_NONE, 20 * second, 21 * second);
+	assert_true(o.ejected && o.trial != 0 && o.trial != first);
+}
+
+static void test_without_a_request_the_probes_must_do(void **state)
+{
+	struct iso_outlier o = half_open(20 * second);
+
+	(void)state;
+	assert_false(iso_outlier_tick(&o, 2, false, 21 * second - 1));
+	assert_true(iso_outlier_tick(&o, 2, false, 21 * second));
+}
+
+static void test_a_trial_without_an_end_is_bad(void **state)
+{
+	struct iso_outlier o = half_open(20 * second);
+
+	(void)state;
+	assert_false(iso_outlier_tick(&o, 2, true, 25 * second - 1));
+	assert_true(o.trial != 0);
+	assert_false(iso_outlier_tick(&o, 2, true, 25 * second));
+	assert_true(o.ejected && o.trial == 0 && o.until_us > 25 * second);
+}
+
 static void test_time_grows_to_the_cap(void **state)
 {
 	static const uint64_t times_s[] = { 5, 10, 20, 40, 80, 160, 300, 300 };
@@ -84,9 +163,9 @@ static void test_time_grows_to_the_cap(void **state)
 		assert_true(o.ejected);
 		assert_in_range(o.until_us - now_us, times_s[i] * second - 1, times_s[i] * second);
 		iso_outlier_probe(&o, true, true, second);
-		assert_false(iso_outlier_tick(&o, 2, o.until_us - 1));
+		assert_false(ended(&o, o.until_us - 1));
 		now_us = o.until_us;
-		assert_true(iso_outlier_tick(&o, 2, now_us));
+		assert_true(ended(&o, now_us));
 		assert_false(o.ejected);
 		assert_null(o.words);
 		now_us += second;
@@ -118,13 +197,13 @@ static void test_good_probes_end_it_early(void **state)
 		uint64_t at_us = (uint64_t)(round + 1) * second;
 
 		iso_outlier_eject(&o, "why", mid, at_us);
-		assert_false(iso_outlier_tick(&o, 2, at_us + 1));
+		assert_false(ended(&o, at_us + 1));
 		iso_outlier_probe(&o, true, true, at_us + 1);
 		iso_outlier_probe(&o, false, false, at_us + 2); /* breaks the run */
 		iso_outlier_probe(&o, true, true, at_us + 3);
-		assert_false(iso_outlier_tick(&o, 2, at_us + 3));
+		assert_false(ended(&o, at_us + 3));
 		iso_outlier_probe(&o, true, true, at_us + 4);
-		assert_true(iso_outlier_tick(&o, 2, at_us + 4));
+		assert_true(ended(&o, at_us + 4));
 	}
 }
 
@@ -138,16 +217,16 @@ static void test_blind_probes_weigh_less_each_time(void **state)
 		iso_outlier_eject(&o, "why", mid, now_us);
 		for (int i = 1; i < needed; i++)
 			iso_outlier_probe(&o, true, true, now_us);
-		assert_false(iso_outlier_tick(&o, 2, now_us));
+		assert_false(ended(&o, now_us));
 		iso_outlier_probe(&o, true, true, now_us);
-		assert_true(iso_outlier_tick(&o, 2, now_us));
+		assert_true(ended(&o, now_us));
 		now_us += 2 * second;
 	}
 	/* One that was slow has noticed it. */
 	iso_outlier_eject(&o, "why", mid, now_us);
 	iso_outlier_probe(&o, true, false, now_us + 1);
 	iso_outlier_probe(&o, true, true, now_us + 2);
-	assert_true(iso_outlier_tick(&o, 2, now_us + 2));
+	assert_true(ended(&o, now_us + 2));
 }
 
 static void test_never_back_without_a_good_probe(void **state)
@@ -156,11 +235,11 @@ static void test_never_back_without_a_good_probe(void **state)
 
 	(void)state;
 	iso_outlier_eject(&o, "why", mid, second);
-	assert_false(iso_outlier_tick(&o, 2, 1000 * second));
+	assert_false(ended(&o, 1000 * second));
 	iso_outlier_probe(&o, false, false, second);
-	assert_false(iso_outlier_tick(&o, 2, 1000 * second));
+	assert_false(ended(&o, 1000 * second));
 	iso_outlier_probe(&o, true, true, second);
-	assert_true(iso_outlier_tick(&o, 2, 1000 * second));
+	assert_true(ended(&o, 1000 * second));
 }
 
 static void test_runs_begin_anew_after_the_return(void **state)
@@ -173,7 +252,7 @@ static void test_runs_begin_anew_after_the_return(void **state)
 	iso_outlier_eject(&o, "why", mid, second + 3);
 	iso_outlier_probe(&o, true, true, second);
 	iso_outlier_probe(&o, true, true, second);
-	assert_true(iso_outlier_tick(&o, 2, second + 4));
+	assert_true(ended(&o, second + 4));
 	assert_null(iso_outlier_failure(&o, ISO_FAILURE_RESET, second + 5));
 	assert_null(iso_outlier_failure(&o, ISO_FAILURE_RESET, second + 6));
 }
@@ -226,6 +305,11 @@ static void test_pardon_does_not_count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_good_trial_brings_it_back),
+		cmocka_unit_test(test_a_bad_trial_ejects_anew_for_longer),
+		cmocka_unit_test(test_a_trial_that_was_given_up_is_no_trial),
+		cmocka_unit_test(test_without_a_request_the_probes_must_do),
+		cmocka_unit_test(test_a_trial_without_an_end_is_bad),
 		cmocka_unit_test(test_three_transport_failures),
 		cmocka_unit_test(test_a_good_answer_breaks_the_run),
 		cmocka_unit_test(test_five_gateway_errors),
