@@ -12,13 +12,14 @@
 enum {
 	H1_CONNECTIONS_MAX = 1024, /* per worker and region */
 	H2_CONNECTIONS_MAX = 16,
-	H2_QUEUE_PER_CONN = 100, /* attempts that may wait for one handshake before another one is started */
-	ENDPOINT_REST_US = 1000 * 1000,
+	H2_QUEUE_PER_CONN = 100,  /* attempts that may wait for one handshake before another one is started */
+	EYEBALLS_US = 250 * 1000, /* RFC 8305 section 8: Connection Attempt Delay */
 	REWARM_US = 1000 * 1000,
 };
 
 static void on_patience(struct iso_timer *timer);
 static void on_rewarm(struct iso_timer *timer);
+static void on_eyeballs(struct iso_timer *timer);
 
 int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool)
 {
@@ -34,6 +35,7 @@ int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool *
 	iso_list_init(&pool->waiting);
 	iso_timer_init(&pool->patience, on_patience);
 	iso_timer_init(&pool->rewarm, on_rewarm);
+	iso_timer_init(&pool->eyeballs, on_eyeballs);
 	*ret_pool = pool;
 	return ISO_OK;
 }
@@ -53,6 +55,7 @@ void iso_pool_free(struct iso_pool *pool)
 				ISO_OUTCOME_CANCELLED);
 	iso_timer_clear(&pool->upstream->loop->wheel, &pool->patience);
 	iso_timer_clear(&pool->upstream->loop->wheel, &pool->rewarm);
+	iso_timer_clear(&pool->upstream->loop->wheel, &pool->eyeballs);
 	iso_pool_publish(pool);
 	free(pool);
 }
@@ -85,39 +88,24 @@ static const struct iso_board_region *board_region(const struct iso_pool *pool)
 	return &pool->upstream->board->regions[pool->slot];
 }
 
-/* Indexes that have changed their meaning make what we remember by index void. */
-static void check_epoch(struct iso_pool *pool)
+/* The endpoints that connections are on the way to. */
+static uint16_t busy_endpoints(const struct iso_pool *pool)
 {
-	uint32_t epoch = board_region(pool)->endpoints_epoch;
+	uint16_t busy = 0;
 
-	if (epoch == pool->endpoints_epoch)
-		return;
-	pool->endpoints_epoch = epoch;
-	memset(pool->failed_us, 0, sizeof(pool->failed_us));
+	for (const struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
+		const struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
+
+		if (c->state == ISO_UCONN_CONNECTING)
+			busy = (uint16_t)(busy | 1u << c->endpoint);
+	}
+	return busy;
 }
 
-/* The endpoint for a new connection: usable, not failed just now, lowest estimate; -1: there is none. */
 static int choose_endpoint(struct iso_pool *pool, uint16_t avoid)
 {
-	const struct iso_board_region *region = board_region(pool);
-	uint64_t now_us = pool->upstream->loop->now_us;
-	int best = -1, best_rank = 0;
-	uint32_t best_us = 0;
-
-	check_epoch(pool);
-	for (uint32_t i = 0; i < region->endpoint_count; i++) {
-		bool rested = pool->failed_us[i] == 0 || pool->failed_us[i] + ENDPOINT_REST_US < now_us;
-		int rank = (region->endpoints[i].usable ? 4 : 0) + ((avoid >> i & 1) == 0 ? 2 : 0) +
-			   (rested ? 1 : 0);
-		uint32_t us = region->endpoints[i].estimate_us;
-
-		if (best < 0 || rank > best_rank || (rank == best_rank && us < best_us)) {
-			best = (int)i;
-			best_rank = rank;
-			best_us = us;
-		}
-	}
-	return best;
+	return iso_reach_choose(&pool->reach, board_region(pool), avoid, busy_endpoints(pool),
+				pool->upstream->loop->now_us);
 }
 
 static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_attempt *a)
@@ -196,8 +184,36 @@ static int open_conn(struct iso_pool *pool, uint16_t avoid, int wanted)
 		return ISO_EDNS;
 	err = iso_uconn_new(pool, (uint8_t)endpoint, false);
 	if (err != ISO_OK)
-		pool->failed_us[endpoint] = pool->upstream->loop->now_us;
+		iso_reach_failed(&pool->reach, (uint32_t)endpoint, pool->upstream->loop->now_us);
+	else if (!iso_timer_is_set(&pool->eyeballs))
+		iso_timer_set(&pool->upstream->loop->wheel, &pool->eyeballs,
+			      pool->upstream->loop->now_us + EYEBALLS_US);
 	return err;
+}
+
+/* What waits first may go to any address, and there is another one that may work. */
+static bool other_address(struct iso_pool *pool)
+{
+	const struct iso_attempt *first;
+
+	if (iso_list_empty(&pool->queue) || pool->retired)
+		return false;
+	first = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+	return first->spec.endpoint < 0 &&
+	       iso_reach_other(&pool->reach, board_region(pool), first->spec.avoid_endpoints,
+			       busy_endpoints(pool), pool->upstream->loop->now_us);
+}
+
+/*
+ * A connection is slow to come and requests wait: the next address is tried beside it (RFC 8305 section 5).
+ * The one that is ready first serves them; the other stays in the pool, or fails and rests.
+ */
+static void on_eyeballs(struct iso_timer *timer)
+{
+	struct iso_pool *pool = ISO_CONTAINER(timer, struct iso_pool, eyeballs);
+
+	if (pool->connecting > 0 && other_address(pool))
+		(void)!open_conn(pool, 0, -1);
 }
 
 static void open_missing(struct iso_pool *pool)
@@ -334,12 +350,14 @@ static void fail_tunnel(struct iso_pool *pool, int err)
 
 void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedicated, int err)
 {
-	pool->failed_us[endpoint] = pool->upstream->loop->now_us;
+	iso_reach_failed(&pool->reach, endpoint, pool->upstream->loop->now_us);
 	if (dedicated) {
 		fail_tunnel(pool, err);
 		return;
 	}
-	fail_queue(pool, err);
+	/* One address of several says nothing about the region: what waits goes on to the next. */
+	if (!other_address(pool))
+		fail_queue(pool, err);
 	if (!pool->retired)
 		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,
 			      pool->upstream->loop->now_us + REWARM_US);

@@ -5,6 +5,7 @@
 #define ISO_UPSTREAM_POOL_PRIV_H
 
 #include "iso/upstream/upstream.h"
+#include "reach_priv.h"
 
 struct iso_attempt;
 struct iso_uconn;
@@ -13,16 +14,16 @@ struct iso_pool {
 	struct iso_upstream *upstream;
 	const struct iso_cfg_service *service; /* of the bound snapshot */
 	const struct iso_cfg_region *region;
-	struct iso_cell *cell;                 /* our evidence */
-	struct iso_list conns;                 /* newest use first */
-	struct iso_list queue;                 /* attempts that wait for a connection, oldest first */
-	struct iso_list waiting;               /* attempts sent that wait for their head, oldest first */
-	struct iso_timer patience;             /* for the head of the queue */
-	struct iso_timer rewarm;               /* when to open a connection in reserve again */
-	uint64_t failed_us[ISO_ENDPOINTS_MAX]; /* when connecting to it failed last; 0: fine */
-	uint64_t suspect_us;                   /* since when the region is suspect here; 0: it is not */
-	uint64_t progress_us;                  /* when a byte last came */
-	uint32_t endpoints_epoch;
+	struct iso_cell *cell;     /* our evidence */
+	struct iso_list conns;     /* newest use first */
+	struct iso_list queue;     /* attempts that wait for a connection, oldest first */
+	struct iso_list waiting;   /* attempts sent that wait for their head, oldest first */
+	struct iso_timer patience; /* for the head of the queue */
+	struct iso_timer rewarm;   /* when to open a connection in reserve again */
+	struct iso_timer eyeballs; /* when another address is tried beside a slow one */
+	struct iso_reach reach;
+	uint64_t suspect_us;  /* since when the region is suspect here; 0: it is not */
+	uint64_t progress_us; /* when a byte last came */
 	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
 	uint32_t tunnels_queued; /* of those queued */
 	uint32_t dedicated;      /* of the connections, for tunnels alone */

@@ -66,7 +66,7 @@ void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
 		c->idle_since_us = loop_of(c)->now_us;
 		if (pool->region->protocol == ISO_PROTOCOL_AUTO && pool->region->tls && !c->dedicated)
 			pool->learned = c->ops == &iso_h2_client_ops ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
-		pool->failed_us[c->endpoint] = 0;
+		iso_reach_worked(&pool->reach, c->endpoint);
 		iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + TICK_US);
 		iso_pool_publish(pool);
 	}
