@@ -74,6 +74,11 @@ static void build_dns(struct iso_load *load, const json_t *root)
 		iso_pointer_cut(&load->at, at);
 	}
 	load->snapshot->dns_servers = iso_load_dup(load, iso_slice(text, n));
+	load->snapshot->dns_min_ttl_us = iso_load_u64(load, iso_load_member(root, "dns"), "dns.min_ttl");
+	load->snapshot->dns_max_ttl_us = iso_load_u64(load, iso_load_member(root, "dns"), "dns.max_ttl");
+	if (!load->nomem && load->snapshot->dns_max_ttl_us < load->snapshot->dns_min_ttl_us)
+		iso_load_error(load, ISO_PLACE_VALUE, "make dns.max_ttl the longer one",
+			       "dns.min_ttl is longer than dns.max_ttl");
 	iso_pointer_cut(&load->at, mark);
 }
 

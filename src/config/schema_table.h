@@ -78,6 +78,10 @@ X("dns.servers", ARRAY, 0, 1, 8, NULL, NULL, NULL, \
   "Name servers instead of the system's.") \
 X("dns.servers[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "IP address, with a port where it is not 53: `192.0.2.53`, `127.0.0.1:5353`, `[2001:db8::53]:53`.") \
+X("dns.min_ttl", DURATION, 0, 1000 * MS, HOUR, "\"5s\"", NULL, NULL, \
+  "An answer is not asked for again before this time, however short its TTL is.") \
+X("dns.max_ttl", DURATION, 0, 1000 * MS, 24 * HOUR, "\"5m\"", NULL, NULL, \
+  "An answer is asked for again after this time, however long its TTL is.") \
 X("access_log", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One JSON line for each exchange. Absent: off.") \
 X("access_log.path", STRING, 1, 1, 4096, NULL, NULL, NULL, \

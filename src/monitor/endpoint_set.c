@@ -8,8 +8,6 @@
 #include "iso/net/resolver.h"
 
 enum {
-	TTL_MIN_S = 5,
-	TTL_MAX_S = 300,
 	GRACE_US = 2 * 1000 * 1000,
 	WARM_TTLS = 3,
 };
@@ -22,11 +20,11 @@ void iso_endpoint_set_init(struct iso_endpoint_set *set, uint32_t epoch)
 	set->epoch = epoch;
 }
 
-uint64_t iso_endpoint_ttl_us(uint32_t ttl_s)
+uint64_t iso_endpoint_ttl_us(uint32_t ttl_s, uint64_t min_us, uint64_t max_us)
 {
-	uint32_t clamped = ttl_s < TTL_MIN_S ? TTL_MIN_S : ttl_s > TTL_MAX_S ? TTL_MAX_S : ttl_s;
+	uint64_t us = ttl_s * second_us;
 
-	return clamped * second_us;
+	return us < min_us ? min_us : us > max_us ? max_us : us;
 }
 
 static bool is_gone(const struct iso_endpoint_set *set, const struct iso_endpoint_entry *e, uint64_t now_us)
@@ -68,11 +66,11 @@ static struct iso_endpoint_entry *place(struct iso_endpoint_set *set, uint64_t n
 }
 
 void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n,
-			     uint32_t ttl_s, uint64_t now_us)
+			     uint64_t ttl_us, uint64_t now_us)
 {
 	if (n == 0)
 		return;
-	set->ttl_us = iso_endpoint_ttl_us(ttl_s);
+	set->ttl_us = ttl_us;
 	for (uint32_t i = 0; i < set->count; i++)
 		set->entries[i].missing = true;
 	/* Those that stay are marked first, so that a new one never takes their place. */
@@ -109,6 +107,7 @@ void iso_endpoint_set_read(struct iso_endpoint_set *set, uint64_t now_us, struct
 
 		to->endpoints[i].addr = e->addr;
 		to->endpoints[i].estimate_us = 0;
+		to->endpoints[i].fresh = !e->missing;
 		to->endpoints[i].usable = !e->missing || now_us < e->seen_us + set->ttl_us + GRACE_US;
 	}
 }

@@ -21,11 +21,11 @@ struct iso_endpoint_set {
 
 /* epoch: anything that the slot has not had before. */
 void iso_endpoint_set_init(struct iso_endpoint_set *set, uint32_t epoch);
-/* Clamped to 5 … 300 s. */
-uint64_t iso_endpoint_ttl_us(uint32_t ttl_s);
+/* Clamped. */
+uint64_t iso_endpoint_ttl_us(uint32_t ttl_s, uint64_t min_us, uint64_t max_us);
 /* A good answer. An empty one changes nothing. */
 void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n,
-			     uint32_t ttl_s, uint64_t now_us);
+			     uint64_t ttl_us, uint64_t now_us);
 /*
  * Fills the endpoints of a board's region. An address that is missing takes no new requests from TTL + 2 s
  * after it was last seen, and loses its place after 3 TTLs.

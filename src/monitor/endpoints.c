@@ -5,6 +5,7 @@
  */
 #include "endpoints_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "endpoint_set_priv.h"
@@ -32,6 +33,7 @@ struct iso_endpoints {
 	struct iso_loop *loop;
 	struct iso_resolver *resolver;
 	struct iso_endpoints_hook hook;
+	uint64_t ttl_min_us, ttl_max_us;
 	struct slot slots[ISO_REGION_SLOTS];
 };
 
@@ -46,6 +48,41 @@ static void failed(struct slot *s, const char *why)
 	wait_us(s, s->set.count > 0 ? RETRY_US : RETRY_EMPTY_US);
 }
 
+static bool is_in(const struct iso_resolution *answer, const struct iso_sockaddr *addr)
+{
+	for (size_t i = 0; i < answer->n; i++)
+		if (iso_sockaddr_eq(&answer->addr[i], addr))
+			return true;
+	return false;
+}
+
+static void tell(const struct slot *s, const char *what, const struct iso_sockaddr *addr)
+{
+	char text[64];
+
+	iso_sockaddr_format(&addr->u.sa, text, sizeof(text));
+	fprintf(stderr, "dns: %s: %s %s\n", s->host, what, text);
+}
+
+/* For people who look for the reason of a change in traffic. Not for the first answer. */
+static void tell_changes(const struct slot *s, const struct iso_resolution *answer)
+{
+	if (s->set.count == 0)
+		return;
+	for (uint32_t i = 0; i < s->set.count; i++)
+		if (!s->set.entries[i].missing && !is_in(answer, &s->set.entries[i].addr))
+			tell(s, "without", &s->set.entries[i].addr);
+	for (size_t k = 0; k < answer->n; k++) {
+		bool known = false;
+
+		for (uint32_t i = 0; i < s->set.count; i++)
+			known |= !s->set.entries[i].missing &&
+				 iso_sockaddr_eq(&s->set.entries[i].addr, &answer->addr[k]);
+		if (!known)
+			tell(s, "now also", &answer->addr[k]);
+	}
+}
+
 static void on_answer(struct iso_resolve *query, const struct iso_resolution *answer)
 {
 	struct slot *s = ISO_CONTAINER(query, struct slot, query);
@@ -57,7 +94,10 @@ static void on_answer(struct iso_resolve *query, const struct iso_resolution *an
 		return;
 	}
 	s->why = NULL;
-	iso_endpoint_set_answer(&s->set, answer->addr, answer->n, answer->ttl_s, ep->loop->now_us);
+	tell_changes(s, answer);
+	iso_endpoint_set_answer(&s->set, answer->addr, answer->n,
+				iso_endpoint_ttl_us(answer->ttl_s, ep->ttl_min_us, ep->ttl_max_us),
+				ep->loop->now_us);
 	if (answer->ttl_s != UINT32_MAX) /* an IP literal does not change */
 		wait_us(s, s->set.ttl_us);
 	ep->hook.changed(ep->hook.arg);
@@ -146,6 +186,8 @@ void iso_endpoints_bind(struct iso_endpoints *ep, const struct iso_snapshot *sna
 {
 	bool named[ISO_REGION_SLOTS] = { false };
 
+	ep->ttl_min_us = snapshot->dns_min_ttl_us;
+	ep->ttl_max_us = snapshot->dns_max_ttl_us;
 	for (uint32_t i = 0; i < snapshot->service_count; i++) {
 		const struct iso_cfg_service *service = &snapshot->services[i];
 

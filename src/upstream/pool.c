@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "iso/net/resolver.h"
 #include "uconn_priv.h"
 
 enum {
@@ -108,11 +109,12 @@ static int choose_endpoint(struct iso_pool *pool, uint16_t avoid)
 				pool->upstream->loop->now_us);
 }
 
+/* A connection to an address that takes no new requests serves only when no other address can be had. */
 static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_attempt *a)
 {
 	const struct iso_board_region *region = board_region(pool);
 	uint64_t now_us = pool->upstream->loop->now_us;
-	struct iso_uconn *second = NULL;
+	struct iso_uconn *second = NULL, *last = NULL;
 
 	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
 		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
@@ -121,12 +123,16 @@ static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_att
 			continue;
 		if (a->spec.endpoint >= 0 && c->endpoint != a->spec.endpoint)
 			continue;
-		if ((a->spec.avoid_endpoints >> c->endpoint & 1) == 0 &&
-		    region->endpoints[c->endpoint].usable)
+		if (!region->endpoints[c->endpoint].usable)
+			last = c;
+		else if ((a->spec.avoid_endpoints >> c->endpoint & 1) == 0)
 			return c;
-		second = c;
+		else
+			second = c;
 	}
-	return second;
+	if (second != NULL)
+		return second;
+	return last != NULL && iso_reach_other(&pool->reach, region, 0, 0, now_us) ? NULL : last;
 }
 
 static bool is_tunnel(const struct iso_attempt *a)
@@ -372,6 +378,37 @@ void iso_pool_warm(struct iso_pool *pool)
 	if (open_conn(pool, 0, -1) != ISO_OK)
 		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,
 			      pool->upstream->loop->now_us + REWARM_US);
+}
+
+/* The endpoint's address is in the current answer, and connections to it are not known to fail. */
+static bool is_fresh(const struct iso_pool *pool, uint32_t endpoint)
+{
+	return board_region(pool)->endpoints[endpoint].fresh &&
+	       pool->upstream->loop->now_us >= pool->reach.rests_until_us[endpoint];
+}
+
+void iso_pool_refresh(struct iso_pool *pool)
+{
+	const struct iso_board_region *region = board_region(pool);
+	struct iso_list *next;
+	bool served = false;
+	int fresh = -1;
+
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
+		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
+
+		next = l->next;
+		if (c->endpoint >= region->endpoint_count ||
+		    !iso_sockaddr_eq(&c->addr, &region->endpoints[c->endpoint].addr))
+			iso_uconn_drain(c); /* its address is gone for good */
+		else
+			served |= is_fresh(pool, c->endpoint);
+	}
+	for (uint32_t i = 0; i < region->endpoint_count && fresh < 0; i++)
+		if (is_fresh(pool, i))
+			fresh = (int)i;
+	if (pool->warm && !pool->retired && !served && fresh >= 0)
+		(void)!open_conn(pool, 0, fresh);
 }
 
 static void on_rewarm(struct iso_timer *timer)

@@ -48,6 +48,11 @@ void iso_pool_dispatch(struct iso_pool *pool);
 void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedicated, int err);
 /* Opens the connection in reserve if there is none. */
 void iso_pool_warm(struct iso_pool *pool);
+/*
+ * There is a new board: connections to addresses that are gone end in peace, and one to a current address is
+ * opened before the last one of the others may not be used any more.
+ */
+void iso_pool_refresh(struct iso_pool *pool);
 /* Writes the counters and the oldest wait to the evidence cell. */
 void iso_pool_publish(struct iso_pool *pool);
 void iso_pool_progress(struct iso_pool *pool);

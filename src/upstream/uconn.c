@@ -227,6 +227,7 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 		return ISO_ENOMEM;
 	c->pool = pool;
 	c->endpoint = endpoint;
+	c->addr = to->addr;
 	c->dedicated = dedicated;
 	c->state = ISO_UCONN_CONNECTING;
 	iso_list_init(&c->attempts);

@@ -51,6 +51,7 @@ struct iso_uconn {
 	uint64_t idle_since_us, ping_sent_us, used;
 	uint32_t connect_us, tls_us;
 	uint32_t streams, streams_max; /* open now; most at a time */
+	struct iso_sockaddr addr;      /* of the endpoint, whose index may come to mean another one */
 	uint8_t endpoint;
 	uint8_t state;         /* enum iso_uconn_state */
 	bool shunned;          /* silent while something waits: no new attempts */

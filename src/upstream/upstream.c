@@ -33,7 +33,10 @@ void iso_upstream_done(struct iso_upstream *upstream)
 
 void iso_upstream_turn_begin(struct iso_upstream *upstream)
 {
+	uint64_t seen = upstream->board_version;
+
 	upstream->board = iso_board_enter(upstream->stand, upstream->reader);
+	upstream->board_version = upstream->board->version;
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
 		struct iso_pool *pool = upstream->pools[i];
 
@@ -43,6 +46,8 @@ void iso_upstream_turn_begin(struct iso_upstream *upstream)
 			pool->suspect_us = 0;
 		if (!pool->warm && upstream->board->regions[i].endpoint_count > 0)
 			iso_pool_warm(pool);
+		else if (seen != upstream->board->version)
+			iso_pool_refresh(pool);
 	}
 }
 

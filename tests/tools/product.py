@@ -25,9 +25,9 @@ def environment(more=None):
 class Emulator:
     """One emulated region: `isochrone emulate`, TLS, with its control address."""
 
-    def __init__(self, lab, name, delay_ms=0, base_path=None, tls=True):
-        self.lab, self.name, self.tls = lab, name, tls
-        self.port, self.control = free_port(), free_port()
+    def __init__(self, lab, name, delay_ms=0, base_path=None, tls=True, address=HOST, port=None):
+        self.lab, self.name, self.tls, self.address = lab, name, tls, address
+        self.port, self.control = port or free_port(), free_port()
         self.delay_ms, self.base_path = delay_ms, base_path or ""
         self.journal = lab.path(f"{name}.journal")
         self.process = None
@@ -35,10 +35,10 @@ class Emulator:
 
     @property
     def url(self):
-        return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}{self.base_path}"
+        return f"{'https' if self.tls else 'http'}://{self.address}:{self.port}{self.base_path}"
 
     def start(self):
-        args = [find_binary(), "emulate", "--name", self.name, "--listen", f"{HOST}:{self.port}", "--control",
+        args = [find_binary(), "emulate", "--name", self.name, "--listen", f"{self.address}:{self.port}", "--control",
                 f"{HOST}:{self.control}", "--delay", f"{self.delay_ms}ms", "--journal", self.journal]
         if self.tls:
             args += ["--tls-cert", self.lab.certs.cert(), "--tls-key", self.lab.certs.key()]

@@ -152,6 +152,7 @@ struct iso_snapshot {
 	struct iso_slice admin_address; /* "" : none */
 	struct iso_sockaddr admin_addr;
 	struct iso_slice dns_servers; /* "" : the system's */
+	uint64_t dns_min_ttl_us, dns_max_ttl_us;
 	struct iso_cfg_service *services;
 	uint32_t service_count;
 	const struct iso_cfg_route *routes;

@@ -17,6 +17,7 @@ enum { ISO_WORKERS_MAX = 64 };
 struct iso_board_endpoint {
 	struct iso_sockaddr addr;
 	uint32_t estimate_us; /* 0: none yet */
+	bool fresh;           /* in the current DNS answer */
 	bool usable;          /* in the current DNS answer and not ejected: takes new requests */
 };
 

@@ -15,6 +15,7 @@ struct iso_upstream {
 	struct iso_loop *loop;
 	struct iso_board_stand *stand;
 	const struct iso_board *board; /* of this turn */
+	uint64_t board_version;        /* of the last turn */
 	struct iso_evidence *evidence; /* this loop's own */
 	struct iso_mailbox *control;   /* to wake the control thread at once; NULL on the control loop */
 	uint32_t reader;               /* our place on the stand */

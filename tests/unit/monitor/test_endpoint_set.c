@@ -34,7 +34,7 @@ static void answer(struct iso_endpoint_set *set, const char *lasts, uint32_t ttl
 
 	for (; lasts[n] != '\0'; n++)
 		addrs[n] = addr((uint8_t)(lasts[n] - 'a'));
-	iso_endpoint_set_answer(set, addrs, n, ttl_s, now_us);
+	iso_endpoint_set_answer(set, addrs, n, ttl_s * second, now_us);
 }
 
 /* The set as text: letters by index, upper case where usable. */
@@ -61,9 +61,9 @@ static const char *text(struct iso_endpoint_set *set, uint64_t now_us)
 static void test_ttl_is_clamped(void **state)
 {
 	(void)state;
-	assert_int_equal(iso_endpoint_ttl_us(0), 5 * second);
-	assert_int_equal(iso_endpoint_ttl_us(60), 60 * second);
-	assert_int_equal(iso_endpoint_ttl_us(UINT32_MAX), 300 * second);
+	assert_int_equal(iso_endpoint_ttl_us(0, 5 * second, 300 * second), 5 * second);
+	assert_int_equal(iso_endpoint_ttl_us(60, 5 * second, 300 * second), 60 * second);
+	assert_int_equal(iso_endpoint_ttl_us(UINT32_MAX, 5 * second, 300 * second), 300 * second);
 }
 
 static void test_missing_goes_after_ttl_and_two_seconds(void **state)
