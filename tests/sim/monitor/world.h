@@ -16,7 +16,7 @@
 #include "region_stats_priv.h"
 
 enum { WORLD_REGIONS = 4, WORLD_IN_FLIGHT = 8192 };
-enum fault { FAULT_NONE, FAULT_HANG, FAULT_503, FAULT_REFUSED };
+enum fault { FAULT_NONE, FAULT_HANG, FAULT_503, FAULT_429, FAULT_REFUSED };
 
 static const uint64_t ms = 1000, second = 1000 * 1000;
 
@@ -25,7 +25,8 @@ struct place {
 	double noise;        /* standard deviation, as a part of it */
 	double probe_factor; /* a probe takes as many times as long */
 	enum fault fault;
-	bool probes_blind; /* the health check does not see the fault */
+	bool probes_blind;      /* the health check does not see the fault */
+	uint32_t max_in_flight; /* 0: no limit */
 };
 
 struct flight {
@@ -46,9 +47,11 @@ struct world {
 	struct flight *flights;
 	uint32_t flight_count;
 	uint64_t next_probe_us[WORLD_REGIONS];
-	bool probing[WORLD_REGIONS];
+	bool probing[WORLD_REGIONS], doubted[WORLD_REGIONS];
 	uint64_t progress_us[WORLD_REGIONS];
 	uint64_t suspect_us[WORLD_REGIONS]; /* the worker's own suspicion */
+	uint32_t in_flight[WORLD_REGIONS];  /* requests */
+	uint32_t trials[WORLD_REGIONS];     /* the last trial that was taken */
 	uint64_t picks[WORLD_REGIONS], picked;
 	double latency_sum_us;
 	uint64_t answers;
@@ -101,6 +104,9 @@ static inline void world_judge(struct world *w)
 				   .draws = draws };
 	const struct iso_outlier *outliers[WORLD_REGIONS];
 
+	for (uint32_t i = 0; i < w->n; i++)
+		if (w->trials[i] != 0 && w->trials[i] == w->stats[i]->outlier.trial)
+			judge.tried = (uint16_t)(judge.tried | 1u << i);
 	for (uint32_t i = 0; i < w->n; i++) {
 		struct iso_cell_view cell = { 0, w->progress_us[i], 0 };
 
@@ -116,6 +122,13 @@ static inline void world_judge(struct world *w)
 	}
 	judge.uplink_down = iso_outlier_uplink_down(outliers, w->n, w->now_us);
 	iso_service_judge(w->stats, w->n, &judge, w->facts);
+	for (uint32_t i = 0; i < w->n; i++) { /* newly in doubt: asked at once */
+		bool doubted = iso_region_stats_doubted(w->stats[i]);
+
+		if (doubted && !w->doubted[i] && !w->probing[i])
+			w->next_probe_us[i] = w->now_us;
+		w->doubted[i] = doubted;
+	}
 	w->judged_us = w->now_us;
 }
 
@@ -132,6 +145,8 @@ static inline void world_view(struct world *w, struct iso_view *v)
 			w->suspect_us[i] = 0;
 		if (w->facts[i].suspect || w->suspect_us[i] != 0)
 			v->suspect |= (uint16_t)(1u << i);
+		if (w->places[i].max_in_flight != 0 && w->in_flight[i] >= w->places[i].max_in_flight)
+			v->full |= (uint16_t)(1u << i);
 	}
 }
 
@@ -155,9 +170,10 @@ static inline void world_launch(struct world *w, uint32_t region, bool probe)
 		abort();
 	f = &w->flights[w->flight_count++];
 	*f = (struct flight){ w->now_us, w->now_us + (uint64_t)(us > 1000 ? us : 1000), region, probe };
+	w->in_flight[region] += !probe;
 	if (probe && p->probes_blind)
 		return;
-	if (p->fault == FAULT_503 || p->fault == FAULT_REFUSED)
+	if (p->fault == FAULT_503 || p->fault == FAULT_429 || p->fault == FAULT_REFUSED)
 		f->due_us = w->now_us + 2 * ms;
 	else if (p->fault == FAULT_HANG)
 		f->due_us = UINT64_MAX;
@@ -167,7 +183,7 @@ static inline void world_land_probe(struct world *w, const struct flight *f, boo
 {
 	struct iso_region_stats *rs = w->stats[f->region];
 	enum fault fault = w->places[f->region].probes_blind ? FAULT_NONE : w->places[f->region].fault;
-	bool passed = fault == FAULT_NONE && !timed_out;
+	bool passed = (fault == FAULT_NONE || fault == FAULT_429) && !timed_out;
 	struct iso_probe_note note = { .at_us = w->now_us,
 				       .passed = passed,
 				       .words = passed ? NULL : "failed",
@@ -203,6 +219,7 @@ static inline void world_land(struct world *w, const struct flight *f, bool time
 		world_land_probe(w, f, timed_out);
 		return;
 	}
+	w->in_flight[f->region]--;
 	w->latency_sum_us += took_us;
 	w->answers++;
 	if (timed_out) {
@@ -215,6 +232,11 @@ static inline void world_land(struct world *w, const struct flight *f, bool time
 		s.outcome = ISO_OUTCOME_STATUS;
 		s.fault = ISO_FAULT_REGION;
 		s.status = 503;
+		s.ttfb_us = took_us;
+	} else if (fault == FAULT_429) {
+		s.outcome = ISO_OUTCOME_STATUS;
+		s.fault = ISO_FAULT_THROTTLE;
+		s.status = 429;
 		s.ttfb_us = took_us;
 	} else {
 		s.outcome = ISO_OUTCOME_OK;
@@ -246,6 +268,12 @@ static inline void world_request(struct world *w)
 	struct iso_pick pick;
 
 	world_view(w, &v);
+	for (uint32_t i = 0; i < w->n && v.trial == 0; i++) {
+		if (w->facts[i].trial == 0 || w->facts[i].trial == w->trials[i])
+			continue;
+		w->trials[i] = w->facts[i].trial;
+		v.trial = (uint16_t)(1u << i);
+	}
 	iso_balance_pick(ISO_POLICY_LATENCY, &v, (uint32_t)(iso_rng_next(&w->rng) >> 32), &pick);
 	w->picks[pick.index]++;
 	w->picked++;
