@@ -1,5 +1,6 @@
 /*
- * Bars of the choice, a thousand seeds each: equals are calm, and what is pending does not send people far away.
+ * Bars of the choice, a thousand seeds each: equals are calm, and what is pending does not send people far
+ * away.
  */
 #include <setjmp.h>
 #include <stdarg.h>
