@@ -150,12 +150,14 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 	else if (outcome == ISO_OUTCOME_CONNECT)
 		iso_outlier_reached(&rs->outlier, false, note->at_us);
 	if (note->passed) {
-		bool is_normal = probe_is_normal(rs, note->ttfb_us);
+		bool is_normal = probe_is_normal(rs, note->ttfb_us), was_suspect = rs->suspect_us != 0;
 
 		rs->probes_passed++;
 		if (is_normal)
 			normal(rs, start_us);
 		iso_estimate_probe(&rs->estimate, note->ttfb_us, note->at_us);
+		if (was_suspect && rs->suspect_us == 0)
+			iso_estimate_heard(&rs->estimate);
 		iso_health_pass(&rs->health, cfg->healthy_threshold);
 		if (!rs->outlier.ejected || start_us > rs->outlier.since_us)
 			iso_outlier_probe(&rs->outlier, true, is_normal, note->at_us);
@@ -198,5 +200,6 @@ void iso_region_stats_cells(struct iso_region_stats *rs, const struct iso_cell_v
 
 bool iso_region_stats_doubted(const struct iso_region_stats *rs)
 {
-	return rs->suspect_us != 0 || rs->outlier.ejected || rs->wish != NULL;
+	return rs->suspect_us != 0 || rs->outlier.ejected || rs->wish != NULL ||
+	       iso_estimate_in_question(&rs->estimate);
 }

@@ -17,6 +17,11 @@ enum {
 	WEIGHT_TAU_US = 10 * SECOND_US, /* as in stats/ewma: 100 samples or 10 s */
 	CALM_US = 10 * SECOND_US,       /* after a change the ratio is not learnt */
 	LEARN_SAMPLES = 20,
+	QUESTION_US = 20 * 1000,
+	RELAPSE_US = 30 * SECOND_US,
+	RELAPSES_MAX = 3,
+	SLOWED_US = 30 * SECOND_US, /* what lasts longer is how it is now */
+	STALE_COUNT = 10,           /* the first live answers after a silence weigh a tenth each */
 };
 
 static const double weight_min = 0.01;
@@ -44,12 +49,24 @@ static double weight_now(const struct iso_estimate *e, uint64_t now_us)
 
 void iso_estimate_good(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us)
 {
+	uint32_t before_us = iso_ewma_us(&e->live);
+
 	e->excess_us *= 1.0 - weight_now(e, now_us);
 	if (e->excess_us < 1.0)
 		e->excess_us = 0;
 	/* 0 is "unknown" everywhere. */
-	(void)iso_ewma_update(&e->live, ttfb_us != 0 ? ttfb_us : 1, now_us);
+	if (iso_ewma_update(&e->live, ttfb_us != 0 ? ttfb_us : 1, now_us) &&
+	    iso_ewma_us(&e->live) > before_us) {
+		/* The probes' word brought it back, and it was slow again: it weighs less next time. */
+		if (e->last_slow_us != 0 && now_us < e->last_slow_us + RELAPSE_US)
+			e->relapses += e->relapses < RELAPSES_MAX;
+		else
+			e->relapses = 0;
+		e->slowed_us = e->last_slow_us = now_us;
+		e->before_us = before_us;
+	}
 	e->decayed_us = 0;
+	e->probes_since = 0;
 }
 
 void iso_estimate_error(struct iso_estimate *e, uint64_t age_us, uint64_t now_us)
@@ -89,12 +106,14 @@ void iso_estimate_probe(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_u
 	e->probes_us[0] = ttfb_us != 0 ? ttfb_us : 1;
 	if (e->probe_count < 2)
 		e->probe_count++;
+	if (e->probes_since < UINT32_MAX)
+		e->probes_since++;
 	e->probed_us = now_us;
 }
 
 void iso_estimate_probe_failed(struct iso_estimate *e)
 {
-	e->probe_count = 0;
+	e->probe_count = e->probes_since = 0;
 }
 
 /* What the probes predict for live answers: the slower of the last two; 0: nothing. */
@@ -115,8 +134,10 @@ static uint32_t by_probes_us(const struct iso_estimate *e)
 void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us)
 {
 	uint32_t target_us = by_probes_us(e);
-	uint64_t dt_us;
+	uint64_t dt_us, tau_us;
 
+	if (e->slowed_us != 0 && now_us > e->slowed_us + SLOWED_US)
+		e->slowed_us = 0;
 	if (target_us == 0 || e->probed_us <= e->live.fresh_us ||
 	    now_us <= e->live.fresh_us + ISO_ESTIMATE_STALE_US) {
 		e->decayed_us = 0;
@@ -126,8 +147,23 @@ void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us)
 	if (dt_us > DECAY_STEP_MAX_US)
 		dt_us = DECAY_STEP_MAX_US;
 	e->decayed_us = now_us;
-	iso_ewma_decay(&e->live, target_us, dt_us, DECAY_TAU_US);
-	e->excess_us *= exp(-(double)dt_us / DECAY_TAU_US);
+	/* Probes in a row after all that is known from live answers: they are what is known now. */
+	if (e->probes_since >= 2u << e->relapses)
+		dt_us = COST_MAX_US;
+	tau_us = (uint64_t)DECAY_TAU_US << 2 * e->relapses;
+	iso_ewma_decay(&e->live, target_us, dt_us, tau_us);
+	e->excess_us *= exp(-(double)dt_us / (double)tau_us);
+	iso_ewma_doubt(&e->live, STALE_COUNT);
+}
+
+void iso_estimate_heard(struct iso_estimate *e)
+{
+	uint32_t target_us = by_probes_us(e);
+
+	if (iso_ewma_known(&e->live) && target_us > iso_ewma_us(&e->live)) {
+		iso_ewma_set(&e->live, target_us);
+		iso_ewma_doubt(&e->live, STALE_COUNT);
+	}
 }
 
 void iso_estimate_return(struct iso_estimate *e)
@@ -137,6 +173,19 @@ void iso_estimate_return(struct iso_estimate *e)
 	e->excess_us = 0;
 	if (target_us != 0 && iso_ewma_known(&e->live))
 		iso_ewma_set(&e->live, target_us);
+}
+
+bool iso_estimate_in_question(const struct iso_estimate *e)
+{
+	uint32_t probes_us = by_probes_us(e);
+
+	if (!iso_ewma_known(&e->live))
+		return false;
+	if (e->slowed_us != 0)
+		return iso_ewma_us(&e->live) > 2 * (uint64_t)e->before_us;
+	/* A health check that does next to nothing can say nothing. */
+	return probes_us != 0 && e->ratio < ratio_max &&
+	       iso_ewma_us(&e->live) > 2 * (uint64_t)probes_us + QUESTION_US;
 }
 
 uint32_t iso_estimate_usual_us(const struct iso_estimate *e)

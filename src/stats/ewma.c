@@ -108,3 +108,9 @@ void iso_ewma_decay(struct iso_ewma *e, uint32_t target_us, uint64_t dt_us, uint
 	if (iso_ewma_known(e))
 		e->value_q8 = value < 1 ? 1 : (uint64_t)value;
 }
+
+void iso_ewma_doubt(struct iso_ewma *e, uint32_t count)
+{
+	if (e->count > count)
+		e->count = count;
+}

@@ -18,7 +18,12 @@ struct iso_estimate {
 	double excess_us;      /* what failures add */
 	uint32_t probes_us[2]; /* the last good probes, newest first */
 	uint32_t probe_count;  /* good probes since the last one that failed, at most 2 */
+	uint32_t probes_since; /* good probes since the last good live answer, without one that failed */
 	uint64_t probed_us;    /* time of the last good probe; 0: none */
+	uint64_t slowed_us;    /* when it became much slower than it was; 0: not lately */
+	uint64_t last_slow_us; /* the same, kept; 0: never */
+	uint32_t relapses;     /* times that it became slow soon after it had been */
+	uint32_t before_us;    /* what it was then */
 	double ratio;          /* of live answers to probes, learnt */
 	uint64_t decayed_us;   /* when the decay was last applied; 0: not stale */
 };
@@ -38,9 +43,16 @@ void iso_estimate_probe(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_u
 void iso_estimate_probe_failed(struct iso_estimate *e);
 /* Every 100 ms or so: moves a stale estimate towards what the probes say. */
 void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us);
+/* It is not silent after all, says a probe: what the probes predict counts when that is slower. */
+void iso_estimate_heard(struct iso_estimate *e);
 /* The region is back from an outage: the probes that brought it back speak for it, failures are forgotten. */
 void iso_estimate_return(struct iso_estimate *e);
 
+/*
+ * Whether it has become much slower lately, or its live answers say that it is much slower than its probes
+ * do: more probes will tell.
+ */
+bool iso_estimate_in_question(const struct iso_estimate *e);
 /* The prediction; 0: none yet. */
 uint32_t iso_estimate_us(const struct iso_estimate *e);
 /* The same without what failures add: the usual time of a normal answer, for suspicion; 0: none yet. */

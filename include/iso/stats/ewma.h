@@ -29,6 +29,8 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us);
 void iso_ewma_fail(struct iso_ewma *e, uint32_t penalty_us);
 /* Forgets the past: the estimate is value_us now. Not a sample: freshness stays. */
 void iso_ewma_set(struct iso_ewma *e, uint32_t value_us);
+/* What it is made of is old: it counts as so many samples at most, so that new ones weigh more. */
+void iso_ewma_doubt(struct iso_ewma *e, uint32_t count);
 /* Moves the estimate towards target_us as exp(-dt/tau). */
 void iso_ewma_decay(struct iso_ewma *e, uint32_t target_us, uint64_t dt_us, uint64_t tau_us);
 

@@ -221,7 +221,7 @@ static void test_a_probe_lifts_or_confirms(void **state)
 	silence(rs, 20 * second, 0, 20 * second + 100000);
 	probe(rs, true, 30000, 20 * second + 200000);
 	assert_int_equal(rs->suspect_us, 0);
-	silence(rs, 30 * second, 0, 30 * second + 100000);
+	silence(rs, 30 * second, 0, 30 * second + 150000);
 	probe(rs, false, 30000, 30 * second + 200000);
 	assert_int_not_equal(rs->suspect_us, 0);
 	assert_non_null(rs->wish);
