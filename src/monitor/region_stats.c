@@ -157,7 +157,7 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 			normal(rs, start_us);
 		iso_estimate_probe(&rs->estimate, note->ttfb_us, note->at_us);
 		if (was_suspect && rs->suspect_us == 0)
-			iso_estimate_heard(&rs->estimate);
+			iso_estimate_heard(&rs->estimate, note->at_us);
 		iso_health_pass(&rs->health, cfg->healthy_threshold);
 		if (!rs->outlier.ejected || start_us > rs->outlier.since_us)
 			iso_outlier_probe(&rs->outlier, true, is_normal, note->at_us);

@@ -47,6 +47,17 @@ static double weight_now(const struct iso_estimate *e, uint64_t now_us)
 	return weight < weight_min ? weight_min : weight;
 }
 
+/* The probes' word brings it back; when it is slow again soon after, that weighs less next time. */
+static void note_slowdown(struct iso_estimate *e, uint32_t before_us, uint64_t now_us)
+{
+	if (e->last_slow_us != 0 && now_us < e->last_slow_us + RELAPSE_US)
+		e->relapses += e->relapses < RELAPSES_MAX;
+	else
+		e->relapses = 0;
+	e->slowed_us = e->last_slow_us = now_us;
+	e->before_us = before_us;
+}
+
 void iso_estimate_good(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us)
 {
 	uint32_t before_us = iso_ewma_us(&e->live);
@@ -57,13 +68,7 @@ void iso_estimate_good(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us
 	/* 0 is "unknown" everywhere. */
 	if (iso_ewma_update(&e->live, ttfb_us != 0 ? ttfb_us : 1, now_us) &&
 	    iso_ewma_us(&e->live) > before_us) {
-		/* The probes' word brought it back, and it was slow again: it weighs less next time. */
-		if (e->last_slow_us != 0 && now_us < e->last_slow_us + RELAPSE_US)
-			e->relapses += e->relapses < RELAPSES_MAX;
-		else
-			e->relapses = 0;
-		e->slowed_us = e->last_slow_us = now_us;
-		e->before_us = before_us;
+		note_slowdown(e, before_us, now_us);
 	}
 	e->decayed_us = 0;
 	e->probes_since = 0;
@@ -156,11 +161,13 @@ void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us)
 	iso_ewma_doubt(&e->live, STALE_COUNT);
 }
 
-void iso_estimate_heard(struct iso_estimate *e)
+void iso_estimate_heard(struct iso_estimate *e, uint64_t now_us)
 {
-	uint32_t target_us = by_probes_us(e);
+	uint32_t target_us = by_probes_us(e), before_us = iso_ewma_us(&e->live);
 
-	if (iso_ewma_known(&e->live) && target_us > iso_ewma_us(&e->live)) {
+	if (iso_ewma_known(&e->live) && target_us > before_us) {
+		if (target_us > 2 * (uint64_t)before_us)
+			note_slowdown(e, before_us, now_us);
 		iso_ewma_set(&e->live, target_us);
 		iso_ewma_doubt(&e->live, STALE_COUNT);
 	}

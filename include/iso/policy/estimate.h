@@ -44,7 +44,7 @@ void iso_estimate_probe_failed(struct iso_estimate *e);
 /* Every 100 ms or so: moves a stale estimate towards what the probes say. */
 void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us);
 /* It is not silent after all, says a probe: what the probes predict counts when that is slower. */
-void iso_estimate_heard(struct iso_estimate *e);
+void iso_estimate_heard(struct iso_estimate *e, uint64_t now_us);
 /* The region is back from an outage: the probes that brought it back speak for it, failures are forgotten. */
 void iso_estimate_return(struct iso_estimate *e);
 
