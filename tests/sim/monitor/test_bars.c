@@ -1,6 +1,6 @@
 /*
- * Bars of the choice, a thousand seeds each: equals are calm, and what is pending does not send people far
- * away.
+ * Bars of the choice, a thousand seeds each: what was slow is not starved, equals are calm, and what is
+ * pending does not send people far away.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +15,39 @@ enum { SEEDS = 1000 };
 static double worst_of(double worst, double value)
 {
 	return value > worst ? value : worst;
+}
+
+/* Ten answers of 2 s, then well again: at least half of its fair share within 10 s (Traefik #12306). */
+static void test_what_was_slow_is_not_starved(void **state)
+{
+	double least = 1;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		double best = 0;
+		struct world w;
+
+		world_init(&w, 2, seed);
+		w.places[0].noise = w.places[1].noise = 0.1;
+		w.rate = 100;
+		world_run(&w, 10 * second);
+		w.places[0].base_us = 2000e3;
+		world_count_anew(&w);
+		/* Fewer where it is left before. */
+		for (int i = 0; i < 2000 && w.picks[0] < 10; i++)
+			world_run(&w, 1 * ms);
+		w.places[0].base_us = 50e3;
+		for (int i = 0; i < 100; i++) {
+			world_run(&w, 100 * ms);
+			best = worst_of(best, world_share(&w, 0));
+		}
+		if (best < 0.25)
+			print_message("seed %llu: %.3f\n", (unsigned long long)seed, best);
+		least = best < least ? best : least;
+		world_done(&w);
+	}
+	print_message("back at %.3f at least\n", least);
+	assert_true(least >= 0.25);
 }
 
 /* Two equal regions under 20 % noise, at 10, 30 and 300 requests a second: at most 20 points within a minute.
@@ -91,6 +124,7 @@ static void test_pending_does_not_send_people_far(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_was_slow_is_not_starved),
 		cmocka_unit_test(test_equals_are_calm),
 		cmocka_unit_test(test_pending_does_not_send_people_far),
 	};
