@@ -36,6 +36,16 @@ struct iso_candidate {
 	uint32_t priority;   /* for `failover`: lower first */
 };
 
+/* What `geo` and `sticky` know of the client, found once for each exchange; by region. */
+struct iso_view_client {
+	bool placed;   /* `geo`: km is known */
+	bool keyed;    /* `sticky`: cost and turn are known */
+	uint16_t home; /* `sticky`: bit of the region that the client has been promised; 0: none */
+	uint16_t km[ISO_VIEW_MAX];   /* from the client */
+	uint64_t cost[ISO_VIEW_MAX]; /* the lowest is the client's own region */
+	uint16_t turn[ISO_VIEW_MAX]; /* a region that ramps up takes the client when its ramp is above this */
+};
+
 struct iso_view {
 	uint32_t n;
 	struct iso_candidate c[ISO_VIEW_MAX];
@@ -45,6 +55,7 @@ struct iso_view {
 	uint16_t suspect; /* silent for too long right now */
 	uint16_t tried;   /* this exchange has been there */
 	uint16_t full;    /* max_in_flight reached */
+	struct iso_view_client client;
 };
 
 /* How far a pick had to go down: the first set that is not empty is used. */
