@@ -45,8 +45,8 @@ struct iso_try {
 
 /* Where the request came from. */
 struct iso_exchange_from {
-	struct iso_sketch_verdict quota; /* what is left of its own, where the route has a rate limit */
-	struct iso_slice client;         /* behind trusted proxies what they say, else who has connected */
+	struct iso_sketch_verdict quota;   /* what is left of its own, where the route has a rate limit */
+	struct iso_slice client;           /* behind trusted proxies what they say, else who has connected */
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
 	bool tls;
 };
@@ -101,6 +101,8 @@ void iso_exchange_run(struct iso_exchange *x, enum iso_phase phase);
 enum iso_step iso_phase_admit(struct iso_exchange *x);
 /* limits.body_bytes */
 bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes);
+/* The client's address, port 0; false when it has none that can be read. */
+bool iso_exchange_client(const struct iso_exchange *x, struct iso_sockaddr *ret_addr);
 enum iso_step iso_phase_match(struct iso_exchange *x);
 enum iso_step iso_phase_prepare(struct iso_exchange *x);
 
