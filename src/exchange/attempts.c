@@ -68,6 +68,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 			ret_view->full |= bit;
 	}
 	ret_view->tried = x->step_tried;
+	if (x->from.known.keyed || x->from.known.placed)
+		ret_view->client = x->from.known;
 }
 
 static int set_header(struct iso_fields *fields, struct iso_arena *arena, const struct iso_field *header)

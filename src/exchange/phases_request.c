@@ -155,6 +155,7 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 	iso_retry_init(&x->plan, retry->attempts);
 	x->step_allowed = x->route->region_mask;
 	x->next_reason = -1;
+	iso_affinity_find(x);
 	x->phase = ISO_PHASE_PICK;
 	return ISO_STEP_MORE;
 }
