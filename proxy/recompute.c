@@ -64,6 +64,29 @@ static bool read_pick(const json_t *object, struct iso_pick *ret_pick, uint32_t 
 	return false;
 }
 
+/* What is known of the client: the keys are there when it had one. */
+static void read_client(const json_t *object, const json_t *candidates, struct iso_view_client *client,
+			bool *ok)
+{
+	const json_t *item;
+	size_t i;
+
+	if (json_object_get(object, "home") == NULL)
+		return;
+	client->keyed = true;
+	client->home = mask(object, "home", ok);
+	json_array_foreach(candidates, i, item)
+	{
+		const char *cost = json_string_value(json_object_get(item, "cost"));
+
+		client->turn[i] = mask(item, "turn", ok);
+		if (cost == NULL || strlen(cost) != 16)
+			*ok = false;
+		else
+			client->cost[i] = strtoull(cost, NULL, 16);
+	}
+}
+
 static bool read_decision(const json_t *object, struct iso_decision *ret_decision)
 {
 	const json_t *candidates = json_object_get(object, "candidates"), *item;
@@ -85,6 +108,7 @@ static bool read_decision(const json_t *object, struct iso_decision *ret_decisio
 			.priority = number(item, "priority", &ok),
 		};
 	}
+	read_client(object, candidates, &v->client, &ok);
 	v->allowed = mask(object, "allowed", &ok);
 	v->up = mask(object, "up", &ok);
 	v->suspect = mask(object, "suspect", &ok);

@@ -118,8 +118,7 @@ static void build_access_log(struct iso_load *load, const json_t *root)
 	load->snapshot->access_log_query = iso_load_bool(load, object, "access_log.query");
 }
 
-/* RFC 9110 section 5.6.2 */
-static bool is_token(struct iso_slice s)
+bool iso_load_token_ok(struct iso_slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		char c = iso_ascii_lower(s.ptr[i]);
@@ -171,7 +170,7 @@ static void build_header(struct iso_load *load, struct iso_slice name, struct is
 	struct iso_slice lower = iso_load_dup_lower(load, name);
 	const char *mend = header_problem(lower);
 
-	if (!is_token(lower))
+	if (!iso_load_token_ok(lower))
 		iso_load_error(load, ISO_PLACE_KEY, "use letters, digits and '-'",
 			       "this is no header field's name");
 	else if (mend != NULL)

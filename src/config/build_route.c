@@ -292,7 +292,7 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 	route->region_mask = region_mask(load, object, route->service);
 	route->policy = route->service->policy;
 	if (iso_load_has(object, "policy"))
-		route->policy = (enum iso_policy)iso_load_enum(load, object, "routes[].policy");
+		route->policy = iso_load_policy(load, object, "routes[].policy");
 	if (route->policy != route->service->policy || iso_load_has(object, "regions"))
 		check_weights(load, route);
 }

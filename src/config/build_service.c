@@ -297,8 +297,7 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 
 	build_regions(load, object, service);
 	build_health(load, object, &service->health);
-	service->policy = (enum iso_policy)iso_load_enum(load, iso_load_member(object, "balance"),
-							 "services.*.balance.policy");
+	iso_load_balance(load, object, service);
 	build_retry(load, object, &service->retry);
 	service->connect_timeout_us = iso_load_u64(load, object, "services.*.connect_timeout");
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");

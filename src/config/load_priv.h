@@ -79,6 +79,10 @@ uint16_t iso_load_port(const struct iso_sockaddr *addr); /* in network order */
 void iso_load_listeners(struct iso_load *load, const json_t *root);
 void iso_load_services(struct iso_load *load, const json_t *root);
 void iso_load_routes(struct iso_load *load, const json_t *root);
+/* build_balance.c: `balance` of a service, whose regions are there already. */
+void iso_load_balance(struct iso_load *load, const json_t *service_object, struct iso_cfg_service *service);
+enum iso_policy iso_load_policy(struct iso_load *load, const json_t *object, const char *path);
+bool iso_load_token_ok(struct iso_slice s); /* RFC 9110 section 5.6.2 */
 /* headers of a region or a probe */
 void iso_load_headers(struct iso_load *load, const json_t *object, struct iso_fields *fields);
 /* The region's TLS context, shared where files and protocols are the same; NULL when it was reported. */

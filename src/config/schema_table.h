@@ -152,7 +152,7 @@ X("services.*.regions.*.sni", STRING, 0, 1, 255, NULL, NULL, NULL, \
 X("services.*.regions.*.protocol", ENUM, 0, 0, 0, "\"auto\"", "auto|h2|http/1.1", NULL, \
   "`auto` is ALPN's choice under TLS and http/1.1 in cleartext.") \
 X("services.*.regions.*.weight", INTEGER, 0, 0, 10000, "100", NULL, NULL, \
-  "For the policy `weighted`: the region's part of the sum of all weights.") \
+  "For the policies `weighted` and `sticky`: the region's part of the sum of all weights.") \
 X("services.*.regions.*.priority", INTEGER, 0, 0, 1000, NULL, NULL, NULL, \
   "For the policy `failover`: the lowest is used first. Default: the position in the file, from 0.") \
 X("services.*.regions.*.max_in_flight", INTEGER, 0, 0, 1000000, "0", NULL, NULL, \
@@ -206,9 +206,23 @@ X("services.*.health.statuses[]", INTEGER, 0, 200, 599, NULL, NULL, NULL, \
   "One status code.") \
 X("services.*.balance", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "How a region is chosen.") \
-X("services.*.balance.policy", ENUM, 0, 0, 0, "\"latency\"", "latency|failover|weighted", "geo|sticky", \
+X("services.*.balance.policy", ENUM, 0, 0, 0, "\"latency\"", "latency|failover|weighted|sticky", "geo", \
   "`latency`: by predicted response time. `failover`: the lowest priority that is healthy. `weighted`: " \
-  "by weight.") \
+  "by weight. `sticky`: the same region for the same client.") \
+X("services.*.balance.sticky", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "For the policy `sticky`, in the service or a route. Clients are spread over the regions by `weight`, by " \
+  "a hash that is the same in every proxy. A client moves only when its region is out, full or silent.") \
+X("services.*.balance.sticky.by", ENUM, 0, 0, 0, "\"cookie\"", "cookie|header|client_ip", NULL, \
+  "What a client is known by. `cookie`: one that the proxy sets on the first answer. `header`: the value " \
+  "of a request header field. `client_ip`: its address (IPv6: its /64). A request without it goes by " \
+  "`latency`.") \
+X("services.*.balance.sticky.name", STRING, 0, 1, 64, NULL, NULL, NULL, \
+  "Name of the header field, or of the cookie (default `isochrone`).") \
+X("services.*.balance.sticky.ttl", DURATION, 0, 0, 9600 * HOUR, "\"1h\"", NULL, NULL, \
+  "How long browsers keep the cookie, from when it is set. 0s: until they are closed.") \
+X("services.*.balance.sticky.return", BOOLEAN, 0, 0, 0, "true", NULL, NULL, \
+  "A client that had to move comes back when its region is well again. `false`: it stays where it went, " \
+  "which the cookie then says; only with `by` `cookie`.") \
 X("services.*.retry", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What is tried again; only requests that can safely be tried again ever are.") \
 X("services.*.retry.attempts", INTEGER, 0, 1, 3, "3", NULL, NULL, \
@@ -279,7 +293,7 @@ X("routes[].rate_limit.per", DURATION, 0, 1 * SEC, 24 * HOUR, "\"1s\"", NULL, NU
 X("routes[].rate_limit.key", STRING, 0, 1, 256, NULL, NULL, NULL, \
   "The header field that tells clients apart, such as `x-api-key`; who sends none counts by address. " \
   "Default: the client's address (IPv6: its /64).") \
-X("routes[].policy", ENUM, 0, 0, 0, NULL, "latency|failover|weighted", "geo|sticky", \
+X("routes[].policy", ENUM, 0, 0, 0, NULL, "latency|failover|weighted|sticky", "geo", \
   "Overrides the service's `balance.policy`.")
 /* clang-format on */
 

@@ -43,10 +43,18 @@ struct iso_try {
 	bool live, kept_head, kept_end, sampled, suspect;
 };
 
+/* The cookie of the policy `sticky`. */
+struct iso_exchange_cookie {
+	uint64_t key, home; /* home: name_hash of the region that it names; 0: none */
+	bool had;           /* the client has sent it */
+};
+
 /* Where the request came from. */
 struct iso_exchange_from {
-	struct iso_sketch_verdict quota; /* what is left of its own, where the route has a rate limit */
-	struct iso_slice client;         /* behind trusted proxies what they say, else who has connected */
+	struct iso_view_client known;      /* to the policies `geo` and `sticky` */
+	struct iso_exchange_cookie cookie; /* with `sticky` by cookie */
+	struct iso_sketch_verdict quota;   /* what is left of its own, where the route has a rate limit */
+	struct iso_slice client;           /* behind trusted proxies what they say, else who has connected */
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
 	bool tls;
 };
@@ -107,6 +115,8 @@ void iso_exchange_run(struct iso_exchange *x, enum iso_phase phase);
 enum iso_step iso_phase_admit(struct iso_exchange *x);
 /* limits.body_bytes */
 bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes);
+/* The client's address, port 0; false when it has none that can be read. */
+bool iso_exchange_client(const struct iso_exchange *x, struct iso_sockaddr *ret_addr);
 enum iso_step iso_phase_match(struct iso_exchange *x);
 enum iso_step iso_phase_prepare(struct iso_exchange *x);
 
@@ -135,6 +145,12 @@ const struct iso_fields *iso_exchange_trailers(struct iso_exchange *x, const str
  * oldest first, until it suffices. Whether it does now.
  */
 bool iso_exchange_shed(struct iso_exchange_host *host);
+
+/* affinity.c: what the route's policy wants to know of the client; asked once, before the first pick. */
+void iso_affinity_find(struct iso_exchange *x);
+/* The cookie, where the client has none or its region has changed. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t,
+				   struct iso_fields *fields);
 
 /* rate_limit.c: takes the request from its client's quota; false: there is nothing left (429). */
 bool iso_rate_limit_take(struct iso_exchange *x);

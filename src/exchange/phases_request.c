@@ -58,6 +58,24 @@ static void find_client(struct iso_exchange *x)
 	}
 }
 
+bool iso_exchange_client(const struct iso_exchange *x, struct iso_sockaddr *ret_addr)
+{
+	struct iso_slice host = iso_uri_host(x->from.client);
+	char text[64];
+
+	if (x->from.client.len >= sizeof(text))
+		return false;
+	/* Behind a trusted proxy it comes without a port, and an IPv6 address without brackets: the last
+	 * group of that must not be taken for a port. */
+	memcpy(text, x->from.client.ptr, x->from.client.len);
+	text[x->from.client.len] = '\0';
+	if (iso_sockaddr_parse(text, 0, ret_addr) == ISO_OK)
+		return true;
+	memcpy(text, host.ptr, host.len);
+	text[host.len] = '\0';
+	return iso_sockaddr_parse(text, 0, ret_addr) == ISO_OK;
+}
+
 bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes)
 {
 	uint64_t most = x->generation->snapshot->limits.body_bytes;
@@ -137,6 +155,7 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 	iso_retry_init(&x->plan, retry->attempts);
 	x->choice.allowed = x->route->region_mask;
 	x->choice.reason = -1;
+	iso_affinity_find(x);
 	x->phase = ISO_PHASE_PICK;
 	return ISO_STEP_MORE;
 }

@@ -20,8 +20,9 @@ static struct iso_slice client_origin(struct iso_exchange *x)
 }
 
 /* The region's own names do not reach the client. */
-static int edit_response(struct iso_exchange *x, const struct iso_cfg_region *region, struct iso_head *head)
+static int edit_response(struct iso_exchange *x, const struct iso_try *t, struct iso_head *head)
 {
+	const struct iso_cfg_region *region = &x->service->regions[t->region];
 	const struct iso_slice hosts[2] = { region->authority, region->host };
 	int err = iso_hop_response(head, x->arena);
 
@@ -39,7 +40,7 @@ static int edit_response(struct iso_exchange *x, const struct iso_cfg_region *re
 		if (f->value.ptr == NULL)
 			err = ISO_ENOMEM;
 	}
-	return err;
+	return err == ISO_OK ? iso_affinity_tell(x, t, &head->fields) : err;
 }
 
 void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct iso_head *answer, bool end)
@@ -56,7 +57,7 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 	iso_list_push_back(&x->host->relaying, &x->relay.link);
 	x->relay.idle_us = head.tunnel ? x->service->tunnel_idle_timeout_us : x->service->idle_timeout_us;
 	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
-	if (edit_response(x, &x->service->regions[t->region], &head) != ISO_OK) {
+	if (edit_response(x, t, &head) != ISO_OK) {
 		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
 		return;
 	}

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "exchange_priv.h"
-#include "iso/http/uri.h"
 #include "iso/net/resolver.h"
 
 enum { KEY_MAX = 256, TEXT_MAX = 64 };
@@ -24,18 +23,10 @@ static struct iso_slice key_of(const struct iso_exchange *x, char text[KEY_MAX])
 	const struct iso_field *f = name.len > 0 ? iso_fields_find(&x->head->fields, name) : NULL;
 	struct iso_slice who = f != NULL ? f->value : x->from.client;
 	struct iso_sockaddr addr;
-	char host[TEXT_MAX];
 	int n;
 
-	if (f == NULL) {
-		struct iso_slice bare = iso_uri_host(x->from.client);
-
-		/* A client behind a trusted proxy comes without a port, and its IPv6 address without
-		 * brackets. */
-		snprintf(host, sizeof(host), "%.*s", ISO_SLICE_FMT(bare));
-		if (iso_sockaddr_parse(host, 0, &addr) == ISO_OK)
-			who = iso_sockaddr_client(&addr);
-	}
+	if (f == NULL && iso_exchange_client(x, &addr))
+		who = iso_sockaddr_client(&addr);
 	n = snprintf(text, KEY_MAX, "%.*s%c", ISO_SLICE_FMT(x->route->name), f != NULL ? '=' : '@');
 	if (n < 0 || n >= KEY_MAX)
 		return iso_slice(text, KEY_MAX - 1);

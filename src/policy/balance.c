@@ -94,8 +94,10 @@ static uint64_t weigh(enum iso_policy policy, const struct iso_view *view, uint1
 	case ISO_POLICY_WEIGHTED:
 		iso_balance_weighted(view, among, weights);
 		break;
-	default: /* geo and sticky narrow the set by what they know of the client; within it, latency decides
-		  */
+	case ISO_POLICY_STICKY:
+		iso_balance_sticky(view, among, weights);
+		break;
+	default:
 		iso_balance_latency(view, among, weights);
 		break;
 	}
@@ -152,6 +154,9 @@ void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
 	uint64_t total = 0;
 
 	assert(view->n <= ISO_VIEW_MAX);
+	/* No client in particular: keys fall to the regions by their weights. */
+	if (policy == ISO_POLICY_STICKY && !view->client.keyed)
+		policy = ISO_POLICY_WEIGHTED;
 	among = choose_set(view, &level);
 	if (among != 0)
 		total = weigh(policy, view, among, weights);

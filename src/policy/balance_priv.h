@@ -11,6 +11,7 @@
 void iso_balance_latency(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 void iso_balance_failover(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 void iso_balance_weighted(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
+void iso_balance_sticky(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 
 static inline bool iso_mask_has(uint16_t mask, uint32_t index)
 {

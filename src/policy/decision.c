@@ -24,14 +24,21 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 
 		iso_text_str(text, i > 0 ? ",{\"region\":" : "{\"region\":");
 		iso_text_json(text, names[i]);
-		iso_text_fmt(text, ",\"weight\":%u,\"cfg_weight\":%u,\"ramp\":%u,\"priority\":%u}", c->weight,
+		iso_text_fmt(text, ",\"weight\":%u,\"cfg_weight\":%u,\"ramp\":%u,\"priority\":%u", c->weight,
 			     c->cfg_weight, c->ramp, c->priority);
+		if (v->client.keyed) /* 64 bits are more than a JSON number is sure to hold */
+			iso_text_fmt(text, ",\"cost\":\"%016llx\",\"turn\":%u",
+				     (unsigned long long)v->client.cost[i], v->client.turn[i]);
+		iso_text_str(text, "}");
 	}
 	iso_text_fmt(text,
 		     "],\"allowed\":%u,\"up\":%u,\"suspect\":%u,\"tried\":%u,\"full\":%u,\"trial\":%u,"
-		     "\"lacking\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,\"pick\":",
+		     "\"lacking\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,",
 		     v->allowed, v->up, v->suspect, v->tried, v->full, v->trial, v->lacking, v->warned,
 		     iso_pick_level_name(d->pick.level), d->pick.draw);
+	if (v->client.keyed)
+		iso_text_fmt(text, "\"home\":%u,", v->client.home);
+	iso_text_str(text, "\"pick\":");
 	if (d->pick.level == ISO_PICK_NONE)
 		iso_text_str(text, "null}");
 	else

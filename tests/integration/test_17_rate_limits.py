@@ -4,7 +4,7 @@ import socket
 import time
 
 from h1client import H1Client, client_tls
-from lab import HOST, NAME, find_binary, isochrone_config, wait_until
+from lab import HOST, NAME, find_binary, free_port, isochrone_config, wait_until
 
 
 def begin(start, emulator, **limit):
@@ -49,6 +49,19 @@ def test_keys_have_quotas_of_their_own(start, emulator, certs):
     for key in ("one", "two"):
         assert [ask(proxy, certs, **{"X-Api-Key": key}).status for _ in range(5)] == [200] * 3 + [429] * 2
     assert [ask(proxy, certs).status for _ in range(5)] == [200] * 3 + [429] * 2, "who has no key counts by address"
+
+
+def test_ipv6_clients_of_one_network_behind_a_proxy_share_a_quota(start, emulator):
+    """Their addresses come without a port and without brackets; the last group is no port."""
+    port = free_port()
+    proxy = start({"one": emulator("one").url}, port=port, workers=1,
+                  listeners=[{"address": f"{HOST}:{port}", "trusted_proxies": [HOST]}],
+                  routes=[{"service": "orders", "rate_limit": {"requests": 2, "per": "60s"}}])
+    with H1Client(proxy.port) as client:
+        def ask_from(address):
+            return client.request("GET", "/", [("X-Forwarded-For", address)]).status
+        assert [ask_from(f"2001:db8::{n}") for n in range(1, 5)] == [200, 200, 429, 429]
+        assert [ask_from(f"2001:db8:0:1::{n}") for n in range(1, 4)] == [200, 200, 429]
 
 
 def test_a_refused_request_reaches_no_region(start, emulator, certs):

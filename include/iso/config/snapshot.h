@@ -22,6 +22,7 @@ enum {
 };
 
 enum iso_protocol { ISO_PROTOCOL_AUTO, ISO_PROTOCOL_H2, ISO_PROTOCOL_HTTP11 };
+enum iso_sticky_by { ISO_STICKY_COOKIE, ISO_STICKY_HEADER, ISO_STICKY_CLIENT_IP };
 enum iso_honoured { ISO_HONOURED_NONE, ISO_HONOURED_REGION, ISO_HONOURED_GLOBAL };
 
 struct iso_statuses {
@@ -31,6 +32,7 @@ struct iso_statuses {
 
 struct iso_cfg_region {
 	struct iso_slice name;
+	uint64_t name_hash;    /* iso_sticky_hash of it */
 	struct iso_slice url;  /* as written, after ${} expansion */
 	struct iso_slice host; /* where to connect: DNS name or IP literal without brackets */
 	uint16_t port;
@@ -69,6 +71,14 @@ struct iso_cfg_retry {
 	uint64_t body_limit; /* bytes of a request body kept for replay */
 };
 
+/* What the policy `sticky` knows clients by. */
+struct iso_cfg_sticky {
+	enum iso_sticky_by by;
+	struct iso_slice name; /* of the cookie, or of the header field in lower case */
+	uint64_t ttl_us;       /* of the cookie; 0: until the browser is closed */
+	bool comes_back;       /* to its own region when that is well again; else it stays where it went */
+};
+
 struct iso_cfg_service {
 	struct iso_slice name;
 	uint32_t index; /* in snapshot->services */
@@ -76,6 +86,7 @@ struct iso_cfg_service {
 	uint32_t region_count;
 	struct iso_cfg_health health;
 	enum iso_policy policy;
+	struct iso_cfg_sticky sticky;
 	struct iso_cfg_retry retry;
 	uint64_t connect_timeout_us, timeout_us, idle_timeout_us, tunnel_idle_timeout_us;
 	enum iso_honoured honoured;

@@ -8,7 +8,7 @@
 #include "iso/base/text.h"
 #include "iso/policy/balance.h"
 
-enum { ISO_DECISION_MAX = 2816 }; /* bytes of the longest, with names of 64 bytes */
+enum { ISO_DECISION_MAX = 3840 }; /* bytes of the longest, with names of 64 bytes */
 
 struct iso_decision {
 	enum iso_policy policy;

@@ -36,6 +36,16 @@ struct iso_candidate {
 	uint32_t priority;   /* for `failover`: lower first */
 };
 
+/* What `geo` and `sticky` know of the client, found once for each exchange; by region. */
+struct iso_view_client {
+	bool placed;   /* `geo`: km is known */
+	bool keyed;    /* `sticky`: cost and turn are known */
+	uint16_t home; /* `sticky`: bit of the region that the client has been promised; 0: none */
+	uint16_t km[ISO_VIEW_MAX];   /* from the client */
+	uint64_t cost[ISO_VIEW_MAX]; /* the lowest is the client's own region */
+	uint16_t turn[ISO_VIEW_MAX]; /* a region that ramps up takes the client when its ramp is above this */
+};
+
 struct iso_view {
 	uint32_t n;
 	struct iso_candidate c[ISO_VIEW_MAX];
@@ -48,6 +58,7 @@ struct iso_view {
 	uint16_t trial;   /* this request is the region's trial: it is in, though the region is not up */
 	uint16_t lacking; /* a dependency that the route requires is broken there, and not everywhere */
 	uint16_t warned;  /* one that it requires is not well there: a quarter of the weight */
+	struct iso_view_client client;
 };
 
 /* How far a pick had to go down: the first set that is not empty is used. */

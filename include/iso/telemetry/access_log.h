@@ -16,10 +16,10 @@
 #include "iso/base/slice.h"
 
 enum {
-	ISO_LOG_LINE_MAX = 16384,    /* no record makes a longer line, the line feed included */
+	ISO_LOG_LINE_MAX = 20480,    /* no record makes a longer line, the line feed included */
 	ISO_LOG_ATTEMPTS_MAX = 16,   /* of more, the first 15 and the last are logged */
 	ISO_LOG_REASONS_MAX = 16,    /* of more, the first 16 */
-	ISO_LOG_DECISION_MAX = 2816, /* bytes */
+	ISO_LOG_DECISION_MAX = 3840, /* bytes */
 	ISO_LOG_RING_BYTES = 1 << 20,
 };
 

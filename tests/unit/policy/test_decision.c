@@ -22,6 +22,12 @@ static void random_view(struct iso_rng *rng, struct iso_view *ret_view)
 			.ramp = (uint32_t)iso_rng_next(rng) % (ISO_WEIGHT_ONE + 1),
 			.priority = (uint32_t)iso_rng_next(rng) % 4,
 		};
+	ret_view->client.keyed = iso_rng_next(rng) % 2 == 0;
+	ret_view->client.home = (uint16_t)(iso_rng_next(rng) & iso_rng_next(rng));
+	for (uint32_t i = 0; i < ret_view->n; i++) {
+		ret_view->client.cost[i] = iso_rng_next(rng);
+		ret_view->client.turn[i] = (uint16_t)iso_rng_next(rng);
+	}
 	ret_view->allowed = (uint16_t)iso_rng_next(rng);
 	ret_view->up = (uint16_t)iso_rng_next(rng);
 	ret_view->suspect = (uint16_t)iso_rng_next(rng);
@@ -41,7 +47,7 @@ static void test_holds(void **state)
 	(void)state;
 	iso_rng_seed(&rng, 1);
 	for (int i = 0; i < 20000; i++) {
-		decision.policy = (enum iso_policy)(iso_rng_next(&rng) % 3);
+		decision.policy = (enum iso_policy)(iso_rng_next(&rng) % 5);
 		random_view(&rng, &decision.view);
 		iso_balance_pick(decision.policy, &decision.view, (uint32_t)iso_rng_next(&rng),
 				 &decision.pick);
@@ -94,6 +100,7 @@ static void test_the_longest_fits(void **state)
 	memset(name, 'n', sizeof(name));
 	memset(&decision.view, 0xff, sizeof(decision.view));
 	decision.view.n = ISO_VIEW_MAX;
+	decision.view.client.keyed = true;
 	for (uint32_t i = 0; i < ISO_VIEW_MAX; i++) {
 		names[i] = iso_slice(name, sizeof(name));
 		decision.view.c[i] = (struct iso_candidate){ ISO_WEIGHT_ONE, 10000, ISO_WEIGHT_ONE, 1000 };

@@ -1,0 +1,148 @@
+/*
+ * What the policy `sticky` knows of the client: found once for each exchange, before the first pick, and told
+ * the client by a cookie where it is to remember it. Thread: the exchange's loop.
+ *
+ * The cookie's value is a random number, which says nothing about anybody, and, where clients do not come
+ * back, the hash of the region's name: "0123456789abcdef" or "0123456789abcdef-fedcba9876543210".
+ */
+#include "exchange_priv.h"
+
+#include "iso/base/text.h"
+#include "iso/http/cookie.h"
+#include "iso/net/resolver.h"
+#include "iso/policy/sticky.h"
+
+enum { HEX = 16, COOKIE_MAX = 256 };
+
+/* Sixteen lower-case digits: what this proxy writes, and nothing else. */
+static bool read_hex(const char *text, uint64_t *ret_value)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < HEX; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return false;
+		value = value << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+	}
+	*ret_value = value;
+	return true;
+}
+
+static bool read_value(struct iso_slice text, struct iso_exchange_cookie *ret_cookie)
+{
+	struct iso_exchange_cookie cookie = { .had = true };
+
+	if (text.len != HEX && text.len != 2 * HEX + 1)
+		return false;
+	if (!read_hex(text.ptr, &cookie.key))
+		return false;
+	if (text.len > HEX && (text.ptr[HEX] != '-' || !read_hex(text.ptr + HEX + 1, &cookie.home)))
+		return false;
+	*ret_cookie = cookie;
+	return true;
+}
+
+/* A client without one gets its number now, so that this request goes where the next ones will. */
+static void find_cookie(struct iso_exchange *x)
+{
+	struct iso_exchange_cookie *cookie = &x->from.cookie;
+	struct iso_cookie_walk walk = { 0 };
+	struct iso_slice value;
+
+	while (!cookie->had && iso_cookie_next(&walk, &x->head->fields, x->service->sticky.name, &value))
+		(void)read_value(value, cookie);
+	if (!cookie->had)
+		cookie->key = iso_rng_next(&x->host->loop->rng);
+	if (x->service->sticky.comes_back)
+		cookie->home = 0; /* of a time when clients stayed: its number still counts */
+	for (uint32_t i = 0; i < x->service->region_count; i++)
+		if (cookie->home != 0 && cookie->home == x->service->regions[i].name_hash)
+			x->from.known.home = (uint16_t)(1u << i);
+}
+
+/* False: the client has no key. */
+static bool find_key(struct iso_exchange *x, uint64_t *ret_key)
+{
+	const struct iso_field *f;
+	struct iso_sockaddr addr;
+
+	switch (x->service->sticky.by) {
+	case ISO_STICKY_COOKIE:
+		find_cookie(x);
+		*ret_key = x->from.cookie.key;
+		return true;
+	case ISO_STICKY_HEADER:
+		f = iso_fields_find(&x->head->fields, x->service->sticky.name);
+		if (f == NULL || f->value.len == 0)
+			return false;
+		*ret_key = iso_sticky_hash(f->value);
+		return true;
+	default:
+		if (!iso_exchange_client(x, &addr))
+			return false;
+		*ret_key = iso_sticky_hash(iso_sockaddr_client(&addr));
+		return true;
+	}
+}
+
+void iso_affinity_find(struct iso_exchange *x)
+{
+	const struct iso_cfg_service *service = x->service;
+	uint64_t key;
+
+	if (x->route->policy != ISO_POLICY_STICKY || !find_key(x, &key))
+		return;
+	x->from.known.keyed = true;
+	for (uint32_t i = 0; i < service->region_count; i++)
+		iso_sticky_fill(&x->from.known, i, key, service->regions[i].name_hash,
+				service->regions[i].weight);
+}
+
+/*
+ * The region that the cookie is to name. A region's own error is nothing to stay with, and nothing to leave
+ * for either.
+ */
+static uint64_t next_home(const struct iso_exchange *x, const struct iso_try *t)
+{
+	if (x->service->sticky.comes_back)
+		return 0;
+	if (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE)
+		return x->from.cookie.home;
+	return x->service->regions[t->region].name_hash;
+}
+
+int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct iso_fields *fields)
+{
+	const struct iso_cfg_sticky *sticky = &x->service->sticky;
+	const struct iso_exchange_cookie *cookie = &x->from.cookie;
+	struct iso_text text;
+	uint64_t home;
+	char *bytes;
+
+	if (!x->from.known.keyed || sticky->by != ISO_STICKY_COOKIE)
+		return ISO_OK;
+	home = next_home(x, t);
+	if (cookie->had && home == cookie->home)
+		return ISO_OK;
+	bytes = iso_arena_alloc(x->arena, COOKIE_MAX);
+	if (bytes == NULL)
+		return ISO_ENOMEM;
+	iso_text_init_fixed(&text, bytes, COOKIE_MAX);
+	iso_text_add(&text, sticky->name);
+	iso_text_fmt(&text, "=%016llx", (unsigned long long)cookie->key);
+	if (home != 0)
+		iso_text_fmt(&text, "-%016llx", (unsigned long long)home);
+	iso_text_str(&text, "; Path=/");
+	if (sticky->ttl_us > 0) {
+		iso_text_str(&text, "; Max-Age=");
+		iso_text_u64(&text, (sticky->ttl_us + 999999) / 1000000);
+	}
+	iso_text_str(&text, "; HttpOnly; SameSite=Lax");
+	if (x->from.tls)
+		iso_text_str(&text, "; Secure");
+	if (iso_text_ok(&text) != ISO_OK)
+		return ISO_ENOMEM;
+	return iso_fields_add(fields, x->arena, iso_field_name(ISO_FIELD_SET_COOKIE), iso_text_slice(&text));
+}

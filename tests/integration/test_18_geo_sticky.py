@@ -1,0 +1,266 @@
+"""Policies that look at the client: the same region for the same client, the nearest region for its address."""
+import re
+
+import pytest
+
+from h1client import H1Client
+from lab import HOST, NAME, free_port, wait_until
+
+FAST = {"interval": "300ms", "timeout": "250ms"}
+NAMES = ("near", "middle", "far")
+COOKIE = re.compile(r"isochrone=([0-9a-f]{16})(-[0-9a-f]{16})?; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax; Secure")
+
+
+@pytest.fixture
+def trio(start, emulator):
+    """A proxy over three regions that differ in latency, which these policies are not to look at."""
+    def begin(sticky=None, regions=None, names=NAMES, **options):
+        made = {n: emulator(n, d) for n, d in zip(names, (5, 10, 40))}
+        balance = {"policy": "sticky", **({"sticky": sticky} if sticky else {})}
+        options.setdefault("service", {"health": FAST, "balance": balance})
+        proxy = start({n: {"url": r.url, "host": NAME, **(regions or {}).get(n, {})} for n, r in made.items()},
+                      **options)
+        proxy.wait_states({n: "healthy" for n in made})
+        return proxy, made
+    return begin
+
+
+def cleartext(**more):
+    """Options for a listener without TLS."""
+    port = free_port()
+    return {"port": port, "listeners": [{"address": f"{HOST}:{port}", **more}]}
+
+
+def region_of(answer):
+    assert answer.status == 200
+    return answer.get("x-emulated-region")
+
+
+def ask(client, *headers):
+    return region_of(client.get("/", list(headers)))
+
+
+def cookie_of(answer):
+    """The cookie that an answer sets, as a client sends it back."""
+    found = COOKIE.fullmatch(answer.get("set-cookie", ""))
+    assert found, answer.get("set-cookie")
+    return "cookie", f"isochrone={found[1]}{found[2] or ''}"
+
+
+def newcomer(client):
+    """(the cookie that a client without one gets, its region)"""
+    answer = client.get("/")
+    return cookie_of(answer), region_of(answer)
+
+
+def newcomer_at(client, region):
+    """A client whose own region is that one."""
+    for _ in range(200):
+        cookie, own = newcomer(client)
+        if own == region:
+            return cookie
+    raise AssertionError(f"200 new clients, and none of them at {region}")
+
+
+# ---- sticky: by cookie ----
+
+def test_a_client_stays(trio, h2):
+    proxy, _ = trio()
+    client = h2(proxy)
+    clients = [newcomer(client) for _ in range(30)]
+    assert len({cookie for cookie, _ in clients}) == 30
+    assert {region for _, region in clients} == set(NAMES), "30 clients, and a region without one"
+    for cookie, region in clients:
+        for _ in range(4):
+            answer = client.get("/", [cookie])
+            assert region_of(answer) == region
+            assert answer.get("set-cookie") is None, "it has one"
+    again = h2(proxy)
+    assert all(ask(again, cookie) == region for cookie, region in clients), "on another connection, in another worker"
+
+
+def test_clients_are_spread_by_weight(trio, h2):
+    proxy, _ = trio(regions={"near": {"weight": 10}, "middle": {"weight": 30}, "far": {"weight": 0}})
+    client = h2(proxy)
+    seen = [newcomer(client)[1] for _ in range(800)]
+    # Binomial with n = 800, p = 0.75: a standard deviation of 12.2; five of them.
+    assert abs(seen.count("middle") - 600) < 62 and "far" not in seen
+    shares = proxy.shares()
+    assert abs(shares["middle"] - 0.75) < 0.02 and shares["far"] == 0, shares
+
+
+def test_a_client_moves_with_its_region_and_comes_back(trio, h2):
+    proxy, regions = trio()
+    client = h2(proxy)
+    clients = [newcomer(client) for _ in range(30)]
+    regions["near"].set(mode="status", status=503)
+    proxy.wait_states({"near": ("unhealthy", "ejected")})
+    for cookie, region in clients:
+        answer = client.get("/", [cookie])
+        assert region_of(answer) == region if region != "near" else region_of(answer) in ("middle", "far")
+        assert answer.get("set-cookie") is None, "its number stays good"
+    regions["near"].set(mode="ok")
+    wait_until(lambda: all(ask(client, cookie) == region for cookie, region in clients), 30, "all to be back")
+
+
+def test_nobody_else_moves_while_clients_come_back(trio, h2):
+    """A ramp lets them back one by one, and none twice."""
+    proxy, regions = trio()
+    client = h2(proxy)
+    clients = [newcomer(client) for _ in range(60)]
+    regions["near"].set(mode="status", status=503)
+    proxy.wait_states({"near": ("unhealthy", "ejected")})
+    away = {cookie: ask(client, cookie) for cookie, _ in clients}
+    moved = {cookie: [] for cookie, _ in clients}
+    regions["near"].set(mode="ok")
+
+    def all_back():
+        for cookie, _ in clients:
+            moved[cookie].append(ask(client, cookie))
+        return all(moved[cookie][-1] == region for cookie, region in clients)
+    wait_until(all_back, 30, "all to be back")
+    for cookie, region in clients:
+        path = [away[cookie]] + moved[cookie]
+        changes = sum(a != b for a, b in zip(path, path[1:]))
+        assert changes == (1 if region == "near" else 0), path
+
+
+def test_a_retry_goes_to_another_region_and_the_next_request_home(trio, h2):
+    proxy, regions = trio()
+    client = h2(proxy)
+    cookie = newcomer_at(client, "far")
+    regions["far"].set(mode="status", status=503)
+    assert ask(client, cookie) in ("near", "middle")
+    regions["far"].set(mode="ok")
+    wait_until(lambda: ask(client, cookie) == "far", 20, "the client to be home again")
+
+
+def test_a_client_stays_where_it_went(trio, h2):
+    proxy, regions = trio({"by": "cookie", "return": False})
+    client = h2(proxy)
+    clients = [newcomer(client) for _ in range(30)]
+    assert {region for _, region in clients} == set(NAMES)
+    assert all(len(cookie[1]) == len("isochrone=") + 33 for cookie, _ in clients), "it names the region"
+    regions["near"].set(mode="status", status=503)
+    proxy.wait_states({"near": ("unhealthy", "ejected")})
+    later = []
+    for cookie, region in clients:
+        answer = client.get("/", [cookie])
+        if region == "near":
+            assert region_of(answer) != "near"
+            moved = cookie_of(answer)
+            assert moved[1][:26] == cookie[1][:26] and moved != cookie, "the number is the client's own"
+            later.append((moved, region_of(answer)))
+        else:
+            assert region_of(answer) == region and answer.get("set-cookie") is None
+            later.append((cookie, region))
+    regions["near"].set(mode="ok")
+    wait_until(lambda: "near" in {newcomer(client)[1] for _ in range(30)}, 30, "new clients at the region")
+    proxy.wait_states({"near": "healthy"}, 30)
+    for cookie, region in later:
+        answer = client.get("/", [cookie])
+        assert region_of(answer) == region and answer.get("set-cookie") is None
+
+
+@pytest.mark.parametrize("value", [
+    "", "0", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef-",
+    "0123456789abcdef-0123456789abcde", "0123456789abcdef-0123456789abcdeff", "0123456789abcdef_0123456789abcdef",
+    "../../../../etc/p", "-0123456789abcde", "near", "\"0123456789abcd\"", "0123456789abcdef-0123456789abcdeX"])
+def test_a_bad_value_is_no_value(trio, h2, value):
+    proxy, _ = trio()
+    answer = h2(proxy).get("/", [("cookie", f"isochrone={value}")])
+    assert cookie_of(answer)[1] != f"isochrone={value}"
+
+
+def test_what_is_read_of_cookies(trio, h2):
+    proxy, _ = trio({"return": False})
+    client = h2(proxy)
+    good = "isochrone=0123456789abcdef-0123456789abcdef"
+    named = cookie_of(client.get("/", [("cookie", good)]))
+    assert named[1].startswith("isochrone=0123456789abcdef-") and named[1] != good, "a region that there is not"
+    home = ask(client, named)
+    for headers in ([("cookie", "a=1"), named, ("cookie", "b=2")], [("cookie", f"a=1; {named[1]}; b=2")],
+                    [("cookie", "isochrone=bad"), named], [("cookie", f"isochrone=bad; {named[1]}")]):
+        answer = client.get("/", headers)
+        assert answer.get("set-cookie") is None and region_of(answer) == home, headers
+
+
+def test_the_cookie_by_its_configuration(trio, h2):
+    proxy, _ = trio({"by": "cookie", "name": "Place", "ttl": "0s"})
+    said = h2(proxy).get("/").get("set-cookie")
+    assert re.fullmatch(r"Place=[0-9a-f]{16}; Path=/; HttpOnly; SameSite=Lax; Secure", said)
+
+
+def test_no_secure_in_cleartext(trio):
+    proxy, _ = trio(**cleartext())
+    with H1Client(proxy.port) as client:
+        said = client.request("GET", "/").get("set-cookie")
+    assert re.fullmatch(r"isochrone=[0-9a-f]{16}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax", said)
+
+
+# ---- sticky: by header and by address ----
+
+def test_by_header(trio, h2):
+    proxy, _ = trio({"by": "header", "name": "X-User"})
+    client = h2(proxy)
+    homes = {user: ask(client, ("x-user", user)) for user in map(str, range(40))}
+    assert set(homes.values()) == set(NAMES)
+    answer = client.get("/", [("x-user", "7")])
+    assert answer.get("set-cookie") is None
+    assert all(ask(client, ("x-user", user)) == home for user, home in homes.items())
+    # Without the field, and with an empty one, it is the fastest that is asked most.
+    for headers in ([], [("x-user", "")]):
+        wait_until(lambda h=headers: [ask(client, *h) for _ in range(20)].count("far") <= 1, 20, "latency to decide")
+
+
+def test_the_same_after_a_restart_and_in_another_order(trio, h2):
+    proxy, regions = trio({"by": "header", "name": "x-user"})
+    client = h2(proxy)
+    homes = {user: ask(client, ("x-user", user)) for user in map(str, range(30))}
+    proxy.stop()
+    service = proxy.config["services"]["orders"]
+    service["regions"] = dict(reversed(service["regions"].items()))
+    again = type(proxy)(proxy.lab, proxy.config, proxy.port, proxy.admin)
+    again.wait_states({n: "healthy" for n in regions})
+    client = h2(again)
+    assert {user: ask(client, ("x-user", user)) for user in homes} == homes
+    again.stop()
+
+
+def test_by_address(trio):
+    proxy, _ = trio({"by": "client_ip"}, **cleartext(trusted_proxies=[HOST]))
+    client = H1Client(proxy.port)
+
+    def home(address):
+        return region_of(client.request("GET", "/", [("X-Forwarded-For", address)]))
+    homes = {n: home(f"192.0.2.{n}") for n in range(40)}
+    assert set(homes.values()) == set(NAMES)
+    assert {n: home(f"192.0.2.{n}") for n in homes} == homes
+    assert {n: home(f"203.0.113.9, 192.0.2.{n}") for n in homes} == homes, "the one that the trusted proxy has seen"
+    homes = {n: home(f"2001:db8:0:{n:x}::1") for n in range(40)}
+    assert set(homes.values()) == set(NAMES)
+    assert {n: home(f"2001:db8:0:{n:x}:ffff:1:2:3") for n in homes} == homes, "a /64 is one client"
+    client.__exit__()
+
+
+def test_in_a_route_alone(trio, h2):
+    proxy, _ = trio(service={"health": FAST, "balance": {"policy": "latency", "sticky": {"by": "header", "name": "k"}}},
+                    routes=[{"match": {"path": "/held"}, "service": "orders", "policy": "sticky"},
+                            {"service": "orders"}])
+    client = h2(proxy)
+    far = next(k for k in map(str, range(200)) if region_of(client.get("/held", [("k", k)])) == "far")
+    assert [region_of(client.get("/held", [("k", far)])) for _ in range(10)] == ["far"] * 10
+    wait_until(lambda: [ask(client, ("k", far)) for _ in range(20)].count("far") <= 2, 20, "latency to decide elsewhere")
+
+
+def test_a_full_region_spills(trio, h2):
+    """What exceeds max_in_flight goes elsewhere, and back when there is room."""
+    proxy, regions = trio({"by": "header", "name": "k"}, {n: {"max_in_flight": 4} for n in NAMES}, workers=1)
+    client = h2(proxy)
+    far = next(k for k in map(str, range(200)) if ask(client, ("k", k)) == "far")
+    regions["far"].set(delay_ms=400)
+    ids = [client.start("POST", "/", [("k", far)]) for _ in range(8)]  # nothing that may be rescued elsewhere
+    seen = [region_of(client.wait(sid)) for sid in ids]
+    assert seen.count("far") == 4, seen
+    regions["far"].set(delay_ms=40)
+    wait_until(lambda: ask(client, ("k", far)) == "far", 20, "the client to be home again")
