@@ -508,7 +508,8 @@ daemon off; worker_processes 1; pid {lab.dir}/nginx.pid; worker_rlimit_nofile 20
 events {{ worker_connections 10000; }}
 http {{
   access_log off; client_body_temp_path {lab.dir}/b; proxy_temp_path {lab.dir}/p; fastcgi_temp_path {lab.dir}/f;
-  uwsgi_temp_path {lab.dir}/u; scgi_temp_path {lab.dir}/s; http2_max_concurrent_streams 1000; keepalive_requests 1000000;
+  uwsgi_temp_path {lab.dir}/u; scgi_temp_path {lab.dir}/s; http2_max_concurrent_streams 1000;
+  large_client_header_buffers 8 128k; keepalive_requests 1000000;
   server {{
     listen {HOST}:{port} ssl http2; ssl_certificate {certs.cert()}; ssl_certificate_key {certs.key()};
     root {lab.dir};
@@ -520,25 +521,37 @@ http {{
     return {"url": f"https://{HOST}:{port}", "host": NAME}
 
 
+def besieged(lab, certs, victim, asked, mode):
+    """p99 of a good client of `asked` while `victim` is attacked, and what became of the attack's connections."""
+    had = victim.metric("isochrone_downstream_connections_total")
+    attack = lab.start("slowhttptest", ["nice", "-n", "19", "slowhttptest", mode, "-c", CONNECTIONS, "-r", 400, "-l", 16,
+                                        "-i", 1, "-p", 3, "-n", 1, "-u",
+                                        f"https://{HOST}:{victim.port}/?bytes=1000000"], cwd=lab.dir)
+
+    def opened():
+        return victim.metric("isochrone_downstream_connections_total") - had
+    wait_until(lambda: opened() > 200, 10, "the attack's connections")
+    p99 = good_rate(asked, certs, lab, 12)
+    story = (f"{opened():.0f} opened, {victim.metric('isochrone_downstream_connections'):.0f} open, "
+             f"cuts {cuts(victim)}")
+    assert opened() > 2000, story
+    lab.end(attack)
+    return p99, story
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["-H", "-B", "-R", "-X"])
 def test_slowhttptest(start, certs, lab, mode):
     """Four thousand connections of each kind, opened within ten seconds: a good client's p99 stays under twice.
 
-    An attacker brings a machine of its own: here it has the lowest priority, so that it only takes what it costs us.
+    The attack and its handshakes take the same cores as everything else here. So that what is compared is the proxy and
+    not the machine, the value without the attack is that of another proxy while the attack runs beside it.
     """
-    proxy = start({"one": nginx_region(lab, certs)})
-    before = good_rate(proxy, certs, lab, 8)
-    had = proxy.metric("isochrone_downstream_connections_total")
-    attack = lab.start("slowhttptest", ["nice", "-n", "19", "slowhttptest", mode, "-c", CONNECTIONS, "-r", 400, "-l", 16, "-i", 1, "-p", 3,
-                                        "-n", 1, "-u", f"https://{HOST}:{proxy.port}/?bytes=1000000"], cwd=lab.dir)
-
-    def opened():
-        return proxy.metric("isochrone_downstream_connections_total") - had
-    wait_until(lambda: opened() > 200, 10, "the attack's connections")
-    during = good_rate(proxy, certs, lab, 12)
-    text = (f"p99 {before:.1f} ms before, {during:.1f} ms during; {opened():.0f} opened, "
-            f"{proxy.metric('isochrone_downstream_connections'):.0f} open, cuts {cuts(proxy)}")
+    region = nginx_region(lab, certs)
+    proxy, other = start({"one": region}), start({"one": region})
+    idle = good_rate(proxy, certs, lab, 4)
+    beside, _ = besieged(lab, certs, other, proxy, mode)
+    during, story = besieged(lab, certs, proxy, proxy, mode)
+    text = f"p99 {idle:.1f} ms idle, {beside:.1f} ms beside the attack, {during:.1f} ms under it; {story}"
     print(text)
-    lab.end(attack)
-    assert during < 2 * before + 5, text
+    assert during < 2 * max(beside, 1), text
