@@ -3,6 +3,7 @@
  */
 #include "iso/stats/window.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 void iso_window_init(struct iso_window *window)
@@ -35,9 +36,25 @@ void iso_window_bad(struct iso_window *window, uint64_t now_us)
 	slot_at(window, now_us)->bad++;
 }
 
-void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums)
+static bool is_of_now(const struct iso_window_slot *slot, uint64_t now_us)
 {
 	uint64_t epoch = now_us / ISO_WINDOW_SLOT_US;
+
+	return slot->epoch + ISO_WINDOW_SLOTS > epoch && slot->epoch <= epoch;
+}
+
+uint64_t iso_window_count(const struct iso_window *window, uint64_t now_us)
+{
+	uint64_t count = 0;
+
+	for (int i = 0; i < ISO_WINDOW_SLOTS; i++)
+		if (is_of_now(&window->slots[i], now_us))
+			count += window->slots[i].good + window->slots[i].bad;
+	return count;
+}
+
+void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums)
+{
 	struct iso_window_sums sums = { 0 };
 	struct iso_hist all;
 
@@ -45,7 +62,7 @@ void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso
 	for (int i = 0; i < ISO_WINDOW_SLOTS; i++) {
 		const struct iso_window_slot *slot = &window->slots[i];
 
-		if (slot->epoch + ISO_WINDOW_SLOTS <= epoch || slot->epoch > epoch)
+		if (!is_of_now(slot, now_us))
 			continue;
 		sums.good += slot->good;
 		sums.bad += slot->bad;

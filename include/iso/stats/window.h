@@ -27,6 +27,8 @@ struct iso_window_sums {
 void iso_window_init(struct iso_window *window);
 void iso_window_good(struct iso_window *window, uint32_t us, uint64_t now_us);
 void iso_window_bad(struct iso_window *window, uint64_t now_us);
+/* Good and bad ones together. */
+uint64_t iso_window_count(const struct iso_window *window, uint64_t now_us);
 void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums);
 
 #endif
