@@ -1,6 +1,6 @@
 /*
- * What the policy `sticky` knows of the client: found once for each exchange, before the first pick, and told
- * the client by a cookie where it is to remember it. Thread: the exchange's loop.
+ * What the policies `geo` and `sticky` know of the client: found once for each exchange, before the first
+ * pick, and told the client by a cookie where it is to remember it. Thread: the exchange's loop.
  *
  * The cookie's value is a random number, which says nothing about anybody, and, where clients do not come
  * back, the hash of the region's name: "0123456789abcdef" or "0123456789abcdef-fedcba9876543210".
@@ -13,6 +13,21 @@
 #include "iso/policy/sticky.h"
 
 enum { HEX = 16, COOKIE_MAX = 256 };
+
+/* Without a place nothing is known, and latency decides. */
+static void find_place(struct iso_exchange *x)
+{
+	const struct iso_geo_db *db = x->generation->snapshot->geo_db;
+	struct iso_view_client *known = &x->from.known;
+	struct iso_geo_point point;
+	struct iso_sockaddr addr;
+
+	if (db == NULL || !iso_exchange_client(x, &addr) || !iso_geo_db_find(db, &addr, &point))
+		return;
+	known->placed = true;
+	for (uint32_t i = 0; i < x->service->region_count; i++)
+		known->km[i] = (uint16_t)iso_geo_km(point, x->service->regions[i].place);
+}
 
 /* Sixteen lower-case digits: what this proxy writes, and nothing else. */
 static bool read_hex(const char *text, uint64_t *ret_value)
@@ -87,17 +102,25 @@ static bool find_key(struct iso_exchange *x, uint64_t *ret_key)
 	}
 }
 
-void iso_affinity_find(struct iso_exchange *x)
+static void find_costs(struct iso_exchange *x)
 {
 	const struct iso_cfg_service *service = x->service;
 	uint64_t key;
 
-	if (x->route->policy != ISO_POLICY_STICKY || !find_key(x, &key))
+	if (!find_key(x, &key))
 		return;
 	x->from.known.keyed = true;
 	for (uint32_t i = 0; i < service->region_count; i++)
 		iso_sticky_fill(&x->from.known, i, key, service->regions[i].name_hash,
 				service->regions[i].weight);
+}
+
+void iso_affinity_find(struct iso_exchange *x)
+{
+	if (x->route->policy == ISO_POLICY_GEO)
+		find_place(x);
+	else if (x->route->policy == ISO_POLICY_STICKY)
+		find_costs(x);
 }
 
 /*
