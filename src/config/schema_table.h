@@ -216,7 +216,8 @@ X("services.*.balance.sticky.by", ENUM, 0, 0, 0, "\"cookie\"", "cookie|header|cl
   "of a request header field. `client_ip`: its address (IPv6: its /64). A request without it goes by " \
   "`latency`.") \
 X("services.*.balance.sticky.name", STRING, 0, 1, 64, NULL, NULL, NULL, \
-  "Name of the header field, or of the cookie (default `isochrone`).") \
+  "Name of the header field, or of the cookie (default `isochrone`). Services of one host need cookies of " \
+  "their own where `return` is `false` and their regions differ.") \
 X("services.*.balance.sticky.ttl", DURATION, 0, 0, 9600 * HOUR, "\"1h\"", NULL, NULL, \
   "How long browsers keep the cookie, from when it is set. 0s: until they are closed.") \
 X("services.*.balance.sticky.return", BOOLEAN, 0, 0, 0, "true", NULL, NULL, \

@@ -125,13 +125,15 @@ void iso_affinity_find(struct iso_exchange *x)
 
 /*
  * The region that the cookie is to name. A region's own error is nothing to stay with, and nothing to leave
- * for either.
+ * for either. A route that may not use the client's region sends it elsewhere for this one request: by the
+ * next route it goes home, or two routes would pull it to and fro.
  */
 static uint64_t next_home(const struct iso_exchange *x, const struct iso_try *t)
 {
 	if (x->service->sticky.comes_back)
 		return 0;
-	if (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE)
+	if (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE ||
+	    (x->from.known.home & ~(uint32_t)x->route->region_mask) != 0)
 		return x->from.cookie.home;
 	return x->service->regions[t->region].name_hash;
 }
@@ -143,6 +145,7 @@ int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct is
 	struct iso_text text;
 	uint64_t home;
 	char *bytes;
+	int err;
 
 	if (!x->from.known.keyed || sticky->by != ISO_STICKY_COOKIE)
 		return ISO_OK;
@@ -167,5 +170,8 @@ int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct is
 		iso_text_str(&text, "; Secure");
 	if (iso_text_ok(&text) != ISO_OK)
 		return ISO_ENOMEM;
-	return iso_fields_add(fields, x->arena, iso_field_name(ISO_FIELD_SET_COOKIE), iso_text_slice(&text));
+	err = iso_fields_add(fields, x->arena, iso_field_name(ISO_FIELD_SET_COOKIE), iso_text_slice(&text));
+	if (err == ISO_OK)
+		fields->v[fields->n - 1].flags |= ISO_FIELD_F_NO_INDEX; /* no two are the same */
+	return err;
 }

@@ -167,6 +167,32 @@ def test_a_client_stays_where_it_went(trio, h2):
         assert region_of(answer) == region and answer.get("set-cookie") is None
 
 
+def test_a_route_of_other_regions_does_not_take_a_client_away(trio, h2):
+    """Which is asked by a route that may not use the client's region, and by one that may, in turn."""
+    proxy, _ = trio({"return": False}, routes=[
+        {"match": {"path": "/resident"}, "service": "orders", "regions": ["near", "middle"]}, {"service": "orders"}])
+    client = h2(proxy)
+    cookie = newcomer_at(client, "far")
+    for _ in range(5):
+        answer = client.get("/resident", [cookie])
+        assert region_of(answer) in ("near", "middle") and answer.get("set-cookie") is None
+        answer = client.get("/", [cookie])
+        assert region_of(answer) == "far" and answer.get("set-cookie") is None
+
+
+def test_an_error_is_nothing_to_stay_with(trio, h2):
+    """When all fail, the last error reaches the client, and its cookie does not name who gave it."""
+    proxy, regions = trio({"return": False})
+    client = h2(proxy)
+    cookie = newcomer_at(client, "far")
+    for region in regions.values():
+        region.set(mode="status", status=503, health="same")
+    answers = [client.get("/", [cookie]) for _ in range(3)]
+    assert [(a.status, a.get("set-cookie")) for a in answers] == [(503, None)] * 3
+    answer = client.get("/")
+    assert answer.status == 503 and re.match(r"isochrone=[0-9a-f]{16};", answer.get("set-cookie"))
+
+
 @pytest.mark.parametrize("value", [
     "", "0", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef-",
     "0123456789abcdef-0123456789abcde", "0123456789abcdef-0123456789abcdeff", "0123456789abcdef_0123456789abcdef",
