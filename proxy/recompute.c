@@ -71,14 +71,18 @@ static void read_client(const json_t *object, const json_t *candidates, struct i
 	const json_t *item;
 	size_t i;
 
-	if (json_object_get(object, "home") == NULL)
-		return;
-	client->keyed = true;
-	client->home = mask(object, "home", ok);
+	client->placed = json_is_true(json_object_get(object, "placed"));
+	client->keyed = json_object_get(object, "home") != NULL;
+	if (client->keyed)
+		client->home = mask(object, "home", ok);
 	json_array_foreach(candidates, i, item)
 	{
 		const char *cost = json_string_value(json_object_get(item, "cost"));
 
+		if (client->placed)
+			client->km[i] = mask(item, "km", ok);
+		if (!client->keyed)
+			continue;
 		client->turn[i] = mask(item, "turn", ok);
 		if (cost == NULL || strlen(cost) != 16)
 			*ok = false;

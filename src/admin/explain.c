@@ -48,8 +48,7 @@ static void unmeasured_view(const struct iso_cfg_route *route, struct iso_view *
 		.state = ISO_REGION_UNKNOWN, .up = true, .weight = ISO_WEIGHT_ONE, .ramp = ISO_WEIGHT_ONE
 	};
 
-	memset(ret_view, 0, sizeof(*ret_view));
-	ret_view->n = route->service->region_count;
+	iso_view_init(ret_view, route->service->region_count);
 	for (uint32_t i = 0; i < ret_view->n; i++)
 		iso_view_add(ret_view, i, &route->service->regions[i], &unknown);
 	ret_view->allowed &= route->region_mask;

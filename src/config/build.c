@@ -218,6 +218,7 @@ void iso_load_build(struct iso_load *load, const json_t *root)
 	build_dns(load, root);
 	build_access_log(load, root);
 	build_limits(load, root);
+	iso_load_geo(load, root);
 	iso_load_services(load, root);
 	iso_load_routes(load, root);
 }

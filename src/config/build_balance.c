@@ -17,6 +17,25 @@ enum iso_policy iso_load_policy(struct iso_load *load, const json_t *object, con
 	return policy;
 }
 
+void iso_load_check_policy(struct iso_load *load, const struct iso_cfg_service *service,
+			   enum iso_policy policy, uint16_t mask)
+{
+	if (policy != ISO_POLICY_GEO)
+		return;
+	if (!load->geo)
+		iso_load_error_in(load, "policy",
+				  "add \"geo\": { \"database\": \"GeoLite2-City.mmdb\" } at the top",
+				  "the policy is geo, and there is no database that says where clients are");
+	for (uint32_t i = 0; i < service->region_count; i++)
+		if ((mask >> i & 1) != 0 && !service->regions[i].placed)
+			iso_load_error_in(
+				load, "policy",
+				"add \"location\": { \"latitude\": 50.1, \"longitude\": 8.7 } to "
+				"the region, or name it as AWS does",
+				"the policy is geo, and the place of the region \"%.*s\" is not known",
+				ISO_SLICE_FMT(service->regions[i].name));
+}
+
 static void build_sticky(struct iso_load *load, const json_t *object, struct iso_cfg_sticky *sticky)
 {
 	struct iso_slice name = iso_load_text(load, object, "services.*.balance.sticky.name");
@@ -46,6 +65,7 @@ void iso_load_balance(struct iso_load *load, const json_t *service_object, struc
 	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("balance"));
 
 	service->policy = iso_load_policy(load, object, "services.*.balance.policy");
+	iso_load_check_policy(load, service, service->policy, (uint16_t)((1u << service->region_count) - 1));
 	(void)iso_pointer_key(&load->at, ISO_SLICE("sticky"));
 	build_sticky(load, iso_load_member(object, "sticky"), &service->sticky);
 	iso_pointer_cut(&load->at, mark);

@@ -63,9 +63,9 @@ static size_t read_certs(struct iso_load *load, const json_t *tls, struct iso_tl
 
 		if (cert.len == 0 || key.len == 0 || n == CERTS_MAX)
 			continue;
-		certs[n].cert_path = iso_load_tls_file(load, cert).ptr;
-		certs[n].key_path = iso_load_tls_file(load, key).ptr;
-		certs[n].ocsp_path = ocsp.len > 0 ? iso_load_tls_file(load, ocsp).ptr : NULL;
+		certs[n].cert_path = iso_load_watched_file(load, cert).ptr;
+		certs[n].key_path = iso_load_watched_file(load, key).ptr;
+		certs[n].ocsp_path = ocsp.len > 0 ? iso_load_watched_file(load, ocsp).ptr : NULL;
 		index[n++] = i;
 	}
 	return n;
@@ -87,7 +87,7 @@ static void build_server_tls(struct iso_load *load, const json_t *tls, struct is
 	if (clients != NULL) {
 		struct iso_slice ca = iso_load_text(load, clients, "listeners[].tls.client_certificates.ca");
 
-		config.client_ca = ca.len > 0 ? iso_load_tls_file(load, ca).ptr : NULL;
+		config.client_ca = ca.len > 0 ? iso_load_watched_file(load, ca).ptr : NULL;
 		config.client_required = iso_load_bool(load, clients,
 						       "listeners[].tls.client_certificates.required");
 	}

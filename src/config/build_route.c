@@ -293,6 +293,8 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 	route->policy = route->service->policy;
 	if (iso_load_has(object, "policy"))
 		route->policy = iso_load_policy(load, object, "routes[].policy");
+	if (route->policy != route->service->policy)
+		iso_load_check_policy(load, route->service, route->policy, route->region_mask);
 	if (route->policy != route->service->policy || iso_load_has(object, "regions"))
 		check_weights(load, route);
 }

@@ -85,7 +85,7 @@ static struct iso_slice ca_of(struct iso_load *load, const json_t *region, const
 	(void)iso_pointer_key(&load->at, ca.len > 0 ? ISO_SLICE("tls") : ISO_SLICE("url"));
 	if (ca.len > 0)
 		(void)iso_pointer_key(&load->at, ISO_SLICE("ca"));
-	return iso_load_tls_file(load, ca);
+	return iso_load_watched_file(load, ca);
 }
 
 /* The certificate that the service's regions are shown. */
@@ -95,8 +95,8 @@ static void add_identity(struct iso_load *load, const json_t *service, struct is
 	struct iso_slice cert = iso_load_text(load, tls, "services.*.tls.cert");
 	struct iso_slice key = iso_load_text(load, tls, "services.*.tls.key");
 
-	files->cert = cert.len > 0 ? iso_load_tls_file(load, cert) : ISO_SLICE("");
-	files->key = key.len > 0 ? iso_load_tls_file(load, key) : ISO_SLICE("");
+	files->cert = cert.len > 0 ? iso_load_watched_file(load, cert) : ISO_SLICE("");
+	files->key = key.len > 0 ? iso_load_watched_file(load, key) : ISO_SLICE("");
 }
 
 /* What is learnt about a region is kept while this text stays the same. None of the parts but the CA's has a
@@ -188,6 +188,7 @@ static void build_region(struct iso_load *load, const json_t *object, const json
 			      : service->region_count;
 	r->max_in_flight = (uint32_t)iso_load_u64(load, object, "services.*.regions.*.max_in_flight");
 	iso_load_headers(load, object, &r->headers);
+	iso_load_place(load, object, r);
 	if (r->url.len == 0 || !parse_url(load, r))
 		return;
 	set_names(load, object, r);

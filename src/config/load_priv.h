@@ -35,6 +35,7 @@ struct iso_load {
 	struct iso_pointer at;         /* what is being looked at */
 	struct iso_snapshot *snapshot; /* grows; its arena takes all texts */
 	struct iso_load_tls *tls;
+	bool geo; /* `geo` is given, well or badly */
 	bool nomem;
 };
 
@@ -65,8 +66,8 @@ struct iso_slice iso_load_dup(struct iso_load *load, struct iso_slice s);
 struct iso_slice iso_load_dup_lower(struct iso_load *load, struct iso_slice s);
 /* A file's name as it is opened: relative ones start at the configuration's directory. */
 struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name);
-/* The same for a file that TLS is made from: a change of it is noticed while the proxy runs. */
-struct iso_slice iso_load_tls_file(struct iso_load *load, struct iso_slice name);
+/* The same for a file that the snapshot is made from: a change of it is noticed while the proxy runs. */
+struct iso_slice iso_load_watched_file(struct iso_load *load, struct iso_slice name);
 void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path,
 		       struct iso_statuses *statuses);
 void *iso_load_alloc(struct iso_load *load, size_t count, size_t size); /* cleared */
@@ -79,8 +80,14 @@ uint16_t iso_load_port(const struct iso_sockaddr *addr); /* in network order */
 void iso_load_listeners(struct iso_load *load, const json_t *root);
 void iso_load_services(struct iso_load *load, const json_t *root);
 void iso_load_routes(struct iso_load *load, const json_t *root);
+/* build_geo.c: the database, before the services; where a region is. */
+void iso_load_geo(struct iso_load *load, const json_t *root);
+void iso_load_place(struct iso_load *load, const json_t *region_object, struct iso_cfg_region *region);
 /* build_balance.c: `balance` of a service, whose regions are there already. */
 void iso_load_balance(struct iso_load *load, const json_t *service_object, struct iso_cfg_service *service);
+/* The regions of `mask` must suit the policy that stands at load->at. */
+void iso_load_check_policy(struct iso_load *load, const struct iso_cfg_service *service,
+			   enum iso_policy policy, uint16_t mask);
 enum iso_policy iso_load_policy(struct iso_load *load, const json_t *object, const char *path);
 bool iso_load_token_ok(struct iso_slice s); /* RFC 9110 section 5.6.2 */
 /* headers of a region or a probe */

@@ -91,6 +91,12 @@ X("access_log.decisions", NUMBER, 0, 0, 1, "0.01", NULL, NULL, \
   "looked at, so that it can be computed again by `isochrone explain --recompute`.") \
 X("access_log.query", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Log the path with its query, which may hold secrets.") \
+X("geo", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "Where clients are, for the policy `geo`.") \
+X("geo.database", STRING, 1, 1, 4096, NULL, NULL, NULL, \
+  "MaxMind DB file of cities, such as `GeoLite2-City.mmdb`: records with `location.latitude` and " \
+  "`location.longitude`. Replace it by renaming a new file to its name, never by writing into it; a new " \
+  "one is taken up within seconds. A relative name starts at the configuration file's directory.") \
 X("limits", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What clients may use.") \
 X("limits.header_bytes", SIZE, 0, KIB, MIB, "\"64KiB\"", NULL, NULL, \
@@ -155,6 +161,12 @@ X("services.*.regions.*.weight", INTEGER, 0, 0, 10000, "100", NULL, NULL, \
   "For the policies `weighted` and `sticky`: the region's part of the sum of all weights.") \
 X("services.*.regions.*.priority", INTEGER, 0, 0, 1000, NULL, NULL, NULL, \
   "For the policy `failover`: the lowest is used first. Default: the position in the file, from 0.") \
+X("services.*.regions.*.location", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "For the policy `geo`: where the region is. Default: where AWS has the region of this name.") \
+X("services.*.regions.*.location.latitude", NUMBER, 1, -90, 90, NULL, NULL, NULL, \
+  "Degrees; north is positive.") \
+X("services.*.regions.*.location.longitude", NUMBER, 1, -180, 180, NULL, NULL, NULL, \
+  "Degrees; east is positive.") \
 X("services.*.regions.*.max_in_flight", INTEGER, 0, 0, 1000000, "0", NULL, NULL, \
   "Requests that the region may have running, over all workers; what exceeds it goes to another " \
   "region. 0: no limit.") \
@@ -206,9 +218,10 @@ X("services.*.health.statuses[]", INTEGER, 0, 200, 599, NULL, NULL, NULL, \
   "One status code.") \
 X("services.*.balance", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "How a region is chosen.") \
-X("services.*.balance.policy", ENUM, 0, 0, 0, "\"latency\"", "latency|failover|weighted|sticky", "geo", \
+X("services.*.balance.policy", ENUM, 0, 0, 0, "\"latency\"", "latency|failover|weighted|geo|sticky", NULL, \
   "`latency`: by predicted response time. `failover`: the lowest priority that is healthy. `weighted`: " \
-  "by weight. `sticky`: the same region for the same client.") \
+  "by weight. `geo`: the nearest to the client that is healthy; needs `geo.database`. `sticky`: the same " \
+  "region for the same client.") \
 X("services.*.balance.sticky", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "For the policy `sticky`, in the service or a route. Clients are spread over the regions by `weight`, by " \
   "a hash that is the same in every proxy. A client moves only when its region is out, full or silent.") \
@@ -217,7 +230,8 @@ X("services.*.balance.sticky.by", ENUM, 0, 0, 0, "\"cookie\"", "cookie|header|cl
   "of a request header field. `client_ip`: its address (IPv6: its /64). A request without it goes by " \
   "`latency`.") \
 X("services.*.balance.sticky.name", STRING, 0, 1, 64, NULL, NULL, NULL, \
-  "Name of the header field, or of the cookie (default `isochrone`).") \
+  "Name of the header field, or of the cookie (default `isochrone`). Services of one host need cookies of " \
+  "their own where `return` is `false` and their regions differ.") \
 X("services.*.balance.sticky.ttl", DURATION, 0, 0, 9600 * HOUR, "\"1h\"", NULL, NULL, \
   "How long browsers keep the cookie, from when it is set. 0s: until they are closed.") \
 X("services.*.balance.sticky.return", BOOLEAN, 0, 0, 0, "true", NULL, NULL, \
@@ -293,7 +307,7 @@ X("routes[].rate_limit.per", DURATION, 0, 1 * SEC, 24 * HOUR, "\"1s\"", NULL, NU
 X("routes[].rate_limit.key", STRING, 0, 1, 256, NULL, NULL, NULL, \
   "The header field that tells clients apart, such as `x-api-key`; who sends none counts by address. " \
   "Default: the client's address (IPv6: its /64).") \
-X("routes[].policy", ENUM, 0, 0, 0, NULL, "latency|failover|weighted|sticky", "geo", \
+X("routes[].policy", ENUM, 0, 0, 0, NULL, "latency|failover|weighted|geo|sticky", NULL, \
   "Overrides the service's `balance.policy`.")
 /* clang-format on */
 

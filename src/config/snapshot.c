@@ -33,6 +33,7 @@ void iso_snapshot_unref(struct iso_snapshot *snapshot)
 		for (uint32_t r = 0; r < snapshot->services[i].region_count; r++)
 			iso_tls_client_unref(snapshot->services[i].regions[r].tls_client);
 	}
+	iso_geo_db_free(snapshot->geo_db);
 	iso_arena_wipe(&snapshot->arena); /* keys of regions are in headers */
 	free(snapshot);
 }

@@ -144,7 +144,7 @@ struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name)
 	return iso_slice(path, n);
 }
 
-struct iso_slice iso_load_tls_file(struct iso_load *load, struct iso_slice name)
+struct iso_slice iso_load_watched_file(struct iso_load *load, struct iso_slice name)
 {
 	struct iso_slice path = iso_load_file(load, name);
 	struct iso_cfg_file *file = path.len > 0 ? iso_load_alloc(load, 1, sizeof(*file)) : NULL;

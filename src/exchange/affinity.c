@@ -1,6 +1,6 @@
 /*
- * What the policy `sticky` knows of the client: found once for each exchange, before the first pick, and told
- * the client by a cookie where it is to remember it. Thread: the exchange's loop.
+ * What the policies `geo` and `sticky` know of the client: found once for each exchange, before the first
+ * pick, and told the client by a cookie where it is to remember it. Thread: the exchange's loop.
  *
  * The cookie's value is a random number, which says nothing about anybody, and, where clients do not come
  * back, the hash of the region's name: "0123456789abcdef" or "0123456789abcdef-fedcba9876543210".
@@ -13,6 +13,21 @@
 #include "iso/policy/sticky.h"
 
 enum { HEX = 16, COOKIE_MAX = 256 };
+
+/* Without a place nothing is known, and latency decides. */
+static void find_place(struct iso_exchange *x)
+{
+	const struct iso_geo_db *db = x->generation->snapshot->geo_db;
+	struct iso_view_client *known = &x->from.known;
+	struct iso_geo_point point;
+	struct iso_sockaddr addr;
+
+	if (db == NULL || !iso_exchange_client(x, &addr) || !iso_geo_db_find(db, &addr, &point))
+		return;
+	known->placed = true;
+	for (uint32_t i = 0; i < x->service->region_count; i++)
+		known->km[i] = (uint16_t)iso_geo_km(point, x->service->regions[i].place);
+}
 
 /* Sixteen lower-case digits: what this proxy writes, and nothing else. */
 static bool read_hex(const char *text, uint64_t *ret_value)
@@ -87,12 +102,12 @@ static bool find_key(struct iso_exchange *x, uint64_t *ret_key)
 	}
 }
 
-void iso_affinity_find(struct iso_exchange *x)
+static void find_costs(struct iso_exchange *x)
 {
 	const struct iso_cfg_service *service = x->service;
 	uint64_t key;
 
-	if (x->route->policy != ISO_POLICY_STICKY || !find_key(x, &key))
+	if (!find_key(x, &key))
 		return;
 	x->from.known.keyed = true;
 	for (uint32_t i = 0; i < service->region_count; i++)
@@ -100,15 +115,25 @@ void iso_affinity_find(struct iso_exchange *x)
 				service->regions[i].weight);
 }
 
+void iso_affinity_find(struct iso_exchange *x)
+{
+	if (x->route->policy == ISO_POLICY_GEO)
+		find_place(x);
+	else if (x->route->policy == ISO_POLICY_STICKY)
+		find_costs(x);
+}
+
 /*
  * The region that the cookie is to name. A region's own error is nothing to stay with, and nothing to leave
- * for either.
+ * for either. A route that may not use the client's region sends it elsewhere for this one request: by the
+ * next route it goes home, or two routes would pull it to and fro.
  */
 static uint64_t next_home(const struct iso_exchange *x, const struct iso_try *t)
 {
 	if (x->service->sticky.comes_back)
 		return 0;
-	if (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE)
+	if (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE ||
+	    (x->from.known.home & ~(uint32_t)x->route->region_mask) != 0)
 		return x->from.cookie.home;
 	return x->service->regions[t->region].name_hash;
 }
@@ -120,6 +145,7 @@ int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct is
 	struct iso_text text;
 	uint64_t home;
 	char *bytes;
+	int err;
 
 	if (!x->from.known.keyed || sticky->by != ISO_STICKY_COOKIE)
 		return ISO_OK;
@@ -144,5 +170,8 @@ int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct is
 		iso_text_str(&text, "; Secure");
 	if (iso_text_ok(&text) != ISO_OK)
 		return ISO_ENOMEM;
-	return iso_fields_add(fields, x->arena, iso_field_name(ISO_FIELD_SET_COOKIE), iso_text_slice(&text));
+	err = iso_fields_add(fields, x->arena, iso_field_name(ISO_FIELD_SET_COOKIE), iso_text_slice(&text));
+	if (err == ISO_OK)
+		fields->v[fields->n - 1].flags |= ISO_FIELD_F_NO_INDEX; /* no two are the same */
+	return err;
 }

@@ -34,7 +34,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
 	uint32_t workers = x->generation->snapshot->workers;
 
-	*ret_view = (struct iso_view){ .n = service->region_count, .tried = x->choice.tried };
+	iso_view_init(ret_view, service->region_count);
+	ret_view->tried = x->choice.tried;
 	for (uint32_t i = 0; i < service->region_count; i++) {
 		const struct iso_cfg_region *region = &service->regions[i];
 		uint16_t bit = (uint16_t)(1u << i);

@@ -46,8 +46,7 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 {
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
 
-	memset(ret_view, 0, sizeof(*ret_view));
-	ret_view->n = service->region_count;
+	iso_view_init(ret_view, service->region_count);
 	for (uint32_t r = 0; r < service->region_count; r++) {
 		const struct iso_cfg_region *region = &service->regions[r];
 		uint16_t bit = (uint16_t)(1u << r);
@@ -69,6 +68,25 @@ void iso_publisher_view(const struct iso_publisher *pub, const struct iso_cfg_ro
 			struct iso_slice path, struct iso_view *ret_view)
 {
 	view_of(pub, route->service, route, path, ret_view);
+}
+
+/*
+ * Whom `geo` sends where depends on who asks: the share that can be told is the one that the last minute had,
+ * among the regions that may be used now. Until there was traffic, it is that of clients without a place.
+ */
+static void weigh_by_traffic(const struct iso_publisher *pub, const struct iso_cfg_service *service,
+			     struct iso_view *view)
+{
+	uint32_t counts[ISO_VIEW_MAX], all = 0;
+
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		const struct iso_region_stats *stats = &pub->slots[service->regions[r].slot].stats;
+
+		counts[r] = (uint32_t)iso_window_count(&stats->window, pub->loop->now_us);
+		all |= counts[r];
+	}
+	for (uint32_t r = 0; r < service->region_count && all != 0; r++)
+		view->c[r].weight = counts[r];
 }
 
 static const char *words_of(const struct iso_publisher_slot *slot)
@@ -127,6 +145,8 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	memset(ret_report, 0, sizeof(*ret_report));
 	iso_window_sum(&slot->stats.window, pub->loop->now_us, &sums);
 	view_of(pub, slot->service, NULL, iso_slice(NULL, 0), &view);
+	if (slot->service->policy == ISO_POLICY_GEO)
+		weigh_by_traffic(pub, slot->service, &view);
 	iso_balance_shares(slot->service->policy, &view, shares);
 	ret_report->state = slot->facts.state;
 	ret_report->up = slot->facts.up;

@@ -97,6 +97,9 @@ static uint64_t weigh(enum iso_policy policy, const struct iso_view *view, uint1
 	case ISO_POLICY_STICKY:
 		iso_balance_sticky(view, among, weights);
 		break;
+	case ISO_POLICY_GEO:
+		iso_balance_geo(view, among, weights);
+		break;
 	default:
 		iso_balance_latency(view, among, weights);
 		break;

@@ -11,6 +11,10 @@
 void iso_balance_latency(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 void iso_balance_failover(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 void iso_balance_weighted(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
+void iso_balance_geo(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
+/* By rank, the lowest first: for strategies that put the regions in an order. */
+void iso_balance_ranked(const struct iso_view *view, const uint32_t rank[ISO_VIEW_MAX], uint16_t among,
+			uint64_t weights[ISO_VIEW_MAX]);
 void iso_balance_sticky(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 
 static inline bool iso_mask_has(uint16_t mask, uint32_t index)

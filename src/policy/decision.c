@@ -29,6 +29,8 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 		if (v->client.keyed) /* 64 bits are more than a JSON number is sure to hold */
 			iso_text_fmt(text, ",\"cost\":\"%016llx\",\"turn\":%u",
 				     (unsigned long long)v->client.cost[i], v->client.turn[i]);
+		if (v->client.placed)
+			iso_text_fmt(text, ",\"km\":%u", v->client.km[i]);
 		iso_text_str(text, "}");
 	}
 	iso_text_fmt(text,
@@ -38,6 +40,8 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 		     iso_pick_level_name(d->pick.level), d->pick.draw);
 	if (v->client.keyed)
 		iso_text_fmt(text, "\"home\":%u,", v->client.home);
+	if (v->client.placed)
+		iso_text_str(text, "\"placed\":true,");
 	iso_text_str(text, "\"pick\":");
 	if (d->pick.level == ISO_PICK_NONE)
 		iso_text_str(text, "null}");

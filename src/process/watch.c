@@ -1,7 +1,7 @@
 /*
- * Certificates that change on disk: looked at from time to time, since a renewal writes several files one
- * after the other and on file systems of every kind. A half-written pair is refused by the reload, and tried
- * again when the other half has come. Thread: control.
+ * Files that the configuration names and that change on disk, certificates above all: looked at from time to
+ * time, since a renewal writes several files one after the other and on file systems of every kind. A
+ * half-written pair is refused by the reload, and tried again when the other half has come. Thread: control.
  */
 #include "process_priv.h"
 
@@ -15,7 +15,7 @@ static void on_timer(struct iso_timer *timer)
 	if (iso_snapshot_files_changed(p->snapshot, &now) && now != p->files_tried && p->reload == NULL &&
 	    !p->draining) {
 		p->files_tried = now;
-		fprintf(stderr, "a certificate file has changed: reload\n");
+		fprintf(stderr, "a file that the configuration names has changed: reload\n");
 		iso_reload_start(p);
 	}
 	iso_timer_set(&p->loop.wheel, timer, p->loop.now_us + LOOK_US);

@@ -35,6 +35,19 @@ void iso_window_bad(struct iso_window *window, uint64_t now_us)
 	slot_at(window, now_us)->bad++;
 }
 
+uint64_t iso_window_count(const struct iso_window *window, uint64_t now_us)
+{
+	uint64_t epoch = now_us / ISO_WINDOW_SLOT_US, count = 0;
+
+	for (int i = 0; i < ISO_WINDOW_SLOTS; i++) {
+		const struct iso_window_slot *slot = &window->slots[i];
+
+		if (slot->epoch + ISO_WINDOW_SLOTS > epoch && slot->epoch <= epoch)
+			count += slot->good + slot->bad;
+	}
+	return count;
+}
+
 void iso_window_span(const struct iso_window *window, uint64_t from_us, uint64_t to_us,
 		     struct iso_window_sums *ret_sums)
 {

@@ -3,6 +3,17 @@
  */
 #include "iso/upstream/view.h"
 
+/* A view is half a KiB, most of it room for 16 regions and for `sticky`: clearing it whole costs a pick more
+ * than the pick itself. */
+void iso_view_init(struct iso_view *view, uint32_t n)
+{
+	view->n = n;
+	view->allowed = view->up = view->suspect = view->tried = view->full = view->trial = 0;
+	view->lacking = view->warned = 0;
+	view->client.placed = view->client.keyed = false;
+	view->client.home = 0;
+}
+
 void iso_view_add(struct iso_view *view, uint32_t i, const struct iso_cfg_region *region,
 		  const struct iso_board_region *board)
 {

@@ -1,10 +1,15 @@
 """Policies that look at the client: the same region for the same client, the nearest region for its address."""
+import json
+import os
 import re
+import signal
+import subprocess
 
 import pytest
 
+import mmdb
 from h1client import H1Client
-from lab import HOST, NAME, free_port, wait_until
+from lab import HOST, NAME, find_binary, free_port, isochrone_config, wait_until
 
 FAST = {"interval": "300ms", "timeout": "250ms"}
 NAMES = ("near", "middle", "far")
@@ -162,6 +167,32 @@ def test_a_client_stays_where_it_went(trio, h2):
         assert region_of(answer) == region and answer.get("set-cookie") is None
 
 
+def test_a_route_of_other_regions_does_not_take_a_client_away(trio, h2):
+    """Which is asked by a route that may not use the client's region, and by one that may, in turn."""
+    proxy, _ = trio({"return": False}, routes=[
+        {"match": {"path": "/resident"}, "service": "orders", "regions": ["near", "middle"]}, {"service": "orders"}])
+    client = h2(proxy)
+    cookie = newcomer_at(client, "far")
+    for _ in range(5):
+        answer = client.get("/resident", [cookie])
+        assert region_of(answer) in ("near", "middle") and answer.get("set-cookie") is None
+        answer = client.get("/", [cookie])
+        assert region_of(answer) == "far" and answer.get("set-cookie") is None
+
+
+def test_an_error_is_nothing_to_stay_with(trio, h2):
+    """When all fail, the last error reaches the client, and its cookie does not name who gave it."""
+    proxy, regions = trio({"return": False})
+    client = h2(proxy)
+    cookie = newcomer_at(client, "far")
+    for region in regions.values():
+        region.set(mode="status", status=503, health="same")
+    answers = [client.get("/", [cookie]) for _ in range(3)]
+    assert [(a.status, a.get("set-cookie")) for a in answers] == [(503, None)] * 3
+    answer = client.get("/")
+    assert answer.status == 503 and re.match(r"isochrone=[0-9a-f]{16};", answer.get("set-cookie"))
+
+
 @pytest.mark.parametrize("value", [
     "", "0", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef-",
     "0123456789abcdef-0123456789abcde", "0123456789abcdef-0123456789abcdeff", "0123456789abcdef_0123456789abcdef",
@@ -264,3 +295,186 @@ def test_a_full_region_spills(trio, h2):
     assert seen.count("far") == 4, seen
     regions["far"].set(delay_ms=40)
     wait_until(lambda: ask(client, ("k", far)) == "far", 20, "the client to be home again")
+
+
+# ---- geo ----
+
+# The fastest is far from everybody, so that latency would choose otherwise.
+GEO = {"ap-northeast-1": 1, "us-east-1": 30, "eu-central-1": 60}
+BERLIN, BOSTON, SEOUL, LISBON = "192.0.2.1", "198.51.100.1", "2001:db8:1::1", "203.0.113.1"
+NOBODY = "192.0.2.200"
+PLACES = {"192.0.2.0/25": (52.5, 13.4), "198.51.100.0/24": (42.36, -71.06), "2001:db8:1::/48": (37.57, 126.98),
+          "203.0.113.0/24": (38.72, -9.14), "192.0.2.192/26": {"country": "somewhere"}}
+
+
+@pytest.fixture
+def atlas(start, emulator, lab):
+    """A proxy over three regions of AWS that believes the address that a header says."""
+    def begin(policy="geo", regions=None, **options):
+        made = {n: emulator(n, d) for n, d in GEO.items()}
+        database = mmdb.write(lab.path("city.mmdb"), PLACES)
+        options.setdefault("geo", {"database": database.name})
+        options.setdefault("service", {"health": FAST, "balance": {"policy": policy}})
+        proxy = start({n: {"url": r.url, "host": NAME, **(regions or {}).get(n, {})} for n, r in made.items()},
+                      **cleartext(trusted_proxies=[HOST]), **options)
+        proxy.wait_states({n: "healthy" for n in made})
+        proxy.database = database
+        return proxy, made
+    return begin
+
+
+@pytest.fixture
+def ask_from():
+    """ask_from(proxy, address): the region that answers a client there."""
+    clients = []
+
+    def ask(proxy, address, method="GET", path="/"):
+        if not clients:
+            clients.append(H1Client(proxy.port))
+        return region_of(clients[0].request(method, path, [("X-Forwarded-For", address)] if address else []))
+    yield ask
+    for client in clients:
+        client.__exit__()
+
+
+def test_the_writer_by_the_librarys_own_tool(tmp_path):
+    """What the tests' databases say is read by mmdblookup as it was meant, in every form of the tree."""
+    for version, size in ((6, 24), (6, 28), (6, 32), (4, 24), (4, 28), (4, 32)):
+        networks = {n: r for n, r in PLACES.items() if version == 6 or ":" not in n}
+        file = mmdb.write(tmp_path / "a.mmdb", {**networks, "10.0.0.0/8": (1, 2), "10.1.0.0/16": (3, 4)}, version, size)
+
+        def look(address, *path):
+            return subprocess.run(["mmdblookup", "--file", file, "--ip", address, *path], capture_output=True,
+                                  text=True, timeout=10)
+        for address, latitude, longitude in ((BERLIN, 52.5, 13.4), (BOSTON, 42.36, -71.06), (LISBON, 38.72, -9.14),
+                                             ("10.0.255.255", 1, 2), ("10.1.0.0", 3, 4), ("10.255.0.0", 1, 2),
+                                             *([(SEOUL, 37.57, 126.98)] if version == 6 else [])):
+            for name, value in (("latitude", latitude), ("longitude", longitude)):
+                said = look(address, "location", name)
+                assert said.returncode == 0 and float(said.stdout.split()[0]) == value, (address, said)
+        assert look(NOBODY, "country").stdout.split()[0] == '"somewhere"'
+        assert look(NOBODY, "location", "latitude").returncode != 0
+        assert look("192.0.3.1").returncode != 0
+
+
+def test_the_nearest_region(atlas, ask_from):
+    proxy, _ = atlas()
+    for _ in range(10):
+        assert ask_from(proxy, BERLIN) == "eu-central-1"
+        assert ask_from(proxy, BOSTON) == "us-east-1"
+        assert ask_from(proxy, SEOUL) == "ap-northeast-1"
+        assert ask_from(proxy, LISBON) == "eu-central-1"
+        assert ask_from(proxy, "2001:db8:1:ffff::2") == "ap-northeast-1"
+        assert ask_from(proxy, f"{SEOUL}, {BERLIN}") == "eu-central-1", "what stands further left may be invented"
+    wait_until(lambda: [round(proxy.shares()[n], 2) for n in GEO] == [0.33, 0.17, 0.5], 5, f"shares {proxy.shares()}")
+
+
+@pytest.mark.parametrize("address", [NOBODY, "192.0.3.1", "2001:db8:2::1", "unknown", None])
+def test_without_a_place_by_latency(atlas, ask_from, address):
+    proxy, _ = atlas()
+    wait_until(lambda: [ask_from(proxy, address) for _ in range(20)].count("ap-northeast-1") >= 18, 20,
+               "the fastest to be chosen")
+
+
+def test_the_next_nearest_when_it_is_out(atlas, ask_from):
+    """From Berlin: Frankfurt, then Virginia (6,700 km), then Tokyo (8,900 km)."""
+    proxy, regions = atlas()
+    regions["eu-central-1"].set(mode="status", status=503)
+    proxy.wait_states({"eu-central-1": ("unhealthy", "ejected")})
+    assert {ask_from(proxy, BERLIN) for _ in range(10)} == {"us-east-1"}
+    assert {ask_from(proxy, SEOUL) for _ in range(10)} == {"ap-northeast-1"}
+    regions["us-east-1"].set(mode="status", status=503)
+    proxy.wait_states({"us-east-1": ("unhealthy", "ejected")})
+    assert {ask_from(proxy, BERLIN) for _ in range(10)} == {"ap-northeast-1"}
+    regions["eu-central-1"].set(mode="ok")
+    wait_until(lambda: {ask_from(proxy, BERLIN) for _ in range(10)} == {"eu-central-1"}, 30, "Frankfurt to be back")
+
+
+def test_a_retry_goes_to_the_next_nearest(atlas, lab, ask_from):
+    proxy, regions = atlas(access_log={"path": str(lab.path("access.log"))}, workers=1, service={
+        "health": {"interval": "60s", "timeout": "1s"}, "balance": {"policy": "geo"}, "retry": {"budget": 2}})
+    regions["eu-central-1"].set(mode="status", status=503)
+    regions["us-east-1"].set(mode="status", status=503)
+    assert ask_from(proxy, BERLIN) == "ap-northeast-1"
+    log = lab.dir / os.path.basename(proxy.config["access_log"]["path"])
+    line = wait_until(lambda: [t for t in log.read_text().splitlines() if '"ap-northeast-1"' in t], 10, "the log")[0]
+    tried = re.findall(r'"region":"([a-z0-9-]+)","endpoint"', line)
+    assert tried == ["eu-central-1", "us-east-1", "ap-northeast-1"], line
+
+
+def test_a_decision_by_place_recomputes(atlas, lab, ask_from):
+    """The log says how far each region was, which is all a policy saw of the address."""
+    log = lab.path("decisions.log")
+    proxy, _ = atlas(access_log={"path": str(log), "decisions": 1})
+    for address in (BERLIN, BOSTON, SEOUL, LISBON, NOBODY):
+        ask_from(proxy, address)
+    wait_until(lambda: log.exists() and len(log.read_text().splitlines()) == 5, 10, "the lines")
+    done = subprocess.run([find_binary(), "explain", "--recompute", log], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and "5 decisions in 5 lines, 0 wrong" in done.stdout, done.stdout + done.stderr
+    decisions = [json.loads(line)["decision"] for line in log.read_text().splitlines()]
+    km = {c["region"]: c["km"] for c in decisions[0]["candidates"]}
+    assert km["eu-central-1"] < 600 < 6000 < km["us-east-1"] < 7500 < 8000 < km["ap-northeast-1"] < 9500, km
+    assert "placed" not in decisions[4], "nobody knows where that is"
+
+
+def test_a_location_of_ones_own(atlas, ask_from):
+    """It goes before the one that the name says."""
+    proxy, _ = atlas(regions={"ap-northeast-1": {"location": {"latitude": 52, "longitude": 13}}})
+    assert {ask_from(proxy, BERLIN) for _ in range(10)} == {"ap-northeast-1"}
+    assert {ask_from(proxy, BOSTON) for _ in range(10)} == {"us-east-1"}
+
+
+def test_geo_in_a_route_alone(atlas, ask_from):
+    proxy, _ = atlas("latency", routes=[{"match": {"path": "/near"}, "service": "orders", "policy": "geo"},
+                                        {"service": "orders"}])
+    assert {ask_from(proxy, BERLIN, path="/near") for _ in range(10)} == {"eu-central-1"}
+    wait_until(lambda: [ask_from(proxy, BERLIN) for _ in range(20)].count("ap-northeast-1") >= 18, 20,
+               "the fastest to be chosen elsewhere")
+
+
+def test_a_route_that_allows_some_regions(atlas, ask_from):
+    proxy, _ = atlas(routes=[{"service": "orders", "regions": ["us-east-1", "ap-northeast-1"]}])
+    assert {ask_from(proxy, BERLIN) for _ in range(10)} == {"us-east-1"}
+
+
+def test_a_new_database_is_taken_up(atlas, ask_from):
+    """By SIGHUP, and without one when the file changes."""
+    proxy, _ = atlas()
+    assert ask_from(proxy, BERLIN) == "eu-central-1"
+    mmdb.write(proxy.database, {"192.0.2.0/24": (40, -75)})
+    proxy.send(signal.SIGHUP)
+    wait_until(lambda: ask_from(proxy, BERLIN) == "us-east-1", 20, "the new place of the client")
+    mmdb.write(proxy.database, {"192.0.2.0/24": (35, 135)})
+    wait_until(lambda: ask_from(proxy, BERLIN) == "ap-northeast-1", 20, "the newest place of the client")
+    assert "has changed: reload" in proxy.stderr
+
+
+def test_a_broken_database_changes_nothing(atlas, ask_from):
+    proxy, _ = atlas()
+    broken = proxy.database.with_suffix(".broken")
+    broken.write_bytes(proxy.database.read_bytes()[:300])
+    os.replace(broken, proxy.database)
+    proxy.send(signal.SIGHUP)
+    wait_until(lambda: "nothing has changed" in proxy.stderr, 20, "the reload's refusal")
+    assert "is no MaxMind DB file" in proxy.stderr and "GeoLite2-City.mmdb" in proxy.stderr
+    assert {ask_from(proxy, BERLIN) for _ in range(10)} == {"eu-central-1"}, "the old one is still in use"
+    proxy.database.unlink()
+    before = proxy.stderr.count("nothing has changed")
+    proxy.send(signal.SIGHUP)
+    wait_until(lambda: proxy.stderr.count("nothing has changed") > before, 20, "the next refusal")
+    assert "cannot be read: No such file" in proxy.stderr
+    assert ask_from(proxy, BOSTON) == "us-east-1"
+
+
+@pytest.mark.parametrize("geo, regions, words", [
+    (None, {}, "there is no database that says where clients are; add \"geo\""),
+    ({"database": "nowhere.mmdb"}, {}, "nowhere.mmdb cannot be read: No such file or directory; name a MaxMind DB"),
+    ({"database": "good.mmdb"}, {"home": "http://127.0.0.1:1"}, "the place of the region \"home\" is not known; add"),
+])
+def test_check_says_what_is_missing(lab, geo, regions, words):
+    mmdb.write(lab.dir / "good.mmdb", PLACES)
+    config, _ = isochrone_config(lab, {"us-east-1": "http://127.0.0.1:1", **regions},
+                                 service={"balance": {"policy": "geo"}, "tls": {}}, **({"geo": geo} if geo else {}))
+    file = lab.write("isochrone.json", json.dumps(config))
+    done = subprocess.run([find_binary(), "check", "-c", file], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and words in done.stdout + done.stderr, done

@@ -138,5 +138,6 @@ def test_every_script_that_a_document_names_is_there():
 def test_the_image_runs_on_the_libraries_that_the_build_links():
     """The runtime packages of the Dockerfile, against the -dev packages of the build."""
     runtime = (ROOT / "Dockerfile").read_text()
-    for library in ("libevent-core-2.1-7", "libssl3", "libnghttp2-14", "libjansson4", "libc-ares2"):
+    for library in ("libevent-core-2.1-7", "libssl3", "libnghttp2-14", "libjansson4", "libc-ares2",
+                    "libmaxminddb0"):
         assert re.search(rf"\b{re.escape(library)}\b", runtime), library

@@ -10,6 +10,7 @@
 
 #include "iso/http/field.h"
 #include "iso/net/cidr.h"
+#include "iso/net/geo_db.h"
 #include "iso/net/tls.h"
 #include "iso/net/transport.h"
 #include "iso/policy/requirement.h"
@@ -42,6 +43,8 @@ struct iso_cfg_region {
 				       default) */
 	struct iso_slice sni;       /* name sent and verified; an IP literal is verified and not sent */
 	enum iso_protocol protocol;
+	bool placed; /* `place` is known, as the policy `geo` needs it */
+	struct iso_geo_point place;
 	uint32_t weight, priority;         /* defaults 100; position in the file (0 first) */
 	uint32_t max_in_flight;            /* over all workers; 0: no limit */
 	struct iso_fields headers;         /* set on every request to this region */
@@ -140,7 +143,8 @@ struct iso_cfg_limits {
 	uint64_t rate_window_us;                                /* over this time, 10 s */
 };
 
-/* A certificate, key or CA file that the snapshot was made from, as it was just before it was read. */
+/* A certificate, key, CA file or database that the snapshot was made from, as it was just before it was read.
+ */
 struct iso_cfg_file {
 	const struct iso_cfg_file *next;
 	const char *path;
@@ -169,7 +173,8 @@ struct iso_snapshot {
 	const struct iso_cfg_route *routes;
 	uint32_t route_count;
 	const struct iso_router *router;
-	const struct iso_cfg_file *files; /* what TLS was made from */
+	const struct iso_cfg_file *files; /* what TLS was made from, and the database */
+	struct iso_geo_db *geo_db;        /* NULL: none */
 	struct iso_slice access_log;      /* "" : off; "-" : stdout */
 	uint32_t access_log_decisions;    /* part of the picks that are recorded, of 2^32 - 1 */
 	bool access_log_query;            /* the path is logged with its query */
@@ -189,7 +194,7 @@ const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapsh
 					       struct iso_slice method);
 
 /*
- * Whether a file that TLS was made from is not what it was. *ret_now names what they all are now: the same
+ * Whether one of `files` is not what it was. *ret_now names what they all are now: the same
  * change gives the same value.
  */
 bool iso_snapshot_files_changed(const struct iso_snapshot *snapshot, uint64_t *ret_now);

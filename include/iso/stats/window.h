@@ -31,6 +31,8 @@ void iso_window_bad(struct iso_window *window, uint64_t now_us);
 void iso_window_span(const struct iso_window *window, uint64_t from_us, uint64_t to_us,
 		     struct iso_window_sums *ret_sums);
 /* Of the last minute. */
+/* Good and bad ones together. */
+uint64_t iso_window_count(const struct iso_window *window, uint64_t now_us);
 void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums);
 
 #endif

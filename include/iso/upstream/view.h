@@ -7,6 +7,9 @@
 
 #include "iso/upstream/board.h"
 
+/* For n regions, none in any set, and nothing known of the client. Writes not a byte that n makes
+ * meaningless. */
+void iso_view_init(struct iso_view *view, uint32_t n);
 /* Region i of the service: its candidate, and its bits in `up` and, when not drained, `allowed`. */
 void iso_view_add(struct iso_view *view, uint32_t i, const struct iso_cfg_region *region,
 		  const struct iso_board_region *board);

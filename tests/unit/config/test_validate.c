@@ -97,10 +97,6 @@ static void test_units_and_enums(void **state)
 		   "not a size", "64KiB");
 	expect_one(SERVICE("\"balance\": { \"policy\": \"lattency\" }"), "/services/s/balance/policy",
 		   "\"lattency\" is no value", "\"latency\", \"failover\", \"weighted\"");
-	expect_one(SERVICE("\"balance\": { \"policy\": \"geo\" }"), "/services/s/balance/policy",
-		   "\"geo\" is not available in this version", "\"latency\", \"failover\", \"weighted\"");
-	expect_one(WITH("\"routes\": [{ \"service\": \"s\", \"policy\": \"geo\" }]"), "/routes/0/policy",
-		   "not available", "latency");
 	expect_one(REGION("\"protocol\": \"h3\""), "/services/s/regions/a/protocol", "no value",
 		   "\"http/1.1\"");
 	expect_one(SERVICE("\"idempotency\": { \"honoured\": \"yes\" "

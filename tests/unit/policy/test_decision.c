@@ -23,10 +23,12 @@ static void random_view(struct iso_rng *rng, struct iso_view *ret_view)
 			.priority = (uint32_t)iso_rng_next(rng) % 4,
 		};
 	ret_view->client.keyed = iso_rng_next(rng) % 2 == 0;
+	ret_view->client.placed = iso_rng_next(rng) % 2 == 0;
 	ret_view->client.home = (uint16_t)(iso_rng_next(rng) & iso_rng_next(rng));
 	for (uint32_t i = 0; i < ret_view->n; i++) {
 		ret_view->client.cost[i] = iso_rng_next(rng);
 		ret_view->client.turn[i] = (uint16_t)iso_rng_next(rng);
+		ret_view->client.km[i] = (uint16_t)(iso_rng_next(rng) % 20016);
 	}
 	ret_view->allowed = (uint16_t)iso_rng_next(rng);
 	ret_view->up = (uint16_t)iso_rng_next(rng);
@@ -100,7 +102,7 @@ static void test_the_longest_fits(void **state)
 	memset(name, 'n', sizeof(name));
 	memset(&decision.view, 0xff, sizeof(decision.view));
 	decision.view.n = ISO_VIEW_MAX;
-	decision.view.client.keyed = true;
+	decision.view.client.keyed = decision.view.client.placed = true;
 	for (uint32_t i = 0; i < ISO_VIEW_MAX; i++) {
 		names[i] = iso_slice(name, sizeof(name));
 		decision.view.c[i] = (struct iso_candidate){ ISO_WEIGHT_ONE, 10000, ISO_WEIGHT_ONE, 1000 };

@@ -54,6 +54,7 @@ static void check(const struct iso_window *window, size_t count, uint64_t now_us
 	iso_window_sum(window, now_us, &sums);
 	assert_int_equal(sums.good, good);
 	assert_int_equal(sums.bad, bad);
+	assert_int_equal(iso_window_count(window, now_us), good + bad);
 	check_percentile(good, 50, sums.p50_us);
 	check_percentile(good, 95, sums.p95_us);
 	check_percentile(good, 99, sums.p99_us);
