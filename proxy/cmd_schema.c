@@ -1,10 +1,12 @@
 /*
- * isochrone schema: what the configuration may hold, as a JSON Schema, a manual or a list of defaults.
+ * isochrone schema: what the configuration may hold, as a JSON Schema, a manual or a list of defaults; and
+ * what is tried again.
  */
 #include <string.h>
 
 #include "cli.h"
 #include "iso/config/schema.h"
+#include "retry_table.h"
 
 int cmd_schema(int argc, char **argv)
 {
@@ -20,8 +22,10 @@ int cmd_schema(int argc, char **argv)
 		iso_schema_print_markdown(stdout);
 	} else if (strcmp(word, "defaults") == 0) {
 		iso_schema_print_defaults(stdout);
+	} else if (strcmp(word, "retries") == 0) {
+		retry_table_print(stdout);
 	} else {
-		fprintf(stderr, "isochrone schema: json, markdown or defaults\n");
+		fprintf(stderr, "isochrone schema: json, markdown, defaults or retries\n");
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;

@@ -226,13 +226,16 @@ static void count_execution(struct call *call)
 static void invoke(struct call *call)
 {
 	struct emulator *e = call->e;
+	uint64_t delay_us = e->delay_us;
 
 	if (call->started || call->status != 0)
 		return;
 	call->started = true;
 	if (!call->health)
 		count_execution(call);
-	iso_timer_set(&e->loop->wheel, &call->timer, e->loop->now_us + e->delay_us);
+	if (!call->health && iso_rng_next(&e->loop->rng) % 1000 < e->tail_milli)
+		delay_us += e->tail_us;
+	iso_timer_set(&e->loop->wheel, &call->timer, e->loop->now_us + delay_us);
 }
 
 static void run_task(struct iso_task *task)
@@ -298,6 +301,12 @@ static bool is_health(const struct emulator *e, struct iso_slice target)
 	return iso_slice_eq(path, ISO_SLICE("/health"));
 }
 
+static bool throttled(struct emulator *e)
+{
+	return atomic_load(&e->throttle.per_second_milli) != 0 &&
+	       !iso_bucket_take(&e->throttle, 1, e->loop->now_us);
+}
+
 static struct iso_sink *on_request(struct iso_handler *handler, const struct iso_request *request)
 {
 	struct emulator *e = ISO_CONTAINER(handler, struct emulator, function);
@@ -318,7 +327,9 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	disturbed = !call->health || e->health_follows;
 	if (disturbed && e->mode == EMULATOR_STATUS)
 		call->status = e->status;
-	if (disturbed && (e->mode == EMULATOR_STATUS || e->mode == EMULATOR_RESET))
+	else if (throttled(e) && !call->health)
+		call->status = 429;
+	if (call->status != 0 || (disturbed && e->mode == EMULATOR_RESET))
 		iso_loop_post(e->loop, &call->task);
 	else if (request->end && !(disturbed && e->mode == EMULATOR_HANG))
 		invoke(call);

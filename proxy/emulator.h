@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "iso/server/server.h"
+#include "iso/stats/bucket.h"
 
 enum emulator_mode { EMULATOR_OK, EMULATOR_HANG, EMULATOR_REFUSE, EMULATOR_RESET, EMULATOR_STATUS };
 
@@ -27,7 +28,10 @@ struct emulator {
 	struct iso_server server, control;
 	uint64_t delay_us;
 	enum emulator_mode mode;
-	uint16_t status;      /* of EMULATOR_STATUS */
+	uint16_t status;            /* of EMULATOR_STATUS */
+	struct iso_bucket throttle; /* the gateway's own limit; income 0: none */
+	uint32_t tail_milli;        /* thousandths of the answers take tail_us longer */
+	uint64_t tail_us;
 	bool health_follows;  /* the mode applies to the health endpoint too */
 	json_t *dependencies; /* name: "pass", "warn" or "fail" */
 	json_t *by_id;        /* request id: executions */

@@ -39,6 +39,8 @@ static const char *apply(struct emulator *e, const json_t *root)
 	const json_t *delay = json_object_get(root, "delay_ms"), *mode = json_object_get(root, "mode");
 	const json_t *status = json_object_get(root, "status"), *health = json_object_get(root, "health");
 	json_t *dependencies = json_object_get(root, "dependencies");
+	const json_t *rate = json_object_get(root, "rate"), *tail = json_object_get(root, "tail");
+	const json_t *tail_ms = json_object_get(root, "tail_ms");
 	int wanted = (int)e->mode;
 
 	if (!json_is_object(root))
@@ -52,6 +54,12 @@ static const char *apply(struct emulator *e, const json_t *root)
 	}
 	if (delay != NULL)
 		e->delay_us = (uint64_t)json_integer_value(delay) * 1000;
+	if (json_is_integer(rate))
+		iso_bucket_init(&e->throttle, (uint64_t)json_integer_value(rate) * 1000, 0, e->loop->now_us);
+	if (json_is_number(tail))
+		e->tail_milli = (uint32_t)(json_number_value(tail) * 1000);
+	if (json_is_integer(tail_ms))
+		e->tail_us = (uint64_t)json_integer_value(tail_ms) * 1000;
 	if (json_is_integer(status))
 		e->status = (uint16_t)json_integer_value(status);
 	if (json_is_string(health))

@@ -17,8 +17,8 @@ static const struct command commands[] = {
 	  "three emulated regions, the proxy before them and a gentle load", cmd_demo },
 	{ "emulate", "--name REGION --listen ADDRESS [...]",
 	  "one emulated region: an API Gateway endpoint and a function", cmd_emulate },
-	{ "schema", "json|markdown|defaults", "print the configuration's schema, manual or defaults",
-	  cmd_schema },
+	{ "schema", "json|markdown|defaults|retries",
+	  "print the schema, the manual, the defaults; or what is tried again", cmd_schema },
 };
 
 static int help(FILE *out)

@@ -96,14 +96,15 @@ static json_t *region_json(const struct iso_admin *admin, const struct iso_cfg_r
 		return json_null();
 	return json_pack(
 		"{s:s, s:f, s:{s:o, s:o, s:o, s:o}, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-		"s:I, s:I}",
+		"s:I, s:I, s:o}",
 		"state", iso_region_state_text(r.state), "share", r.share, "latency_ms", "estimate",
 		ms(r.estimate_us), "p50", ms(r.p50_us), "p95", ms(r.p95_us), "p99", ms(r.p99_us), "in_flight",
 		(json_int_t)r.in_flight, "up", r.up, "suspect", r.suspect, "why", words(r.words),
 		"connections", (json_int_t)r.connections, "probe", probe_json(&r.probe, now_us), "dns",
 		words(r.dns_words), "health", words(r.health_words), "dependencies", dependencies_json(&r),
 		"endpoints", endpoints_json(&r), "outcomes", outcomes_json(&r), "good_last_minute",
-		(json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad);
+		(json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad, "limit",
+		r.limit_milli != 0 ? json_real((double)r.limit_milli / 1000) : json_null());
 }
 
 static json_t *service_json(const struct iso_admin *admin, const struct iso_cfg_service *service)

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 
 #include "admin_priv.h"
+#include "iso/exchange/exchange.h"
 #include "iso/policy/safety.h"
 #include "iso/telemetry/access_log.h"
 #include "iso/telemetry/prometheus.h"
 
-enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 6 + ISO_CUT_COUNT };
+enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 7 + ISO_CUT_COUNT + ISO_HOST_SERVICES };
 
 struct page {
 	struct iso_prometheus_names names;
@@ -79,6 +80,20 @@ static void add_servers(const struct iso_admin *admin, struct page *page)
 		    (double)iso_scribe_dropped(admin->config.scribe));
 }
 
+static void add_exchanges(const struct iso_admin *admin, struct page *page)
+{
+	const struct iso_exchange_shared *shared = admin->config.exchanges;
+	const struct iso_snapshot *snapshot = admin->config.snapshot;
+
+	for (uint32_t s = 0; s < snapshot->service_count && s < ISO_HOST_SERVICES; s++) {
+		add(page, ISO_METRIC_RETRY_BUDGET, NULL, NULL,
+		    (double)iso_bucket_level_milli(&shared->services[s].retries) / 1000);
+		page->samples[page->count - 1].label = snapshot->services[s].name;
+	}
+	add(page, ISO_METRIC_REPLAY_BYTES, NULL, NULL,
+	    (double)atomic_load_explicit(&shared->replay.bytes, memory_order_relaxed));
+}
+
 int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 {
 	struct page *page = calloc(1, sizeof(*page));
@@ -100,6 +115,7 @@ int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 	page->names.version = ISO_SLICE(ISO_VERSION);
 	add_regions(admin, page);
 	add_servers(admin, page);
+	add_exchanges(admin, page);
 	view = (struct iso_prometheus_view){
 		.all = admin->config.metrics,
 		.all_count = admin->config.metrics_count,

@@ -67,7 +67,9 @@ static const char *why_not(const struct iso_view *view, uint32_t i, uint16_t mas
 		return "a dependency that the route requires fails there";
 	if ((view->suspect >> i & 1) != 0)
 		return "silent while requests wait for it";
-	return (view->full >> i & 1) != 0 ? "max_in_flight is reached" : NULL;
+	return (view->full >> i & 1) != 0
+		       ? "its limit is reached: max_in_flight, or what it takes before it answers 429"
+		       : NULL;
 }
 
 static void put_ms(struct iso_text *text, const char *key, uint32_t us)

@@ -6,13 +6,8 @@
 #define WRONG_NAME                                                                                           \
 	"API Gateway refused it: the Host or SNI matches no custom domain, or the stage or base path is wrong"
 
-struct row {
-	const char *type;
-	struct iso_classification c;
-};
-
 /* By the marker: certain. */
-static const struct row by_marker[] = {
+static const struct iso_classify_row by_marker[] = {
 	{ "THROTTLED", { ISO_EXECUTED_NO, ISO_FAULT_THROTTLE, "the region throttles" } },
 	{ "QUOTA_EXCEEDED", { ISO_EXECUTED_NO, ISO_FAULT_CLIENT, "the client's quota is used up" } },
 	{ "INTEGRATION_TIMEOUT", { ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, "the integration timed out" } },
@@ -41,7 +36,7 @@ static const struct row by_marker[] = {
 
 /* By x-amzn-ErrorType, which a function could forge: never better than "maybe" where that would allow a
  * retry. */
-static const struct row by_error_type[] = {
+static const struct iso_classify_row by_error_type[] = {
 	{ "ForbiddenException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, WRONG_NAME } },
 	{ "MissingAuthenticationTokenException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, WRONG_NAME } },
 	{ "TooManyRequestsException", { ISO_EXECUTED_MAYBE, ISO_FAULT_THROTTLE, "the region throttles" } },
@@ -54,7 +49,8 @@ static const struct row by_error_type[] = {
 	{ "AccessDeniedException", { ISO_EXECUTED_MAYBE, ISO_FAULT_CLIENT, NULL } },
 };
 
-static const struct iso_classification *look_up(const struct row *rows, size_t n, struct iso_slice type)
+static const struct iso_classification *look_up(const struct iso_classify_row *rows, size_t n,
+						struct iso_slice type)
 {
 	for (size_t i = 0; i < n; i++)
 		if (iso_slice_eq(iso_slice_str(rows[i].type), type))
@@ -65,6 +61,8 @@ static const struct iso_classification *look_up(const struct row *rows, size_t n
 static struct iso_classification by_status(uint16_t status)
 {
 	switch (status) {
+	case 421:
+		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, WRONG_NAME };
 	case 429:
 		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_THROTTLE,
 						    "the region throttles" };
@@ -100,6 +98,38 @@ struct iso_classification iso_classify(const struct iso_classify_input *input)
 	if (type.len > 0)
 		c = look_up(by_error_type, sizeof(by_error_type) / sizeof(by_error_type[0]), type);
 	return c != NULL ? *c : by_status(input->status);
+}
+
+struct iso_slice iso_classify_marker(struct iso_slice value, struct iso_slice secret)
+{
+	if (secret.len == 0 || !iso_slice_starts(value, secret))
+		return iso_slice(NULL, 0);
+	return iso_slice(value.ptr + secret.len, value.len - secret.len);
+}
+
+const struct iso_classify_row *iso_classify_by_marker(size_t *ret_n)
+{
+	*ret_n = sizeof(by_marker) / sizeof(by_marker[0]);
+	return by_marker;
+}
+
+const struct iso_classify_row *iso_classify_by_error_type(size_t *ret_n)
+{
+	*ret_n = sizeof(by_error_type) / sizeof(by_error_type[0]);
+	return by_error_type;
+}
+
+const char *iso_fault_text(enum iso_fault fault)
+{
+	static const char *const texts[] = {
+		[ISO_FAULT_NONE] = "none",
+		[ISO_FAULT_CLIENT] = "client",
+		[ISO_FAULT_REGION] = "region",
+		[ISO_FAULT_THROTTLE] = "throttle",
+		[ISO_FAULT_APPLICATION] = "application",
+	};
+
+	return texts[fault];
 }
 
 const char *iso_executed_text(enum iso_executed executed)

@@ -291,6 +291,10 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 	name_dependencies(load, route);
 	route->region_mask = region_mask(load, object, route->service);
 	route->policy = route->service->policy;
+	route->attempts = route->service->retry.attempts;
+	if (iso_load_has(iso_load_member(object, "retry"), "attempts"))
+		route->attempts = (uint32_t)iso_load_u64(load, iso_load_member(object, "retry"),
+							 "routes[].retry.attempts");
 	if (iso_load_has(object, "policy"))
 		route->policy = iso_load_policy(load, object, "routes[].policy");
 	if (route->policy != route->service->policy)
@@ -391,6 +395,7 @@ static void build_implicit(struct iso_load *load, struct iso_cfg_route *route, s
 	route->service = &snapshot->services[0];
 	route->region_mask = (uint16_t)((1u << route->service->region_count) - 1);
 	route->policy = route->service->policy;
+	route->attempts = route->service->retry.attempts;
 	rules->v[rules->n++] = (struct iso_route_rule){ .host = ISO_SLICE("") };
 	load->snapshot->route_count = 1;
 	build_router(load, rules);

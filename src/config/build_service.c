@@ -1,5 +1,5 @@
 /*
- * Services and their regions: URLs, names, TLS contexts, health, retry.
+ * Services and their regions: URLs, names, TLS contexts, health.
  */
 #include "load_priv.h"
 
@@ -279,18 +279,6 @@ static void build_health(struct iso_load *load, const json_t *service_object, st
 	iso_pointer_cut(&load->at, mark);
 }
 
-static void build_retry(struct iso_load *load, const json_t *service_object, struct iso_cfg_retry *retry)
-{
-	const json_t *object = iso_load_member(service_object, "retry");
-
-	retry->attempts = (uint32_t)iso_load_u64(load, object, "services.*.retry.attempts");
-	retry->per_try_timeout_us = iso_load_u64(load, object, "services.*.retry.per_try_timeout");
-	retry->budget_milli =
-		(uint32_t)(iso_load_number(load, object, "services.*.retry.budget") * 1000 + 0.5);
-	iso_load_statuses(load, object, "services.*.retry.statuses", &retry->statuses);
-	retry->body_limit = iso_load_u64(load, object, "services.*.retry.body_limit");
-}
-
 static void build_service(struct iso_load *load, const json_t *object, struct iso_cfg_service *service)
 {
 	const json_t *idempotency = iso_load_member(object, "idempotency");
@@ -299,7 +287,7 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 	build_regions(load, object, service);
 	build_health(load, object, &service->health);
 	iso_load_balance(load, object, service);
-	build_retry(load, object, &service->retry);
+	iso_load_retry(load, object, service);
 	service->connect_timeout_us = iso_load_u64(load, object, "services.*.connect_timeout");
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");
 	service->idle_timeout_us = iso_load_u64(load, object, "services.*.idle_timeout");

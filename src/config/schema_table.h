@@ -132,6 +132,9 @@ X("limits.loop_lag", DURATION, 0, 0, MINUTE, "\"250ms\"", NULL, NULL, \
   "get 503 until it has caught up. 0s: never.") \
 X("limits.drain_timeout", DURATION, 0, 0, 24 * HOUR, "\"30s\"", NULL, NULL, \
   "After SIGTERM, running exchanges have this long to finish.") \
+X("limits.replay_memory", SIZE, 0, 0, 64 * GIB, "\"64MiB\"", NULL, NULL, \
+  "Request bodies kept for replay, all together. What comes when that is full is as one over " \
+  "`retry.body_limit`.") \
 X("limits.body_memory", SIZE, 0, MIB, 64 * GIB, "\"256MiB\"", NULL, NULL, \
   "Memory for message bodies on the way, of each worker.") \
 X("limits.connections", INTEGER, 0, 1, 1000000, "10000", NULL, NULL, \
@@ -251,6 +254,29 @@ X("services.*.retry.statuses[]", INTEGER, 0, 400, 599, NULL, NULL, NULL, \
   "One status code.") \
 X("services.*.retry.body_limit", SIZE, 0, 0, 16 * MIB, "\"64KiB\"", NULL, NULL, \
   "Request bodies up to this size are kept so that they can be sent again.") \
+X("services.*.retry.large_body", ENUM, 0, 0, 0, "\"stream\"", "stream|refuse", NULL, \
+  "What becomes of a larger body. `stream`: it goes through and cannot be sent again. `refuse`: 413.") \
+X("services.*.hedge", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "A second try in another region while the first is still waited for; the first good answer wins. Only " \
+  "for safe methods and routes that are `idempotent`. Absent: none.") \
+X("services.*.hedge.after", STRING, 0, 1, 64, "\"p95\"", "p95|p99|[0-9]+([.][0-9]+)?(us|ms|s|m|h)", NULL, \
+  "How long the first is waited for: `p95` or `p99` of the region's own answers in the last minute, or a " \
+  "duration such as `80ms`.") \
+X("services.*.hedge.share", NUMBER, 0, 0.001, 1, "0.05", NULL, NULL, \
+  "Hedges per request, at most. They count in `retry.budget` too.") \
+X("services.*.throttle", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "Regions that answer 429 because of their own limit.") \
+X("services.*.throttle.learn", BOOLEAN, 0, 0, 0, "true", NULL, NULL, \
+  "Learn from the 429s how many requests a second a region takes, and send only what exceeds that to the " \
+  "others. Not from those of one client that sends an `x-api-key`: that is its own quota.") \
+X("services.*.marker", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "A header field by which the gateway's own answers say what they are; set per gateway response type by " \
+  "the API's owner (docs/aws.md). It makes certain what a status only suggests, and is not passed on.") \
+X("services.*.marker.header", STRING, 1, 1, 128, NULL, "[!#$%&'*+.^_`|~0-9A-Za-z-]+", NULL, \
+  "Name of the field, such as `x-gw-type`.") \
+X("services.*.marker.secret", STRING, 1, 8, 128, NULL, "[!-~]{8,128}", NULL, \
+  "What its value begins with, before the gateway response type: a function that does not know it cannot " \
+  "forge the field. `${NAME}` keeps it out of the file.") \
 X("services.*.connect_timeout", DURATION, 0, 10 * MS, 10 * MINUTE, "\"1s\"", NULL, NULL, \
   "TCP and TLS together.") \
 X("services.*.timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"31s\"", NULL, NULL, \
@@ -293,6 +319,10 @@ X("routes[].requires[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "One dependency.") \
 X("routes[].idempotent", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Running such a request twice does no harm, whatever its method: it may be tried again.") \
+X("routes[].retry", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "What is different for these requests.") \
+X("routes[].retry.attempts", INTEGER, 0, 1, 3, NULL, NULL, NULL, \
+  "Tries of one request, the first included. Default: the service's.") \
 X("routes[].regions", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
   "The only regions that these requests may go to (data residency). Default: all of the service.") \
 X("routes[].regions[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \

@@ -3,6 +3,7 @@
  * What is safe is policy/safety's word, where to go choice.c's, how often policy/retry's and the budget's.
  */
 #include "exchange_priv.h"
+#include "iso/base/hmap.h"
 #include "iso/http/uri.h"
 
 bool iso_exchange_live(const struct iso_exchange *x)
@@ -23,6 +24,7 @@ void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but
 		t->live = false;
 		iso_timer_clear(&x->host->loop->wheel, &t->patience);
 		iso_attempt_cancel(&t->a);
+		iso_doubling_lost(x, t);
 		/* A silent one that another one had to rescue is a failure of its region, not a wish of ours.
 		 */
 		iso_record_try_end(
@@ -31,112 +33,87 @@ void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but
 	}
 }
 
-static struct iso_budget *budget_of(struct iso_exchange *x)
+struct iso_budget *iso_exchange_budget(struct iso_exchange *x)
 {
 	return &x->host->budgets[x->service->index % ISO_HOST_SERVICES];
 }
 
-static int set_header(struct iso_fields *fields, struct iso_arena *arena, const struct iso_field *header)
+/* What the region asked for when it was last tried. */
+static uint64_t retry_after_us(const struct iso_exchange *x, uint32_t region)
 {
-	iso_fields_remove_name(fields, header->name);
-	return iso_fields_add(fields, arena, header->name, header->value);
+	for (uint32_t i = x->try_count; i > 0; i--)
+		if (x->tries[i - 1]->region == region)
+			return x->tries[i - 1]->retry_after_us;
+	return 0;
 }
 
-/* Host, base path and headers belong to the attempt: each is right for the region that it goes to. */
-static int make_head(struct iso_exchange *x, struct iso_try *t, const struct iso_cfg_region *region)
+/* Another address of the region, which this exchange has not tried: as good as another region. */
+static bool other_endpoint(const struct iso_exchange *x, const struct iso_cfg_region *region)
 {
-	struct iso_head *head = &t->head;
-	struct iso_slice path = x->head->path;
+	const struct iso_board_region *board = &x->host->upstream->board->regions[region->slot];
+	uint16_t avoid = iso_retry_avoid(&x->plan, (uint32_t)(region - x->service->regions));
 
-	*head = *x->head;
-	head->authority = region->authority;
-	head->scheme = region->tls ? ISO_SLICE("https") : ISO_SLICE("http");
-	if (region->base_path.len > 0) {
-		char *joined = iso_arena_alloc(x->arena, region->base_path.len + path.len);
-
-		if (joined == NULL)
-			return ISO_ENOMEM;
-		memcpy(joined, region->base_path.ptr, region->base_path.len);
-		memcpy(joined + region->base_path.len, path.ptr, path.len);
-		head->path = iso_slice(joined, region->base_path.len + path.len);
-	}
-	/* Every try has a list of its own: codecs and regions edit it. */
-	head->fields.cap = x->head->fields.n + region->headers.n + 1;
-	head->fields.v = iso_arena_alloc(x->arena, head->fields.cap * sizeof(*head->fields.v));
-	if (head->fields.v == NULL)
-		return ISO_ENOMEM;
-	memcpy(head->fields.v, x->head->fields.v, x->head->fields.n * sizeof(*head->fields.v));
-	for (uint32_t i = 0; i < region->headers.n; i++) {
-		int err = set_header(&head->fields, x->arena, &region->headers.v[i]);
-
-		if (err != ISO_OK)
-			return err;
-	}
-	return ISO_OK;
+	for (uint32_t i = 0; i < board->endpoint_count; i++)
+		if (board->endpoints[i].usable && (avoid >> i & 1) == 0)
+			return true;
+	return false;
 }
 
-static void on_patience(struct iso_timer *timer);
-static const struct iso_attempt_ops try_ops;
-
-/* What of the body has come already goes first. False: it cannot be sent. */
-static bool send_body_so_far(struct iso_exchange *x, struct iso_try *t)
+/* How long to wait before the region that was picked. Nothing ails one that only closed or misdirected a
+ * connection. */
+static uint64_t pause_us(struct iso_exchange *x)
 {
-	struct iso_buf body;
-	bool ok;
+	uint32_t region = x->choice.pick.index;
+	uint64_t after_us = retry_after_us(x, region);
 
-	if (x->tape.lost)
-		return x->received_body == 0;
-	if (x->received_body == 0 && !x->request_end)
+	if (x->choice.pick.level != ISO_PICK_AGAIN)
+		return 0;
+	if (after_us == 0 &&
+	    (x->choice.reason == ISO_RETRY_REASON_GOAWAY || x->tries[x->try_count - 1]->a.status == 421 ||
+	     x->tries[x->try_count - 1]->a.status == 425 || other_endpoint(x, &x->service->regions[region])))
+		return 0;
+	return iso_retry_backoff_us(&x->plan, region, after_us, (uint32_t)iso_rng_next(&x->host->loop->rng));
+}
+
+/*
+ * Whether the last answer has to do after all, now that it is known where another try would go: a throttled
+ * request does not go where it is refused as well, and nobody waits beyond the deadline.
+ */
+static bool must_stand(struct iso_exchange *x)
+{
+	if (x->choice.reason == ISO_RETRY_REASON_THROTTLE &&
+	    (x->choice.pick.level == ISO_PICK_FULL || x->choice.pick.level == ISO_PICK_AGAIN)) {
+		x->choice.final = "every other region is at its limit";
 		return true;
-	iso_buf_init(&body);
-	ok = iso_tape_replay(&x->tape, &body) == ISO_OK &&
-	     iso_attempt_body(&t->a, &body, x->request_end && x->trailers == NULL) == ISO_OK;
-	iso_buf_done(&body);
-	if (ok && x->trailers != NULL)
-		iso_attempt_trailers(&t->a, x->trailers);
-	return ok;
+	}
+	if (x->choice.pick.level == ISO_PICK_AGAIN &&
+	    x->host->loop->now_us + retry_after_us(x, x->choice.pick.index) >= x->deadline_us) {
+		x->choice.final = "the region asks to wait beyond the deadline";
+		return true;
+	}
+	return false;
 }
 
-static bool start_try(struct iso_exchange *x, uint32_t region)
+/* A region is used again: not at once. */
+static bool pause_first(struct iso_exchange *x)
 {
-	struct iso_try *t = iso_arena_zalloc(x->arena, sizeof(*t));
-	struct iso_attempt_spec spec = {
-		.ops = &try_ops,
-		.service = x->service,
-		.region = region,
-		.arena = x->arena,
-		.idempotent = x->idempotent,
-		.endpoint = -1,
-		.avoid_endpoints = iso_retry_avoid(&x->plan, region),
-	};
-	bool bodyless = x->request_end && x->received_body == 0 && x->trailers == NULL;
+	uint64_t wait_us = pause_us(x);
 
-	if (t == NULL || make_head(x, t, &x->service->regions[region]) != ISO_OK) {
-		x->error = ISO_SLICE("out of memory for this request");
-		x->fail_status = 503;
+	if (wait_us == 0)
+		return false;
+	x->phase = ISO_PHASE_PAUSE;
+	iso_timer_set(&x->host->loop->wheel, &x->choice.timer, x->host->loop->now_us + wait_us);
+	return true;
+}
+
+static bool begin(struct iso_exchange *x)
+{
+	x->phase = ISO_PHASE_WAIT;
+	if (!iso_try_start(x, x->choice.pick.index)) {
+		x->phase = ISO_PHASE_FAIL;
 		return false;
 	}
-	t->x = x;
-	t->region = (uint8_t)region;
-	t->live = true;
-	t->reason = (uint8_t)(x->choice.reason >= 0 ? x->choice.reason : 0);
-	iso_timer_init(&t->patience, on_patience);
-	if (x->choice.reason >= 0)
-		iso_metrics_retry(x->host->metrics, x->service->index, (unsigned int)x->choice.reason);
-	x->tries[x->try_count++] = t;
-	iso_retry_begin(&x->plan, region);
-	spec.head = &t->head;
-	spec.end = bodyless;
-	iso_attempt_start(&t->a, x->host->upstream, &spec);
-	if (!bodyless && !send_body_so_far(x, t)) {
-		iso_exchange_cancel_tries(x, NULL);
-		x->error = ISO_SLICE("out of memory for this request");
-		x->fail_status = 503;
-		return false;
-	}
-	if (x->service->retry.per_try_timeout_us > 0)
-		iso_timer_set(&x->host->loop->wheel, &t->patience,
-			      x->host->loop->now_us + x->service->retry.per_try_timeout_us);
+	iso_hedge_arm(x);
 	return true;
 }
 
@@ -148,12 +125,23 @@ enum iso_step iso_phase_pick(struct iso_exchange *x)
 		x->phase = ISO_PHASE_FAIL;
 		return ISO_STEP_MORE;
 	}
-	x->phase = ISO_PHASE_WAIT;
-	if (!start_try(x, x->choice.pick.index)) {
+	if (must_stand(x)) {
 		x->phase = ISO_PHASE_FAIL;
 		return ISO_STEP_MORE;
 	}
-	return ISO_STEP_PARK;
+	if (pause_first(x))
+		return ISO_STEP_PARK;
+	return begin(x) ? ISO_STEP_PARK : ISO_STEP_MORE;
+}
+
+void iso_exchange_on_choice_timer(struct iso_timer *timer)
+{
+	struct iso_exchange *x = ISO_CONTAINER(timer, struct iso_exchange, choice.timer);
+
+	if (x->phase == ISO_PHASE_WAIT)
+		iso_hedge_run(x);
+	else if (x->phase == ISO_PHASE_PAUSE && !begin(x))
+		iso_exchange_run(x, ISO_PHASE_FAIL);
 }
 
 static enum iso_ending ending_of(enum iso_outcome outcome)
@@ -189,6 +177,28 @@ static bool is_listed(const struct iso_statuses *statuses, uint16_t status)
 	return false;
 }
 
+uint32_t iso_exchange_api_key(const struct iso_exchange *x)
+{
+	/* Any seed will do: who forges a collision is taken for another client's key, and only moves itself.
+	 */
+	static const uint64_t seed[2] = { 0x69736f6368726f6e, 0x6170692d6b657973 };
+	const struct iso_field *key = iso_fields_find(&x->head->fields, ISO_SLICE("x-api-key"));
+	uint32_t hash;
+
+	if (key == NULL)
+		return 0;
+	hash = (uint32_t)iso_siphash(seed, key->value);
+	return hash != 0 ? hash : 1;
+}
+
+/* A 429 that may be this client's own quota, as long as nothing says that the region throttles all. */
+static bool own_quota(const struct iso_try *t)
+{
+	return t->fault == ISO_FAULT_THROTTLE && t->executed != ISO_EXECUTED_NO &&
+	       t->x->host->upstream->board->regions[t->a.slot].limit_milli == 0 &&
+	       iso_exchange_api_key(t->x) != 0;
+}
+
 static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed executed,
 		  struct iso_verdict *ret_verdict)
 {
@@ -198,7 +208,7 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 	struct iso_safety_facts facts = {
 		.ending = ending,
 		.executed = executed,
-		.fault = (enum iso_fault)t->fault,
+		.fault = own_quota(t) ? ISO_FAULT_CLIENT : (enum iso_fault)t->fault,
 		.key = !keyed || x->service->honoured == ISO_HONOURED_NONE ? ISO_KEY_NONE
 		       : x->service->honoured == ISO_HONOURED_REGION       ? ISO_KEY_REGION
 									   : ISO_KEY_GLOBAL,
@@ -206,6 +216,7 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 		.listed = is_listed(&x->service->retry.statuses, t->a.status),
 		.idempotent = x->idempotent,
 		.committed = x->committed,
+		.early = iso_fields_find(&x->head->fields, ISO_SLICE("early-data")) != NULL,
 		.replayable = !x->tape.lost || x->received_body == 0,
 		.deadline_used_milli = total_us > 0 ? (uint32_t)(used_us * 1000 / total_us) : 1000,
 	};
@@ -223,10 +234,14 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	struct iso_retry_step step;
 
 	iso_retry_next(&x->plan, verdict, t->region, x->route->region_mask, &step);
+	x->choice.final = step.words;
 	if (!step.go || x->try_count >= ISO_TRIES_MAX)
 		return false;
-	if (!iso_budget_spend(budget_of(x), sent, x->host->loop->now_us))
+	if (!iso_budget_spend(iso_exchange_budget(x), sent, x->host->loop->now_us)) {
+		x->choice.final = "the retry budget is used up";
+		iso_metrics_add(x->host->metrics, ISO_METRIC_RETRIES_REFUSED, 1);
 		return false;
+	}
 	x->choice.allowed = step.allowed;
 	x->choice.tried = step.tried;
 	x->choice.reason = (int)verdict->reason;
@@ -238,6 +253,10 @@ static void classify(struct iso_try *t, const struct iso_head *head)
 	const struct iso_field *type = iso_fields_get(&head->fields, ISO_FIELD_X_AMZN_ERRORTYPE);
 	const struct iso_field *id = iso_fields_get(&head->fields, ISO_FIELD_X_AMZN_REQUESTID);
 	const struct iso_field *after = iso_fields_get(&head->fields, ISO_FIELD_RETRY_AFTER);
+	const struct iso_cfg_marker *marker = &t->x->service->marker;
+	const struct iso_field *marked = marker->header.len > 0
+						 ? iso_fields_find(&head->fields, marker->header)
+						 : NULL;
 	struct iso_classify_input input = { .status = head->status };
 	struct iso_classification c;
 	uint64_t seconds;
@@ -246,6 +265,8 @@ static void classify(struct iso_try *t, const struct iso_head *head)
 		input.error_type = type->value;
 	if (id != NULL)
 		t->upstream_id = id->value;
+	if (marked != NULL)
+		input.marker = iso_classify_marker(marked->value, marker->secret);
 	c = iso_classify(&input);
 	t->fault = (uint8_t)c.fault;
 	t->executed = (uint8_t)c.executed;
@@ -278,12 +299,13 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 	classify(t, head);
 	iso_timer_clear(&x->host->loop->wheel, &t->patience);
 	iso_record_try_head(t);
-	if (t->fault == ISO_FAULT_NONE || t->fault == ISO_FAULT_CLIENT || t->fault == ISO_FAULT_APPLICATION) {
+	if (t->fault == ISO_FAULT_NONE) {
 		iso_exchange_commit(x, t, head, end);
 		return;
 	}
 	judge(t, ISO_ENDING_RESPONSE, (enum iso_executed)t->executed, &verdict);
 	if (verdict.retry == ISO_RETRY_NO || head->content_length > ISO_KEPT_MAX) {
+		x->choice.final = verdict.words;
 		iso_exchange_commit(x, t, head, end);
 		return;
 	}
@@ -401,11 +423,11 @@ static void on_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_exe
 }
 
 /* per_try_timeout ends an attempt only when another may follow; else the deadline does. */
-static void on_patience(struct iso_timer *timer)
+void iso_try_on_patience(struct iso_timer *timer)
 {
 	struct iso_try *t = ISO_CONTAINER(timer, struct iso_try, patience);
 	struct iso_exchange *x = t->x;
-	enum iso_executed executed = iso_attempt_executed(&t->a);
+	enum iso_executed executed = iso_attempt_executed(&t->a, ISO_BREAK_GIVEN_UP);
 	struct iso_verdict verdict;
 
 	if (!t->live || x->committed || iso_exchange_live(x) != t->live)
@@ -424,43 +446,11 @@ static void on_patience(struct iso_timer *timer)
 	}
 }
 
-/*
- * Rescue: a second attempt elsewhere while the silent one goes on; the first good head wins. Only for what
- * may run at any later time too, and only where a region is in good order.
- */
-static void on_suspect(struct iso_attempt *a)
-{
-	struct iso_try *t = ISO_CONTAINER(a, struct iso_try, a);
-	struct iso_exchange *x = t->x;
-	struct iso_exchange_choice before;
-
-	t->suspect = true;
-	if (x->committed || x->phase != ISO_PHASE_WAIT || !iso_retry_left(&x->plan) ||
-	    x->try_count >= ISO_TRIES_MAX || !iso_safety_may_double(x->safe, x->route->idempotent) ||
-	    (x->tape.lost && x->received_body > 0))
-		return;
-	for (uint32_t i = 0; i < x->try_count; i++)
-		if (x->tries[i] != t && x->tries[i]->live)
-			return;
-	before = x->choice;
-	x->choice.allowed = x->route->region_mask;
-	x->choice.tried = x->plan.tried;
-	if (!iso_exchange_choose(x) || x->choice.pick.level > ISO_PICK_FULL ||
-	    !iso_budget_spend(budget_of(x), true, x->host->loop->now_us)) {
-		x->choice.pick = before.pick;
-		x->choice.decision = before.decision;
-		return;
-	}
-	x->choice.reason = ISO_RETRY_REASON_RESCUE;
-	if (!start_try(x, x->choice.pick.index))
-		iso_exchange_run(x, ISO_PHASE_FAIL);
-}
-
-static const struct iso_attempt_ops try_ops = {
+const struct iso_attempt_ops iso_try_ops = {
 	.head = on_head,
 	.data = on_data,
 	.trailers = on_trailers,
 	.writable = on_writable,
-	.suspect = on_suspect,
+	.suspect = iso_try_on_suspect,
 	.end = on_end,
 };

@@ -48,6 +48,10 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		if (region->max_in_flight > 0 && iso_upstream_in_flight(up, region->slot) >=
 							 (region->max_in_flight + workers - 1) / workers)
 			ret_view->full |= bit;
+		if (boards[i]->limit_milli != 0 &&
+		    iso_throttle_gate_closed(&up->stand->shared.gates[region->slot], boards[i]->limit_milli,
+					     x->host->loop->now_us))
+			ret_view->full |= bit;
 	}
 	ret_view->allowed &= x->choice.allowed;
 	if (x->from.known.keyed || x->from.known.placed)

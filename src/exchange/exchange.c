@@ -10,6 +10,8 @@
 #include "iso/http/hop.h"
 #include "iso/net/resolver.h"
 
+enum { HEDGE_BASE_MILLI = 100 }; /* a first one, for a service that has hardly any requests */
+
 static enum iso_step phase_park(struct iso_exchange *x)
 {
 	(void)x;
@@ -21,6 +23,7 @@ static const struct iso_phase_row phases[ISO_PHASE_COUNT] = {
 	[ISO_PHASE_MATCH] = { "match", iso_phase_match },
 	[ISO_PHASE_PREPARE] = { "prepare", iso_phase_prepare },
 	[ISO_PHASE_PICK] = { "pick", iso_phase_pick },
+	[ISO_PHASE_PAUSE] = { "pause", phase_park },
 	[ISO_PHASE_WAIT] = { "wait", phase_park },
 	[ISO_PHASE_FAIL] = { "fail", iso_phase_fail },
 	[ISO_PHASE_RELAY] = { "relay", phase_park },
@@ -95,6 +98,7 @@ static void on_reset(struct iso_sink *to, enum iso_reset why)
 
 	iso_exchange_cancel_tries(x, NULL);
 	iso_timer_clear(&loop->wheel, &x->timer);
+	iso_timer_clear(&loop->wheel, &x->choice.timer);
 	iso_task_cancel(&x->advance);
 	iso_record_exchange(x, why);
 	for (uint32_t i = 0; i < x->try_count; i++)
@@ -175,6 +179,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	iso_sockaddr_format(request->client, client, 64);
 	x->from.client = iso_slice_str(client);
 	iso_timer_init(&x->timer, on_timer);
+	iso_timer_init(&x->choice.timer, iso_exchange_on_choice_timer);
 	iso_list_init(&x->relay.link);
 	iso_task_init(&x->advance, run_advance);
 	host->in_flight++;
@@ -197,16 +202,42 @@ static struct iso_generation *generation_new(struct iso_snapshot *snapshot)
 	return generation;
 }
 
+void iso_exchange_shared_init(struct iso_exchange_shared *shared, uint64_t now_us)
+{
+	memset(shared, 0, sizeof(*shared));
+	for (uint32_t i = 0; i < ISO_HOST_SERVICES; i++) {
+		iso_bucket_init(&shared->services[i].retries, ISO_BUDGET_BASE_MILLI, 0, now_us);
+		iso_bucket_init(&shared->services[i].hedges, HEDGE_BASE_MILLI, 0, now_us);
+	}
+}
+
+void iso_exchange_shared_adopt(struct iso_exchange_shared *shared, const struct iso_snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->service_count && i < ISO_HOST_SERVICES; i++) {
+		const struct iso_cfg_service *service = &snapshot->services[i];
+
+		iso_bucket_set_income(&shared->services[i].retries, ISO_BUDGET_BASE_MILLI,
+				      service->retry.budget_milli);
+		iso_bucket_set_income(&shared->services[i].hedges, HEDGE_BASE_MILLI,
+				      service->hedge.share_milli);
+	}
+	atomic_store_explicit(&shared->replay.limit, snapshot->limits.replay_memory, memory_order_relaxed);
+}
+
 int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *upstream,
 			   struct iso_snapshot *snapshot, struct iso_metrics *metrics,
-			   struct iso_log_ring *log)
+			   struct iso_exchange_shared *shared)
 {
 	memset(host, 0, sizeof(*host));
 	host->handler.request = on_request;
 	host->loop = upstream->loop;
 	host->upstream = upstream;
 	host->metrics = metrics;
-	host->log = log;
+	host->shared = shared;
+	for (uint32_t i = 0; i < ISO_HOST_SERVICES; i++) {
+		iso_budget_init(&host->budgets[i], &shared->services[i].retries);
+		iso_budget_init(&host->hedges[i], &shared->services[i].hedges);
+	}
 	iso_list_init(&host->relaying);
 	host->wall_offset_us = iso_clock_wall_us() - iso_clock_mono_us();
 	return iso_exchange_host_adopt(host, snapshot);
@@ -224,9 +255,6 @@ int iso_exchange_host_adopt(struct iso_exchange_host *host, struct iso_snapshot 
 		old->current = false;
 		generation_release(old);
 	}
-	for (uint32_t i = 0; i < snapshot->service_count && i < ISO_HOST_SERVICES; i++)
-		iso_budget_init(&host->budgets[i], snapshot->services[i].retry.budget_milli,
-				snapshot->workers, host->loop->now_us);
 	return ISO_OK;
 }
 

@@ -18,6 +18,7 @@ enum iso_phase {
 	ISO_PHASE_MATCH,
 	ISO_PHASE_PREPARE,
 	ISO_PHASE_PICK,
+	ISO_PHASE_PAUSE, /* before a region is used again */
 	ISO_PHASE_WAIT,  /* attempts are running */
 	ISO_PHASE_FAIL,  /* no attempt is left: the last upstream answer, or one of our own */
 	ISO_PHASE_RELAY, /* a response is on its way down */
@@ -71,6 +72,8 @@ struct iso_exchange_choice {
 	int reason;                /* enum iso_retry_reason of the next try; -1: it is the first */
 	struct iso_pick pick;      /* the last one */
 	struct iso_slice decision; /* its record, where it was sampled for the access log; else empty */
+	struct iso_timer timer;    /* PAUSE: the end of it; WAIT: time for a hedge */
+	const char *final;         /* why no other try followed the last one that failed; NULL: none failed */
 };
 
 struct iso_exchange {
@@ -126,8 +129,25 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x);
  */
 bool iso_exchange_choose(struct iso_exchange *x);
 
-/* attempts.c: starting, judging and ending attempts. */
+/* try.c: begins a try in the region; false: x->error says why not. */
+bool iso_try_start(struct iso_exchange *x, uint32_t region);
+
+/* doubling.c: a second try while the first one runs. */
+void iso_try_on_suspect(struct iso_attempt *a);
+/* The first try has begun: sets the timer, if the service hedges such requests. */
+void iso_hedge_arm(struct iso_exchange *x);
+void iso_hedge_run(struct iso_exchange *x);
+/* The loser of two is given up, and may have run for nothing. */
+void iso_doubling_lost(struct iso_exchange *x, const struct iso_try *t);
+
+/* attempts.c: judging and ending attempts. */
+extern const struct iso_attempt_ops iso_try_ops;
+void iso_try_on_patience(struct iso_timer *timer);
+void iso_exchange_on_choice_timer(struct iso_timer *timer);
 enum iso_step iso_phase_pick(struct iso_exchange *x);
+/* Hash of the x-api-key that the request came with; 0: none. */
+uint32_t iso_exchange_api_key(const struct iso_exchange *x);
+struct iso_budget *iso_exchange_budget(struct iso_exchange *x);
 void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but);
 bool iso_exchange_live(const struct iso_exchange *x);
 

@@ -27,14 +27,14 @@ static void give_credit(struct iso_exchange *x, size_t n)
 }
 
 /* It has grown too large on the way: 413 if nothing has been answered, else the end. */
-static void refuse_body(struct iso_exchange *x, struct iso_buf *data)
+static void refuse_body(struct iso_exchange *x, struct iso_buf *data, const char *why)
 {
 	iso_buf_done(data);
 	iso_exchange_cancel_tries(x, NULL);
 	if (x->committed)
 		x->response->ops->reset(x->response, ISO_RESET_CANCEL);
 	else if (x->phase != ISO_PHASE_FAIL)
-		iso_local_reply(x, 413, "the request's content is larger than is allowed here");
+		iso_local_reply(x, 413, why);
 }
 
 void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end)
@@ -45,7 +45,7 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 
 	x->received_body += n;
 	if (iso_exchange_body_too_large(x, x->received_body) && !x->response_end) {
-		refuse_body(x, data);
+		refuse_body(x, data, "the request's content is larger than is allowed here");
 		return;
 	}
 	x->request_end = x->request_end || end;
@@ -54,6 +54,11 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 			live[count++] = x->tries[i];
 	if (!x->committed && x->service != NULL)
 		iso_tape_record(&x->tape, data);
+	if (x->tape.lost && !x->committed && x->service != NULL && x->service->retry.refuse_large &&
+	    x->plan.limit > 1 && x->head->protocol.len == 0) {
+		refuse_body(x, data, "the request's content is larger than what is kept for replay");
+		return;
+	}
 	for (uint32_t i = 0; i < count; i++) {
 		if (!feed(live[i], data, end, i + 1 == count)) {
 			x->response->ops->reset(x->response, ISO_RESET_INTERNAL);

@@ -150,9 +150,15 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 	x->deadline_us = x->received_us + x->service->timeout_us;
 	iso_timer_set(&loop->wheel, &x->timer, x->deadline_us);
 	/* Recorded whatever the method: what was not executed may be sent again, a POST too. */
-	iso_tape_init(&x->tape, retry->attempts > 1 && x->head->protocol.len == 0 ? retry->body_limit : 0);
-	iso_budget_request(&x->host->budgets[x->service->index % ISO_HOST_SERVICES], loop->now_us);
-	iso_retry_init(&x->plan, retry->attempts);
+	iso_tape_init(&x->tape, x->route->attempts > 1 && x->head->protocol.len == 0 ? retry->body_limit : 0,
+		      &x->host->shared->replay);
+	if (retry->refuse_large && x->route->attempts > 1 &&
+	    x->head->content_length > (int64_t)retry->body_limit)
+		return refuse(x, 413, "the request's content is larger than what is kept for replay");
+	iso_budget_request(iso_exchange_budget(x), loop->now_us);
+	if (x->service->hedge.after != ISO_HEDGE_OFF)
+		iso_budget_request(&x->host->hedges[x->service->index % ISO_HOST_SERVICES], loop->now_us);
+	iso_retry_init(&x->plan, x->route->attempts);
 	x->choice.allowed = x->route->region_mask;
 	x->choice.reason = -1;
 	iso_affinity_find(x);

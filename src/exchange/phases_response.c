@@ -26,9 +26,11 @@ static int edit_response(struct iso_exchange *x, const struct iso_try *t, struct
 	const struct iso_slice hosts[2] = { region->authority, region->host };
 	int err = iso_hop_response(head, x->arena);
 
+	/* Its value holds a secret. */
+	if (x->service->marker.header.len > 0)
+		iso_fields_remove_name(&head->fields, x->service->marker.header);
 	if (err == ISO_OK)
 		err = iso_rate_limit_tell(x, &head->fields);
-
 	for (uint32_t i = 0; i < head->fields.n && err == ISO_OK; i++) {
 		struct iso_field *f = &head->fields.v[i];
 

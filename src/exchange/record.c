@@ -32,6 +32,7 @@ static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 		.connect_us = a->connect_us,
 		.tls_us = a->tls_us,
 		.retry_after_us = (uint32_t)t->retry_after_us,
+		.api_key = t->fault == ISO_FAULT_THROTTLE ? iso_exchange_api_key(t->x) : 0,
 		.slot = a->slot,
 		.status = a->status,
 		.endpoint = a->endpoint,
@@ -114,6 +115,19 @@ static void fill_attempts(const struct iso_exchange *x, struct iso_log_attempt *
 	}
 }
 
+/* Of a last try that failed; one that was good needs no word. */
+static struct iso_slice not_retried(const struct iso_exchange *x)
+{
+	const struct iso_try *last = x->winner;
+
+	if (last == NULL && x->try_count > 0)
+		last = x->tries[x->try_count - 1];
+	if (x->choice.final == NULL || last == NULL || last->outcome == ISO_OUTCOME_CANCELLED ||
+	    last->outcome == ISO_OUTCOME_OK)
+		return iso_slice(NULL, 0);
+	return iso_slice_str(x->choice.final);
+}
+
 static void write_log(struct iso_exchange *x, enum iso_reset why)
 {
 	struct iso_exchange_host *host = x->host;
@@ -135,6 +149,7 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 		.service = x->service != NULL ? x->service->name : iso_slice(NULL, 0),
 		.route = x->route != NULL ? x->route->name : iso_slice(NULL, 0),
 		.region = region_name(x, x->winner),
+		.not_retried = not_retried(x),
 		.decision = x->choice.decision,
 		.error = x->error,
 		.attempts = attempts,

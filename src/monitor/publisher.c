@@ -7,7 +7,11 @@
 #include "iso/policy/suspicion.h"
 #include "publisher_priv.h"
 
-enum { PERIOD_US = 100 * 1000 };
+enum {
+	PERIOD_US = 100 * 1000,
+	HEDGE_EVERY_US = 1000 * 1000,
+	HEDGE_LEAST = 20, /* answers: fewer have no 95th percentile */
+};
 
 static void on_timer(struct iso_timer *timer)
 {
@@ -118,6 +122,7 @@ int iso_publisher_bind(struct iso_publisher *pub, struct iso_snapshot *snapshot)
 		for (uint32_t r = 0; r < service->region_count; r++) {
 			pub->slots[service->regions[r].slot].service = service;
 			pub->slots[service->regions[r].slot].region = r;
+			pub->slots[service->regions[r].slot].stats.learns = service->learn_throttles;
 			iso_publisher_match_health(&pub->slots[service->regions[r].slot]);
 		}
 	}
@@ -227,6 +232,25 @@ static void judge_service(struct iso_publisher *pub, const struct iso_cfg_servic
 	}
 }
 
+/* The time after which most answers are there: looked up once a second, which is enough and costs something.
+ */
+static uint32_t hedge_us(struct iso_publisher *pub, struct iso_publisher_slot *slot)
+{
+	enum iso_hedge after = slot->service != NULL ? slot->service->hedge.after : ISO_HEDGE_OFF;
+	struct iso_window_sums sums;
+
+	if (after != ISO_HEDGE_P95 && after != ISO_HEDGE_P99)
+		return 0;
+	if (pub->loop->now_us >= slot->hedge_at_us + HEDGE_EVERY_US) {
+		slot->hedge_at_us = pub->loop->now_us;
+		iso_window_sum(&slot->stats.window, pub->loop->now_us, &sums);
+		slot->hedge_us = sums.good < HEDGE_LEAST  ? 0
+				 : after == ISO_HEDGE_P95 ? sums.p95_us
+							  : sums.p99_us;
+	}
+	return slot->hedge_us;
+}
+
 static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_region *to)
 {
 	struct iso_publisher_slot *slot = &pub->slots[i];
@@ -240,6 +264,10 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	to->ramp = facts->ramp;
 	to->estimate_us = facts->estimate_us;
 	to->usual_us = facts->usual_us;
+	if (slot->stats.learns)
+		iso_throttle_step(&slot->stats.throttle, pub->loop->now_us);
+	to->limit_milli = slot->stats.throttle.limit_milli;
+	to->hedge_us = hedge_us(pub, slot);
 	to->normal_us = facts->normal_us;
 	to->trial = facts->trial;
 	to->warned = slot->warned;

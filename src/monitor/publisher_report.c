@@ -56,6 +56,12 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 		iso_view_add(ret_view, r, region, boards[r]);
 		iso_publisher_load(pub, region->slot, &in_flight, &connections);
 		ret_view->suspect |= boards[r]->suspect ? bit : 0;
+		ret_view->full |=
+			boards[r]->limit_milli != 0 &&
+					iso_throttle_gate_closed(&pub->stand->shared.gates[region->slot],
+								 boards[r]->limit_milli, pub->loop->now_us)
+				? bit
+				: 0;
 		ret_view->full |= region->max_in_flight != 0 && in_flight >= region->max_in_flight ? bit : 0;
 	}
 	if (route == NULL)
@@ -153,6 +159,7 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	ret_report->suspect = slot->facts.suspect;
 	ret_report->share = (double)shares[slot->region] / ISO_WEIGHT_ONE;
 	ret_report->estimate_us = slot->facts.estimate_us;
+	ret_report->limit_milli = slot->board.limit_milli;
 	ret_report->p50_us = sums.p50_us;
 	ret_report->p95_us = sums.p95_us;
 	ret_report->p99_us = sums.p99_us;

@@ -12,6 +12,7 @@ void iso_region_stats_init(struct iso_region_stats *rs)
 	iso_window_init(&rs->window);
 	iso_outlier_init(&rs->outlier);
 	iso_health_init(&rs->health);
+	iso_throttle_init(&rs->throttle);
 }
 
 /* A normal answer lifts suspicion when it began after it. */
@@ -66,7 +67,11 @@ static void answered(struct iso_region_stats *rs, const struct iso_sample *sampl
 		failed(rs, sample, ISO_FAILURE_GATEWAY);
 		return;
 	case ISO_FAULT_THROTTLE:
-		iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
+		/* A learnt limit sends what exceeds it elsewhere, and the rest is answered as fast as ever.
+		 */
+		if (iso_throttle_refused(&rs->throttle, sample->api_key, sample->end_us) && !rs->learns)
+			iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us,
+					     sample->end_us);
 		iso_window_bad(&rs->window, sample->end_us);
 		return;
 	default:
@@ -99,6 +104,8 @@ void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sampl
 {
 	if (sample->outcome < ISO_OUTCOME_COUNT)
 		rs->outcomes[sample->outcome]++;
+	if (sample->status != 0 && sample->fault != ISO_FAULT_THROTTLE)
+		iso_throttle_passed(&rs->throttle, sample->end_us);
 	iso_outlier_trial(&rs->outlier, trial_end(sample), sample->start_us, sample->end_us);
 	switch ((enum iso_outcome)sample->outcome) {
 	case ISO_OUTCOME_OK:

@@ -9,6 +9,7 @@
 #include "iso/policy/estimate.h"
 #include "iso/policy/health.h"
 #include "iso/policy/outlier.h"
+#include "iso/policy/throttle.h"
 #include "iso/stats/window.h"
 #include "iso/upstream/board.h"
 #include "iso/upstream/evidence.h"
@@ -27,6 +28,7 @@ struct iso_region_stats {
 	struct iso_window window; /* live answers */
 	struct iso_outlier outlier;
 	struct iso_health health;
+	struct iso_throttle throttle;
 	struct iso_probe_note probe;          /* the last one */
 	const char *wish;                     /* why its live failures want it ejected; NULL: they do not */
 	const char *eject_words;              /* kept after the ejection, for people; NULL: never ejected */
@@ -36,6 +38,7 @@ struct iso_region_stats {
 	uint64_t normal_us;                   /* start of the last normal answer */
 	uint64_t back_us;                     /* when it last came back; 0: it was never out */
 	uint64_t compared_us;                 /* when it was last compared with its past and the others */
+	bool learns;                          /* its limit is learnt from its 429s */
 	bool ramping;                         /* its way back is not complete */
 	bool out;                             /* as judged last: not up, or drained */
 	uint64_t outcomes[ISO_OUTCOME_COUNT]; /* live attempts */

@@ -1,30 +1,34 @@
 /*
- * The retry budget: a shell around stats/bucket. Pure.
+ * The retry budget: a purse in front of a shared bucket. Thread: the worker's.
+ * Requests reach the bucket in batches, so that workers do not fight over its cache line for each of them.
  */
 #include "iso/policy/budget.h"
 
-void iso_budget_init(struct iso_budget *budget, uint32_t per_request_milli, uint32_t workers, uint64_t now_us)
+void iso_budget_init(struct iso_budget *budget, struct iso_bucket *shared)
 {
-	uint64_t base_milli = ISO_BUDGET_BASE_MILLI / (workers > 0 ? workers : 1);
+	*budget = (struct iso_budget){ .shared = shared };
+}
 
-	/* One token is the least that allows anything: many workers must not round each other's down to
-	 * never. */
-	if (base_milli < 1000)
-		base_milli = 1000;
-	iso_bucket_init(&budget->bucket, base_milli, per_request_milli, now_us);
-	budget->spent = budget->refused = 0;
+static void report(struct iso_budget *budget, uint64_t now_us)
+{
+	if (budget->unreported == 0)
+		return;
+	iso_bucket_deposit(budget->shared, budget->unreported, now_us);
+	budget->unreported = 0;
 }
 
 void iso_budget_request(struct iso_budget *budget, uint64_t now_us)
 {
-	iso_bucket_deposit(&budget->bucket, now_us);
+	if (++budget->unreported >= ISO_BUDGET_BATCH)
+		report(budget, now_us);
 }
 
 bool iso_budget_spend(struct iso_budget *budget, bool sent, uint64_t now_us)
 {
 	if (!sent)
 		return true;
-	if (!iso_bucket_take(&budget->bucket, 1, now_us)) {
+	report(budget, now_us);
+	if (!iso_bucket_take(budget->shared, 1, now_us)) {
 		budget->refused++;
 		return false;
 	}

@@ -9,6 +9,7 @@
 
 enum {
 	STATUS_MISDIRECTED = 421, /* RFC 9110 section 15.5.20 */
+	STATUS_TOO_EARLY = 425,   /* RFC 8470 section 5.2 */
 	STATUS_GATEWAY_TIMEOUT = 504,
 	DEADLINE_HALF_MILLI = 500,
 };
@@ -22,6 +23,37 @@ static const char *const reason_texts[ISO_RETRY_REASON_COUNT] = {
 const char *iso_retry_reason_text(enum iso_retry_reason reason)
 {
 	return (unsigned int)reason < ISO_RETRY_REASON_COUNT ? reason_texts[reason] : "?";
+}
+
+static const char *const break_texts[ISO_BREAK_COUNT] = {
+#define X(id, text) [ISO_BREAK_##id] = text,
+	ISO_BREAK_TABLE(X)
+#undef X
+};
+
+const char *iso_break_text(enum iso_break how)
+{
+	return (unsigned int)how < ISO_BREAK_COUNT ? break_texts[how] : "?";
+}
+
+const char *iso_written_text(enum iso_written written)
+{
+	return written == ISO_WRITTEN_NOTHING ? "nothing" : written == ISO_WRITTEN_PART ? "a part" : "all";
+}
+
+enum iso_executed iso_safety_executed(enum iso_break how, enum iso_written written, bool answered)
+{
+	if (answered)
+		return ISO_EXECUTED_MAYBE;
+	switch (how) {
+	case ISO_BREAK_CONNECT:
+	case ISO_BREAK_TLS:
+	case ISO_BREAK_REFUSED:
+	case ISO_BREAK_GOAWAY_ABOVE:
+		return ISO_EXECUTED_NO;
+	default:
+		return written == ISO_WRITTEN_NOTHING ? ISO_EXECUTED_NO : ISO_EXECUTED_MAYBE;
+	}
 }
 
 bool iso_safety_may_double(bool safe_method, bool route_idempotent)
@@ -128,9 +160,13 @@ void iso_safety_judge(const struct iso_safety_facts *f, struct iso_verdict *ret_
 		say(ret_verdict, ISO_RETRY_NO, "the request body is not kept");
 		return;
 	}
-	/* Misdirected: refused before anything ran, whatever the method. */
+	/* Refused before anything ran, whatever the method. */
 	if (response && f->status == STATUS_MISDIRECTED) {
 		say(ret_verdict, ISO_RETRY_ANYWHERE, "misdirected: another connection may serve it");
+		return;
+	}
+	if (response && f->status == STATUS_TOO_EARLY && !f->early) {
+		say(ret_verdict, ISO_RETRY_ANYWHERE, "too early: it did not run, and now it is not early");
 		return;
 	}
 	stands = response ? answer_stands(f) : NULL;

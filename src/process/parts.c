@@ -88,6 +88,7 @@ static int make_admin(struct iso_process *p)
 		.servers = servers,
 		.server_count = p->worker_count,
 		.scribe = p->scribe,
+		.exchanges = p->exchanges,
 		.snapshot = p->snapshot,
 	};
 

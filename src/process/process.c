@@ -132,6 +132,7 @@ static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
 		.drained = on_drained,
 		.clients = p->clients,
 		.rates = p->rates,
+		.exchanges = p->exchanges,
 		.arg = p,
 	};
 	int err = ISO_OK;
@@ -205,6 +206,8 @@ int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot)
 		err = iso_publisher_bind(p->publisher, snapshot);
 	if (err == ISO_OK)
 		iso_prober_bind(p->prober, snapshot);
+	if (err == ISO_OK)
+		iso_exchange_shared_adopt(p->exchanges, snapshot);
 	return err;
 }
 
@@ -230,8 +233,11 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	limit_connections(snapshot);
 	p->clients = new_sketch(&p->loop);
 	p->rates = new_sketch(&p->loop);
-	if (err == ISO_OK && (p->clients == NULL || p->rates == NULL))
+	p->exchanges = aligned_alloc(64, sizeof(*p->exchanges));
+	if (err == ISO_OK && (p->clients == NULL || p->rates == NULL || p->exchanges == NULL))
 		err = ISO_ENOMEM;
+	if (p->exchanges != NULL)
+		iso_exchange_shared_init(p->exchanges, p->loop.now_us);
 	if (err == ISO_OK)
 		err = start_scribe(p, snapshot, ret_why);
 	if (err == ISO_OK)
@@ -343,6 +349,7 @@ void iso_process_free(struct iso_process *p)
 	free(p->workers);
 	free(p->clients);
 	free(p->rates);
+	free(p->exchanges);
 	free(p);
 }
 

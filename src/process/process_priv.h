@@ -28,6 +28,7 @@ struct iso_process {
 	struct iso_worker *workers;
 	struct iso_sketch *clients; /* connections by client */
 	struct iso_sketch *rates;   /* requests by route and client */
+	struct iso_exchange_shared *exchanges;
 	struct iso_scribe *scribe;
 	struct iso_snapshot *snapshot; /* the current one; one reference */
 	struct iso_process_source source;

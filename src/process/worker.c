@@ -94,12 +94,13 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 	err = iso_upstream_bind(&worker->own.upstream, snapshot);
 	if (err == ISO_OK)
 		err = iso_exchange_host_init(&worker->own.host, &worker->own.upstream, snapshot,
-					     &worker->shared.metrics, env->log);
+					     &worker->shared.metrics, env->exchanges);
 	if (err == ISO_OK) {
 		iso_server_init(&worker->own.server, loop, &worker->own.host.handler, &snapshot->limits);
 		worker->own.server.drained = on_drained;
 		worker->own.server.clients = env->clients;
 		worker->own.host.rates = env->rates;
+		worker->own.host.log = env->log;
 	}
 	return err;
 }

@@ -23,6 +23,7 @@ struct iso_worker_env {
 	struct iso_log_ring *log;
 	struct iso_sketch *clients; /* connections by client, over all workers */
 	struct iso_sketch *rates;   /* requests by route and client, likewise */
+	struct iso_exchange_shared *exchanges;
 	void *arg;
 };
 

@@ -27,7 +27,7 @@ enum {
 	FIXED_RECORD = 512,
 	MAX_ATTEMPT = MAX_NAME + MAX_ENDPOINT + MAX_WORD + MAX_UPSTREAM_ID + FIXED_ATTEMPT,
 	MAX_LINE = MAX_ID + MAX_CLIENT + MAX_METHOD + MAX_HOST + MAX_PATH + MAX_PROTOCOL + 4 * MAX_NAME +
-		   MAX_ERROR + ISO_LOG_ATTEMPTS_MAX * MAX_ATTEMPT + ISO_LOG_REASONS_MAX * (MAX_WORD + 4) +
+		   2 * MAX_ERROR + ISO_LOG_ATTEMPTS_MAX * MAX_ATTEMPT + ISO_LOG_REASONS_MAX * (MAX_WORD + 4) +
 		   ISO_LOG_DECISION_MAX + FIXED_RECORD,
 };
 
@@ -332,6 +332,10 @@ size_t iso_log_format(const struct iso_log_record *r, char *ret_line, size_t cap
 	put_text(&pen, r->region, MAX_NAME);
 	put_attempts(&pen, r);
 	put_retry_reasons(&pen, r);
+	if (r->not_retried.len > 0) {
+		PUT(&pen, ",\"not_retried\":");
+		put_text(&pen, r->not_retried, MAX_ERROR);
+	}
 	if (r->decision.len > 0 && r->decision.len <= ISO_LOG_DECISION_MAX) {
 		PUT(&pen, ",\"decision\":");
 		put(&pen, r->decision.ptr, r->decision.len);

@@ -360,6 +360,7 @@ static void put_family(struct page *page, enum iso_metric metric)
 		put_given(page, metric);
 		break;
 	case ISO_METRIC_CUT:
+	case ISO_METRIC_RETRY_BUDGET:
 		put_labelled(page, metric);
 		break;
 	case ISO_METRIC_RELOADS:
@@ -374,6 +375,9 @@ static void put_family(struct page *page, enum iso_metric metric)
 	case ISO_METRIC_REFUSED:
 	case ISO_METRIC_IN_FLIGHT:
 	case ISO_METRIC_LOG_DROPPED:
+	case ISO_METRIC_EXTRA_EXECUTIONS:
+	case ISO_METRIC_REPLAY_BYTES:
+	case ISO_METRIC_RETRIES_REFUSED:
 		put_simple(page, metric);
 		break;
 	case ISO_METRIC_COUNT:

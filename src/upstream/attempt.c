@@ -76,13 +76,22 @@ void iso_attempt_consumed(struct iso_attempt *a, size_t n)
 	a->conn->ops->consumed(a->conn, a, n);
 }
 
-enum iso_executed iso_attempt_executed(const struct iso_attempt *a)
+enum iso_written iso_attempt_written(const struct iso_attempt *a)
+{
+	const struct iso_transport *t;
+
+	if (a->conn == NULL || a->mark == UINT64_MAX || a->conn->t.accepted <= a->mark)
+		return ISO_WRITTEN_NOTHING;
+	t = &a->conn->t;
+	return a->body_end && a->body.bytes == 0 && t->accepted == t->queued ? ISO_WRITTEN_WHOLE
+									     : ISO_WRITTEN_PART;
+}
+
+enum iso_executed iso_attempt_executed(const struct iso_attempt *a, enum iso_break how)
 {
 	if (a->got_final)
 		return ISO_EXECUTED_YES;
-	if (a->conn == NULL || a->mark == UINT64_MAX || a->conn->t.accepted <= a->mark)
-		return ISO_EXECUTED_NO;
-	return ISO_EXECUTED_MAYBE;
+	return iso_safety_executed(how, iso_attempt_written(a), a->answered);
 }
 
 static void stop_waiting(struct iso_attempt *a)
@@ -142,7 +151,7 @@ void iso_attempt_cancel(struct iso_attempt *a)
 	if (a->phase == PHASE_NONE || a->phase == PHASE_ENDED)
 		return;
 	if (c != NULL) {
-		a->end_executed = (uint8_t)iso_attempt_executed(a);
+		a->end_executed = (uint8_t)iso_attempt_executed(a, ISO_BREAK_GIVEN_UP);
 		c->ops->cancel(c, a);
 	}
 	detach(a);
@@ -169,11 +178,15 @@ void iso_attempt_on_head(struct iso_attempt *a, bool end)
 {
 	struct iso_pool *pool = pool_of(a);
 
+	a->answered = true;
 	if (a->response.status >= 200 || a->response.status == 101) {
 		a->got_final = true;
 		a->head_us = a->upstream->loop->now_us;
 		a->status = a->response.status;
 		stop_waiting(a);
+		/* RFC 9110 section 15.5.20: this connection will not do for this host. */
+		if (a->status == 421)
+			iso_uconn_drain(a->conn);
 		/* The first normal answer lifts the suspicion. */
 		if (pool->suspect_us != 0 && a->sent_us != 0 &&
 		    a->head_us <= a->sent_us + iso_upstream_patience_us(a->upstream, a->slot))

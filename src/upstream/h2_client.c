@@ -206,17 +206,19 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 	struct iso_attempt *a = attempt_of(session, stream_id);
 
 	if (a != NULL) {
-		enum iso_executed executed = iso_attempt_executed(a);
 		enum iso_outcome outcome = ISO_OUTCOME_RESET;
+		enum iso_break how = ISO_BREAK_STREAM;
+		enum iso_executed executed;
 
 		if (error_code == NGHTTP2_REFUSED_STREAM) {
-			/* RFC 9113 section 8.7, and streams above GOAWAY's last id: not processed. */
+			/* nghttp2 ends streams above GOAWAY's last id in the same way. */
+			how = c->state == ISO_UCONN_OPEN ? ISO_BREAK_REFUSED : ISO_BREAK_GOAWAY_ABOVE;
 			outcome = c->state == ISO_UCONN_OPEN ? ISO_OUTCOME_REFUSED_STREAM
 							     : ISO_OUTCOME_GOAWAY;
-			executed = ISO_EXECUTED_NO;
 		} else if (error_code == NGHTTP2_PROTOCOL_ERROR || error_code == NGHTTP2_INTERNAL_ERROR) {
 			outcome = ISO_OUTCOME_PROTOCOL;
 		}
+		executed = iso_attempt_executed(a, how);
 		forget(c, a);
 		iso_attempt_end(a, outcome, executed);
 	}

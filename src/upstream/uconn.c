@@ -268,7 +268,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 	iso_timer_clear(&loop_of(c)->wheel, &c->silence);
 	while (!iso_list_empty(&c->attempts)) {
 		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
-		enum iso_executed executed = iso_attempt_executed(a);
+		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_CLOSE);
 
 		c->ops->cancel(c, a);
 		iso_attempt_end(a, outcome, executed);

@@ -21,6 +21,7 @@ struct iso_admin_config {
 	const struct iso_server_counters *const *servers; /* of the workers */
 	size_t server_count;
 	struct iso_scribe *scribe; /* NULL: no access log */
+	const struct iso_exchange_shared *exchanges;
 	struct iso_snapshot *snapshot;
 };
 

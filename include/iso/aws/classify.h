@@ -17,21 +17,33 @@ enum iso_fault {
 	ISO_FAULT_APPLICATION, /* the API's own answer, also when it is an error */
 };
 
-struct iso_classify_input {
-	uint16_t status;
-	struct iso_slice error_type; /* x-amzn-ErrorType; empty: none */
-	struct iso_slice marker; /* the gateway response type, where the API's owner sends it; empty: none */
-};
-
 struct iso_classification {
 	enum iso_executed executed;
 	enum iso_fault fault;
 	const char *words; /* for people, static; NULL: nothing to say */
 };
 
+/* One row of the table: a gateway response type, or a value of x-amzn-ErrorType. */
+struct iso_classify_row {
+	const char *type;
+	struct iso_classification c;
+};
+
+struct iso_classify_input {
+	uint16_t status;
+	struct iso_slice error_type; /* x-amzn-ErrorType; empty: none */
+	struct iso_slice marker; /* the gateway response type, where the API's owner sends it; empty: none */
+};
+
 /* Without a marker what happened is judged by status and error type, and counts as "maybe executed" at best.
  */
 struct iso_classification iso_classify(const struct iso_classify_input *input);
+/* The type in a marker field: what follows the secret; empty when it does not begin with that (forged). */
+struct iso_slice iso_classify_marker(struct iso_slice value, struct iso_slice secret);
+/* The rows that are looked up by marker, and by x-amzn-ErrorType; *ret_n of them. */
+const struct iso_classify_row *iso_classify_by_marker(size_t *ret_n);
+const struct iso_classify_row *iso_classify_by_error_type(size_t *ret_n);
 const char *iso_executed_text(enum iso_executed executed); /* "no", "maybe", "yes" */
+const char *iso_fault_text(enum iso_fault fault);          /* "none", "client", "region", … */
 
 #endif

@@ -72,6 +72,20 @@ struct iso_cfg_retry {
 	uint32_t budget_milli;       /* tokens per request, thousandths: 0.2 is 200 */
 	struct iso_statuses statuses;
 	uint64_t body_limit; /* bytes of a request body kept for replay */
+	bool refuse_large;   /* 413 for a body that is larger; else it streams through */
+};
+
+/* A second try while the first is waited for. */
+struct iso_cfg_hedge {
+	enum iso_hedge { ISO_HEDGE_OFF, ISO_HEDGE_P95, ISO_HEDGE_P99, ISO_HEDGE_FIXED } after;
+	uint64_t after_us;    /* with ISO_HEDGE_FIXED */
+	uint32_t share_milli; /* of the requests, at most, in thousandths */
+};
+
+/* How the gateway's own answers name themselves. */
+struct iso_cfg_marker {
+	struct iso_slice header; /* lower case; "": they do not */
+	struct iso_slice secret; /* before the gateway response type */
 };
 
 /* What the policy `sticky` knows clients by. */
@@ -91,6 +105,9 @@ struct iso_cfg_service {
 	enum iso_policy policy;
 	struct iso_cfg_sticky sticky;
 	struct iso_cfg_retry retry;
+	struct iso_cfg_hedge hedge;
+	struct iso_cfg_marker marker;
+	bool learn_throttles;
 	uint64_t connect_timeout_us, timeout_us, idle_timeout_us, tunnel_idle_timeout_us;
 	enum iso_honoured honoured;
 	/* What its routes require, a bit of `requires_mask` each. */
@@ -112,6 +129,7 @@ struct iso_cfg_route {
 	struct iso_slice requires[ISO_REQUIRES_MAX];
 	uint64_t requires_mask; /* bits of the service's dependencies */
 	struct iso_cfg_rate_limit rate_limit;
+	uint32_t attempts;      /* 1 to 3, the first included */
 	bool idempotent;        /* the owner says that running it twice does no harm */
 	uint16_t region_mask;   /* bit i: region i of the service is allowed */
 	enum iso_policy policy; /* the service's unless the route overrides it */
@@ -134,6 +152,7 @@ struct iso_cfg_limits {
 	uint64_t keepalive_timeout_us;                    /* idle downstream connection, 60 s */
 	uint64_t loop_lag_us;            /* a loop further behind takes no new requests; 0: all */
 	uint64_t drain_timeout_us;       /* after SIGTERM, 30 s */
+	uint64_t replay_memory;          /* bytes of all bodies kept for replay, of the process; 64 MiB */
 	uint64_t body_memory;            /* bytes of body chunks per worker; 256 MiB */
 	uint32_t connections;            /* per worker; 10,000 */
 	uint32_t connections_per_client; /* over all workers; 0: no limit */

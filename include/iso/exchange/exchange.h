@@ -6,6 +6,7 @@
 #define ISO_EXCHANGE_EXCHANGE_H
 
 #include "iso/config/snapshot.h"
+#include "iso/http/body_tape.h"
 #include "iso/http/sink.h"
 #include "iso/policy/budget.h"
 #include "iso/stats/sketch.h"
@@ -22,6 +23,15 @@ struct iso_generation {
 	bool current;
 };
 
+/* What the hosts of all workers have in common. */
+struct iso_exchange_shared {
+	struct {
+		_Alignas(64) struct iso_bucket retries; /* tokens of retry.budget */
+		struct iso_bucket hedges;               /* of hedge.share */
+	} services[ISO_HOST_SERVICES];
+	struct iso_tape_account replay; /* limits.replay_memory */
+};
+
 struct iso_exchange_host {
 	struct iso_handler handler;
 	struct iso_loop *loop;
@@ -29,17 +39,25 @@ struct iso_exchange_host {
 	struct iso_generation *generation; /* the current one */
 	struct iso_metrics *metrics;
 	struct iso_log_ring *log; /* NULL: no access log */
-	struct iso_budget budgets[ISO_HOST_SERVICES];
+	struct iso_exchange_shared *shared;
+	struct iso_budget budgets[ISO_HOST_SERVICES], hedges[ISO_HOST_SERVICES];
 	struct iso_list relaying; /* exchanges whose answer is on its way, oldest first */
 	struct iso_sketch *rates; /* of clients by route, shared by all workers; NULL: no rate limits */
 	uint64_t wall_offset_us;  /* wall clock minus loop clock */
 	uint32_t in_flight;
 };
 
-/* Borrows all but the snapshot, of which it takes a reference. ISO_OK or ISO_ENOMEM. */
+/* Control: before any host is made. */
+void iso_exchange_shared_init(struct iso_exchange_shared *shared, uint64_t now_us);
+/* Control: its limits are this snapshot's from now on. */
+void iso_exchange_shared_adopt(struct iso_exchange_shared *shared, const struct iso_snapshot *snapshot);
+/*
+ * Borrows all but the snapshot, of which it takes a reference. The caller sets what else it has: shared (not
+ * optional), log, rates. ISO_OK or ISO_ENOMEM.
+ */
 ISO_MUST_USE int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *upstream,
 					struct iso_snapshot *snapshot, struct iso_metrics *metrics,
-					struct iso_log_ring *log);
+					struct iso_exchange_shared *shared);
 /* Every exchange has ended. */
 void iso_exchange_host_done(struct iso_exchange_host *host);
 /* New exchanges use this snapshot from now on; running ones keep theirs. ISO_OK or ISO_ENOMEM (nothing

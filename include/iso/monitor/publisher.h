@@ -64,12 +64,13 @@ struct iso_region_report {
 	double share; /* 0 … 1 of new requests, by the service's policy, as a pick over the last board would
 		       */
 	uint32_t estimate_us, p50_us, p95_us, p99_us; /* 0: unknown */
-	uint32_t in_flight, connections;              /* over all workers */
-	uint64_t good, bad;                           /* live answers of the last minute */
-	uint64_t outcomes[ISO_OUTCOME_COUNT];         /* live attempts since the slot was taken */
-	const char *words;         /* why it is out, or in doubt; static; NULL: all is well */
-	uint64_t ejected_until_us; /* 0: not ejected */
-	const char *dns_words;     /* why its name did not resolve last time; NULL */
+	uint64_t limit_milli; /* requests a second that it takes, thousandths, learnt from 429s; 0: unknown */
+	uint32_t in_flight, connections;      /* over all workers */
+	uint64_t good, bad;                   /* live answers of the last minute */
+	uint64_t outcomes[ISO_OUTCOME_COUNT]; /* live attempts since the slot was taken */
+	const char *words;                    /* why it is out, or in doubt; static; NULL: all is well */
+	uint64_t ejected_until_us;            /* 0: not ejected */
+	const char *dns_words;                /* why its name did not resolve last time; NULL */
 	struct iso_probe_report probe;
 	const char *health_words; /* why its health answer could not be read; NULL */
 	uint32_t dependency_count;

@@ -10,6 +10,36 @@
 
 #include "iso/aws/classify.h"
 
+/* How much of the request's bytes the kernel had taken from us. */
+enum iso_written { ISO_WRITTEN_NOTHING, ISO_WRITTEN_PART, ISO_WRITTEN_WHOLE, ISO_WRITTEN_COUNT };
+
+/* How the transport let go of a request. */
+#define ISO_BREAK_TABLE(X)                                                                                   \
+	X(CONNECT, "no connection: DNS, TCP or the connect timeout")                                         \
+	X(TLS, "the TLS handshake failed")                                                                   \
+	X(REFUSED, "RST_STREAM with REFUSED_STREAM")                                                         \
+	X(GOAWAY_ABOVE, "GOAWAY with a last stream id below it")                                             \
+	X(GOAWAY_COVERED, "GOAWAY that covers it, and then the end")                                         \
+	X(STREAM, "RST_STREAM with any other code")                                                          \
+	X(CLOSE, "the connection was closed or reset")                                                       \
+	X(GIVEN_UP, "we gave up: timeout, or another attempt won")
+
+enum iso_break {
+#define X(id, text) ISO_BREAK_##id,
+	ISO_BREAK_TABLE(X)
+#undef X
+		ISO_BREAK_COUNT
+};
+
+const char *iso_break_text(enum iso_break how);
+const char *iso_written_text(enum iso_written written); /* "nothing", "a part", "all" */
+/*
+ * Whether a request that the transport let go of may have run. answered: its connection had brought an answer
+ * to it, be it an interim one: a peer that then says it never looked at it is not believed. RFC 9113 sections
+ * 6.8 and 8.7. A request of which a part was sent may have run: a server may begin before it has it all.
+ */
+enum iso_executed iso_safety_executed(enum iso_break how, enum iso_written written, bool answered);
+
 /* How an attempt came to its end; the caller maps its transport's outcomes. */
 enum iso_ending {
 	ISO_ENDING_RESPONSE, /* a final head came: status, fault and executed speak of it */
@@ -35,11 +65,12 @@ struct iso_safety_facts {
 	enum iso_executed executed;
 	enum iso_fault fault; /* of a response */
 	enum iso_key_scope key;
-	uint16_t status;              /* of a response */
-	bool listed;                  /* the status is one of retry.statuses */
-	bool idempotent;              /* by its method (RFC 9110 section 9.2.2), or the route says so */
-	bool committed;               /* a byte of the final response has gone downstream */
-	bool replayable;              /* the whole request body so far is still there, or there is none */
+	uint16_t status; /* of a response */
+	bool listed;     /* the status is one of retry.statuses */
+	bool idempotent; /* by its method (RFC 9110 section 9.2.2), or the route says so */
+	bool committed;  /* a byte of the final response has gone downstream */
+	bool replayable; /* the whole request body so far is still there, or there is none */
+	bool early;      /* it came with Early-Data: 425 is for the client (RFC 8470 section 5.2) */
 	uint32_t deadline_used_milli; /* thousandths of the exchange's deadline */
 };
 
@@ -56,6 +87,7 @@ enum iso_retry { ISO_RETRY_NO, ISO_RETRY_SAME_REGION, ISO_RETRY_ANYWHERE };
 	X(STATUS, "status")                                                                                  \
 	X(THROTTLE, "throttle")                                                                              \
 	X(RESCUE, "rescue")                                                                                  \
+	X(HEDGE, "hedge")                                                                                    \
 	X(OVERLOAD, "overload")
 
 enum iso_retry_reason {

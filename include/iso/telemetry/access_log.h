@@ -41,8 +41,9 @@ struct iso_log_record {
 	struct iso_slice id, client, method, host, protocol;
 	struct iso_slice path; /* as received; what follows '?' is cut off unless log_query */
 	struct iso_slice service, route, version, region;
-	struct iso_slice decision; /* of the last pick, JSON; empty: no such key */
-	struct iso_slice error;    /* why the proxy answered itself; ptr NULL: it did not, no such key */
+	struct iso_slice not_retried; /* why no other try followed one that failed; empty: no such key */
+	struct iso_slice decision;    /* of the last pick, JSON; empty: no such key */
+	struct iso_slice error;       /* why the proxy answered itself; ptr NULL: it did not, no such key */
 	const struct iso_log_attempt *attempts;
 	const struct iso_slice *retry_reasons; /* of the attempts after the first; none: no such key */
 	uint32_t attempt_count, retry_reason_count;

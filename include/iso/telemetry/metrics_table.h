@@ -13,6 +13,14 @@
 	  "Attempts that ended, by how they ended.")                                                         \
 	X(RETRIES, "isochrone_retries_total", COUNTER, "service,reason",                                     \
 	  "Attempts after the first of an exchange, by what made them necessary.")                           \
+	X(EXTRA_EXECUTIONS, "isochrone_extra_executions_total", COUNTER, "",                                 \
+	  "Attempts given up because another one won (rescue, hedge) that may have run all the same.")       \
+	X(REPLAY_BYTES, "isochrone_replay_bytes", GAUGE, "",                                                 \
+	  "Request bodies kept for replay, all together.")                                                   \
+	X(RETRY_BUDGET, "isochrone_retry_budget_tokens", GAUGE, "service",                                   \
+	  "Further tries that the service's retry budget has now.")                                          \
+	X(RETRIES_REFUSED, "isochrone_retries_refused_total", COUNTER, "",                                   \
+	  "Tries that did not follow because the retry budget was used up.")                                 \
 	X(ATTEMPT_DURATION, "isochrone_attempt_duration_seconds", HISTOGRAM, "service,region",               \
 	  "Time from the start of an attempt to its end.")                                                   \
 	X(REGION_SHARE, "isochrone_region_share", GAUGE, "service,region",                                   \

@@ -7,6 +7,7 @@
 
 #include "iso/aws/classify.h"
 #include "iso/http/message.h"
+#include "iso/policy/safety.h"
 #include "iso/upstream/evidence.h"
 #include "iso/upstream/upstream.h"
 
@@ -68,7 +69,7 @@ struct iso_attempt {
 	size_t unconsumed; /* response bytes given to the owner that have not come back */
 	int32_t stream_id;
 	uint8_t phase, end_outcome, end_executed;
-	bool body_end, deferred, waiting, got_final, response_done, suspected;
+	bool body_end, deferred, waiting, answered, got_final, response_done, suspected;
 };
 
 /*
@@ -86,7 +87,9 @@ void iso_attempt_consumed(struct iso_attempt *a, size_t n);
 /* Stops it (RST_STREAM, or closes an HTTP/1.1 connection); no callback after. Fine on an ended or zeroed one.
  */
 void iso_attempt_cancel(struct iso_attempt *a);
-/* Whether it may have run: what `end` would say if it broke off now. */
-enum iso_executed iso_attempt_executed(const struct iso_attempt *a);
+/* How much of the request the kernel has taken. */
+enum iso_written iso_attempt_written(const struct iso_attempt *a);
+/* Whether it may have run, if it broke off so now. */
+enum iso_executed iso_attempt_executed(const struct iso_attempt *a, enum iso_break how);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "iso/net/transport.h"
 #include "iso/policy/requirement.h"
+#include "iso/policy/throttle.h"
 #include "iso/policy/view.h"
 #include "iso/upstream/region.h"
 
@@ -30,6 +31,8 @@ struct iso_board_region {
 	uint32_t ramp;           /* 0 … ISO_WEIGHT_ONE */
 	uint32_t estimate_us;    /* predicted time to the response head; 0: none yet */
 	uint32_t usual_us;       /* typical time of a normal answer, for suspicion; 0: none yet */
+	uint64_t limit_milli;    /* requests a second that it takes, thousandths; 0: no limit is known */
+	uint32_t hedge_us;       /* percentile that the service hedges after; 0: none, or not known yet */
 	uint64_t normal_us;      /* loop time of the start of the last normal answer, probes included: lifts
 				    suspicion */
 	uint32_t trial;          /* half-open: names the request that tries it; 0: not half-open */
@@ -60,6 +63,7 @@ struct iso_board_stand {
 		_Atomic uint64_t version;
 		struct iso_board_reader readers[ISO_WORKERS_MAX];
 		_Atomic uint32_t trials[ISO_REGION_SLOTS]; /* the last one that was taken */
+		struct iso_throttle_gate gates[ISO_REGION_SLOTS];
 	} shared;
 	struct { /* own: the control thread */
 		struct iso_board *retired;

@@ -38,6 +38,7 @@ struct iso_sample {
 	uint32_t ttfb_us;            /* start to response head, connecting not included; 0: no head came */
 	uint32_t connect_us, tls_us; /* of the connection, when this attempt opened it; else 0 */
 	uint32_t retry_after_us;     /* what the region asked for; 0: nothing */
+	uint32_t api_key;            /* of a 429: hash of the x-api-key that it was sent with; 0: none */
 	uint16_t slot, status;
 	uint8_t endpoint;
 	uint8_t outcome;  /* enum iso_outcome */

@@ -50,6 +50,21 @@ static void test_without_a_marker_nothing_is_certainly_not_executed(void **state
 	}
 }
 
+/* A function can set any field; it does not know the secret. */
+static void test_a_marker_needs_the_secret(void **state)
+{
+	struct iso_slice secret = ISO_SLICE("k3y-of-gateway:");
+
+	(void)state;
+	assert_true(iso_slice_eq(iso_classify_marker(ISO_SLICE("k3y-of-gateway:THROTTLED"), secret),
+				 ISO_SLICE("THROTTLED")));
+	assert_int_equal(iso_classify_marker(ISO_SLICE("THROTTLED"), secret).len, 0);
+	assert_int_equal(iso_classify_marker(ISO_SLICE("k3y-of-gatewayTHROTTLED"), secret).len, 0);
+	assert_int_equal(iso_classify_marker(ISO_SLICE("k3y-of-gateway:"), secret).len, 0);
+	assert_int_equal(iso_classify_marker(ISO_SLICE(""), secret).len, 0);
+	assert_int_equal(iso_classify_marker(ISO_SLICE("THROTTLED"), ISO_SLICE("")).len, 0);
+}
+
 static void test_heuristics(void **state)
 {
 	(void)state;
@@ -77,6 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_markers_are_certain),
 		cmocka_unit_test(test_without_a_marker_nothing_is_certainly_not_executed),
+		cmocka_unit_test(test_a_marker_needs_the_secret),
 		cmocka_unit_test(test_heuristics),
 		cmocka_unit_test(test_a_wrong_name_is_said_in_words),
 	};

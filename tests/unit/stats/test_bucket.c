@@ -22,7 +22,7 @@ static void test_income_by_event_bounds_what_is_taken(void **state)
 	/* 1,000 requests a second for 10 s, each of which would like two retries. */
 	for (int i = 0; i < 10000; i++) {
 		now += 1000;
-		iso_bucket_deposit(&b, now);
+		iso_bucket_deposit(&b, 1, now);
 		taken += iso_bucket_take(&b, 1, now);
 		taken += iso_bucket_take(&b, 1, now);
 	}
@@ -38,7 +38,7 @@ static void test_savings_are_one_second_of_income(void **state)
 	(void)state;
 	iso_bucket_init(&b, 3000, 200, now);
 	for (int i = 0; i < 5000; i++)
-		iso_bucket_deposit(&b, now += 10000); /* 100 a second, nothing is taken */
+		iso_bucket_deposit(&b, 1, now += 10000); /* 100 a second, nothing is taken */
 	while (iso_bucket_take(&b, 1, now))
 		taken++;
 	assert_in_range(taken, 20, 24);
@@ -81,9 +81,9 @@ static void test_take_is_all_or_nothing(void **state)
 	assert_false(iso_bucket_take(&b, 1, now));
 	assert_true(iso_bucket_take(&b, 0, now));
 	for (int i = 0; i < 4; i++)
-		iso_bucket_deposit(&b, now);
+		iso_bucket_deposit(&b, 1, now);
 	assert_false(iso_bucket_take(&b, 1, now)); /* 0.8 */
-	iso_bucket_deposit(&b, now);
+	iso_bucket_deposit(&b, 1, now);
 	assert_true(iso_bucket_take(&b, 1, now));
 	assert_false(iso_bucket_take(&b, 1, now - S)); /* a clock that goes back gives nothing */
 }
@@ -103,7 +103,7 @@ static void test_never_more_than_the_income(void **state)
 		for (int i = 0; i < 5000; i++) {
 			now += iso_rng_below(&rng, 1u << iso_rng_below(&rng, 20));
 			if (iso_rng_below(&rng, 3) > 0) {
-				iso_bucket_deposit(&b, now);
+				iso_bucket_deposit(&b, 1, now);
 				events++;
 			} else {
 				taken += iso_bucket_take(&b, 1, now);

@@ -1,0 +1,93 @@
+/*
+ * Two tries at once: rescue, when the first one is silent for too long, and hedge, when it is slower than
+ * most are. The first good head wins. Thread: the exchange's loop. Only for what may run at any later time
+ * too (policy/safety), only elsewhere, and within the budget.
+ */
+#include "exchange_priv.h"
+
+/* Whether a second try beside t is allowed at all. */
+static bool may_double(const struct iso_exchange *x, const struct iso_try *t)
+{
+	if (x->committed || x->phase != ISO_PHASE_WAIT || !iso_retry_left(&x->plan) ||
+	    x->try_count >= ISO_TRIES_MAX || !iso_safety_may_double(x->safe, x->route->idempotent) ||
+	    (x->tape.lost && x->received_body > 0))
+		return false;
+	for (uint32_t i = 0; i < x->try_count; i++)
+		if (x->tries[i] != t && x->tries[i]->live)
+			return false;
+	return true;
+}
+
+/* A second try, if another region is in good order and the budget has it. */
+static void double_up(struct iso_exchange *x, enum iso_retry_reason reason)
+{
+	const struct iso_pick pick = x->choice.pick;
+	const struct iso_slice decision = x->choice.decision;
+	enum iso_pick_level most = reason == ISO_RETRY_REASON_RESCUE ? ISO_PICK_FULL : ISO_PICK_GOOD;
+
+	x->choice.allowed = x->route->region_mask;
+	x->choice.tried = x->plan.tried;
+	if (!iso_exchange_choose(x) || x->choice.pick.level > most ||
+	    !iso_budget_spend(iso_exchange_budget(x), true, x->host->loop->now_us)) {
+		x->choice.pick = pick;
+		x->choice.decision = decision;
+		return;
+	}
+	x->choice.reason = (int)reason;
+	if (!iso_try_start(x, x->choice.pick.index))
+		iso_exchange_run(x, ISO_PHASE_FAIL);
+}
+
+void iso_try_on_suspect(struct iso_attempt *a)
+{
+	struct iso_try *t = ISO_CONTAINER(a, struct iso_try, a);
+
+	t->suspect = true;
+	if (may_double(t->x, t))
+		double_up(t->x, ISO_RETRY_REASON_RESCUE);
+}
+
+/* How long the region is waited for before a hedge; 0: none. */
+static uint64_t hedge_after_us(const struct iso_exchange *x)
+{
+	const struct iso_cfg_hedge *hedge = &x->service->hedge;
+	uint32_t slot = x->service->regions[x->choice.pick.index].slot;
+	const struct iso_board_region *board = &x->host->upstream->board->regions[slot];
+
+	switch (hedge->after) {
+	case ISO_HEDGE_P95:
+	case ISO_HEDGE_P99:
+		return board->hedge_us;
+	case ISO_HEDGE_FIXED:
+		return hedge->after_us;
+	default:
+		return 0;
+	}
+}
+
+void iso_hedge_arm(struct iso_exchange *x)
+{
+	uint64_t after_us;
+
+	if (x->service->hedge.after == ISO_HEDGE_OFF || x->try_count != 1 ||
+	    !iso_safety_may_double(x->safe, x->route->idempotent))
+		return;
+	after_us = hedge_after_us(x);
+	if (after_us > 0)
+		iso_timer_set(&x->host->loop->wheel, &x->choice.timer, x->host->loop->now_us + after_us);
+}
+
+void iso_hedge_run(struct iso_exchange *x)
+{
+	struct iso_budget *hedges = &x->host->hedges[x->service->index % ISO_HOST_SERVICES];
+
+	if (x->try_count == 1 && x->tries[0]->live && !x->tries[0]->kept_head && may_double(x, x->tries[0]) &&
+	    iso_budget_spend(hedges, true, x->host->loop->now_us))
+		double_up(x, ISO_RETRY_REASON_HEDGE);
+}
+
+void iso_doubling_lost(struct iso_exchange *x, const struct iso_try *t)
+{
+	if (x->winner != NULL && x->winner != t && t->a.end_executed != ISO_EXECUTED_NO)
+		iso_metrics_add(x->host->metrics, ISO_METRIC_EXTRA_EXECUTIONS, 1);
+}

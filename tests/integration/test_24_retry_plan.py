@@ -1,0 +1,241 @@
+"""The plan of attempts: the marker, 421, 425, pauses and Retry-After, large bodies, the shared budget, hedges."""
+import pathlib
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import H1Origin, H2Origin
+from lab import NAME, find_binary, wait_until
+from test_08_retry import CALM, h1_status, over
+
+SECRET = "f3dd1cba-gw:"
+MARKER = {"header": "X-Gw-Type", "secret": SECRET}
+
+
+def answers(code, more=""):
+    return lambda sock, request: h1_status(sock, code, more)
+
+
+def marked(code, kind, secret=SECRET):
+    return answers(code, f"X-Gw-Type: {secret}{kind}\r\n")
+
+
+# ---- What the marker makes certain ----
+
+@pytest.mark.parametrize("code, kind, again", [
+    (429, "THROTTLED", True), (500, "AUTHORIZER_FAILURE", True), (418, "THROTTLED", True),
+    (429, "QUOTA_EXCEEDED", False), (504, "INTEGRATION_TIMEOUT", False), (500, "DEFAULT_5XX", False),
+    (403, "ACCESS_DENIED", False)])
+def test_marker_decides_for_a_post(start, origin, emulator, h2, code, kind, again):
+    first, second = origin(H1Origin, marked(code, kind)), emulator("second")
+    answer = h2(over(start, first.url, second.url, marker=MARKER)).post("/")
+    assert (answer.status, second.executed()) == ((200, 1) if again else (code, 0))
+    assert answer.get("x-gw-type") is None, "it holds the secret"
+
+
+@pytest.mark.parametrize("secret", ["", "f3dd1cba-gw", "guess"])
+def test_a_forged_marker_decides_nothing(start, origin, emulator, h2, secret):
+    first, second = origin(H1Origin, marked(429, "THROTTLED", secret)), emulator("second")
+    answer = h2(over(start, first.url, second.url, marker=MARKER)).post("/")
+    assert (answer.status, second.executed(), answer.get("x-gw-type")) == (429, 0, None)
+
+
+def test_without_the_setting_the_field_is_like_any_other(start, origin, emulator, h2):
+    first, second = origin(H1Origin, marked(429, "THROTTLED")), emulator("second")
+    answer = h2(over(start, first.url, second.url)).post("/")
+    assert (answer.status, second.executed(), answer.get("x-gw-type")) == (429, 0, SECRET + "THROTTLED")
+
+
+# ---- 421 and 425 ----
+
+@pytest.mark.parametrize("kind", [H1Origin, H2Origin])
+def test_misdirected_goes_on_by_another_connection(start, origin, h2, kind):
+    """One region: the same one again, at once, but never on the connection that will not do."""
+    seen = []
+
+    def script_h1(sock, request):
+        seen.append(sock.getpeername())
+        h1_status(sock, 421 if len(seen) == 1 else 200)
+
+    def script_h2(connection, request):
+        seen.append(connection.sock.getpeername())
+        connection.respond(request.sid, status=421 if len(seen) == 1 else 200)
+    one = origin(kind, script_h1 if kind is H1Origin else script_h2)
+    client = h2(start({"one": {"url": one.url, "host": NAME}}, workers=1, service={"health": CALM}))
+    assert client.post("/").status == 200
+    assert len(seen) == 2 and seen[0] != seen[1]
+
+
+def test_too_early_is_tried_again_but_for_who_was_early(start, origin, emulator, h2):
+    first, second = origin(H1Origin, answers(425)), emulator("second")
+    client = h2(over(start, first.url, second.url))
+    assert client.post("/").status == 200 and second.executed() == 1
+    assert client.post("/", headers=[("early-data", "1")]).status == 425 and second.executed() == 1
+
+
+# ---- The same region again ----
+
+def test_listed_statuses_of_the_application(start, origin, emulator, h2):
+    first, second = origin(H1Origin, answers(409)), emulator("second")
+    client = h2(over(start, first.url, second.url, retry={"statuses": [409]}))
+    assert client.get("/").status == 200
+    assert client.post("/").status == 409 and second.executed() == 1
+
+
+def one_region(start, origin, script, **service):
+    one = origin(H1Origin, script)
+    return one, start({"one": {"url": one.url, "host": NAME}}, workers=1,
+                      service={"health": CALM, "retry": {"budget": 2}, **service})
+
+
+def test_retry_after_is_waited_for(start, origin, h2):
+    times = []
+
+    def script(sock, request):
+        times.append(time.monotonic())
+        h1_status(sock, 503 if len(times) == 1 else 200, "Retry-After: 1\r\n")
+    one, proxy = one_region(start, origin, script)
+    assert h2(proxy).get("/").status == 200
+    assert len(times) == 2 and times[1] - times[0] >= 1
+
+
+def test_retry_after_beyond_the_deadline_is_the_clients(start, origin, h2, lab):
+    log = lab.path("access.log")
+    one = origin(H1Origin, answers(503, "Retry-After: 20\r\n"))
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=1, access_log={"path": str(log)},
+                  service={"health": CALM, "timeout": "5s"})
+    began = time.monotonic()
+    answer = h2(proxy).get("/")
+    assert (answer.status, answer.get("retry-after"), len(one.served)) == (503, "20", 1)
+    assert time.monotonic() - began < 3
+    wait_until(lambda: log.exists() and "beyond the deadline" in log.read_text(), 10, "the reason in the log")
+
+
+def test_pauses_differ_and_stay_below_their_bounds(start, origin, h2):
+    """Full jitter: up to 50 ms, then up to 100 ms."""
+    times = []
+
+    def script(sock, request):
+        times.append(time.monotonic())
+        h1_status(sock, 503)
+    one, proxy = one_region(start, origin, script)
+    client = h2(proxy)
+    for _ in range(8):
+        assert client.get("/").status == 503
+    assert len(times) == 24
+    firsts = [times[i + 1] - times[i] for i in range(0, 24, 3)]
+    seconds = [times[i + 2] - times[i + 1] for i in range(0, 24, 3)]
+    assert max(firsts) < 0.25 and max(seconds) < 0.3
+    assert max(firsts + seconds) - min(firsts + seconds) > 0.01, "no jitter"
+
+
+def test_a_throttled_region_is_not_asked_again(start, origin, h2):
+    one, proxy = one_region(start, origin, answers(429))
+    assert h2(proxy).get("/").status == 429
+    assert len(one.served) == 1
+
+
+def test_attempts_of_the_route(start, origin, h2):
+    first, second = (origin(H1Origin, answers(503)) for _ in range(2))
+    proxy = start({"first": {"url": first.url, "host": NAME}, "second": {"url": second.url, "host": NAME}}, workers=1,
+                  service={"health": CALM, "retry": {"budget": 2}},
+                  routes=[{"match": {"path": "/once"}, "service": "orders", "retry": {"attempts": 1}},
+                          {"match": {"path": "/*"}, "service": "orders"}])
+    client = h2(proxy)
+    assert client.get("/once").status == 503 and len(first.served) + len(second.served) == 1
+    assert client.get("/").status == 503 and len(first.served) + len(second.served) == 4
+
+
+# ---- Bodies ----
+
+def test_large_bodies_may_be_refused(start, origin, emulator, h2):
+    one = emulator("one")
+    client = h2(start({"one": one.url}, service={"health": CALM,
+                                                 "retry": {"body_limit": "16KiB", "large_body": "refuse"}}))
+    assert client.request("PUT", "/", body=b"x" * 16384).status == 200
+    assert client.request("PUT", "/", [("content-length", "16385")], body=b"x" * 16385).status == 413
+    assert client.request("PUT", "/", body=b"x" * 50000).status == 413, "its length was not told before"
+    assert one.executed() == 1
+
+
+def test_replay_memory_is_for_all_together_and_given_back(start, origin, h2):
+    """40 KiB a request and 100 KiB in all: the third is not kept, and streams through."""
+    held = threading.Event()
+
+    def hold(connection, request):
+        assert held.wait(60)
+        connection.reset(request.sid, 7)
+    one = origin(H2Origin, hold)
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=1, limits={"replay_memory": "100KiB"},
+                  service={"health": CALM, "retry": {"attempts": 2}})
+    clients = [h2(proxy) for _ in range(3)]
+    sids = [c.start("PUT", "/", body=b"x" * 40960) for c in clients]
+    wait_until(lambda: proxy.metric("isochrone_replay_bytes") == 81920, 10, "two bodies in memory")
+    held.set()
+    for client, sid in zip(clients, sids):
+        assert client.wait(sid, 30).status in (0, 502)
+    wait_until(lambda: proxy.metric("isochrone_replay_bytes") == 0, 10, "the memory back")
+
+
+# ---- The budget ----
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_budget_is_one_for_all_workers(start, origin, h2, workers):
+    """600 requests on 12 connections, all fail: a fifth of them, three a second and three more are tried again."""
+    bad = [origin(H1Origin, answers(503)) for _ in range(2)]
+    proxy = start({f"r{i}": {"url": o.url, "host": NAME} for i, o in enumerate(bad)}, workers=workers,
+                  service={"health": CALM})
+    began = time.monotonic()
+    clients = [h2(proxy) for _ in range(12)]
+    for _ in range(5):
+        sids = [(c, c.start("GET", "/")) for c in clients for _ in range(10)]
+        for client, sid in sids:
+            assert client.wait(sid, 60).status == 503
+    seconds = time.monotonic() - began
+    tries = sum(len(o.served) for o in bad) - 600
+    fair = 120 + 3 * seconds
+    assert 0.9 * fair - 4 * 4 <= tries <= 1.1 * fair + 3, (tries, fair)
+    assert proxy.metric("isochrone_retries_refused_total") > 0
+
+
+# ---- Hedges ----
+
+def test_a_hedge_wins_and_is_counted(start, emulator, h2):
+    slow, fast = emulator("first", 2000), emulator("second", 5)
+    proxy = over(start, slow.url, fast.url, hedge={"after": "100ms", "share": 1}, retry={"budget": 2})
+    client = h2(proxy)
+    began = time.monotonic()
+    answer = client.get("/")
+    assert (answer.status, answer.get("x-emulated-region")) == (200, "second")
+    assert 0.1 <= time.monotonic() - began < 1.5
+    assert proxy.metric("isochrone_retries_total", reason="hedge") == 1
+    assert proxy.metric("isochrone_extra_executions_total") == 1
+    assert fast.executed() == 1
+
+
+def test_no_hedge_for_what_must_not_run_twice(start, emulator, h2):
+    slow, fast = emulator("first", 400), emulator("second", 5)
+    client = h2(over(start, slow.url, fast.url, hedge={"after": "50ms", "share": 1}, retry={"budget": 2}))
+    for method in ("POST", "PUT"):
+        answer = client.request(method, "/", body=b"{}")
+        assert (answer.status, answer.get("x-emulated-region")) == (200, "first")
+    assert fast.executed() == 0
+
+
+def test_hedges_are_capped(start, emulator, h2):
+    slow, fast = emulator("first", 300), emulator("second", 5)
+    client = h2(over(start, slow.url, fast.url, hedge={"after": "20ms", "share": 0.05}, retry={"budget": 2}))
+    sids = [client.start("GET", "/") for _ in range(80)]
+    assert all(client.wait(sid, 30).status == 200 for sid in sids)
+    assert 1 <= fast.executed() <= 0.05 * 80 + 2
+
+
+# ---- The page ----
+
+def test_the_table_in_the_docs_is_the_codes(lab):
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "retries.md").read_text()
+    table = subprocess.run([find_binary(), "schema", "retries"], check=True, capture_output=True, text=True,
+                           timeout=30).stdout
+    assert len(table) > 2000 and table in page, "make it anew: isochrone schema retries"

@@ -1,0 +1,235 @@
+/*
+ * The learnt limit against regions with token buckets: two of 500 requests a second each, as API Gateway's
+ * throttle is (bucket of a rate and a burst).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "iso/base/rng.h"
+#include "iso/policy/throttle.h"
+
+enum { REGIONS = 2, STEP_US = 100000 };
+
+static const uint64_t second = 1000000;
+
+struct region {
+	struct iso_throttle throttle;
+	struct iso_throttle_gate gate;
+	double rate, burst, level;
+	uint64_t filled_us, good, refused;
+};
+
+struct world {
+	struct region r[REGIONS];
+	struct iso_rng rng;
+	uint64_t now_us, stepped_us, spilled, per_slot[REGIONS];
+};
+
+static void make(struct world *w, uint64_t seed, double rate, double burst)
+{
+	memset(w, 0, sizeof(*w));
+	iso_rng_seed(&w->rng, seed);
+	w->now_us = w->stepped_us = 100 * second;
+	for (int i = 0; i < REGIONS; i++)
+		w->r[i] = (struct region){
+			.rate = rate, .burst = burst, .level = burst, .filled_us = w->now_us
+		};
+}
+
+static bool closed(const struct world *w, int i)
+{
+	const struct region *r = &w->r[i];
+
+	return r->throttle.limit_milli != 0 &&
+	       iso_throttle_gate_closed(&r->gate, r->throttle.limit_milli, w->now_us);
+}
+
+static bool send(struct world *w, int i)
+{
+	struct region *r = &w->r[i];
+
+	if (r->throttle.limit_milli != 0)
+		iso_throttle_gate_pass(&r->gate, r->throttle.limit_milli, w->now_us);
+	r->level += r->rate * (double)(w->now_us - r->filled_us) / 1e6;
+	r->filled_us = w->now_us;
+	if (r->level > r->burst)
+		r->level = r->burst;
+	if (r->level < 1) {
+		r->refused++;
+		(void)iso_throttle_refused(&r->throttle, 0, w->now_us);
+		return false;
+	}
+	r->level -= 1;
+	r->good++;
+	iso_throttle_passed(&r->throttle, w->now_us);
+	return true;
+}
+
+/* Poisson arrivals; half of the requests prefer each region, and a 429 is tried elsewhere unless it is full
+ * too. */
+static void run(struct world *w, double per_second, uint64_t for_us)
+{
+	uint64_t until = w->now_us + for_us;
+
+	while (w->now_us < until) {
+		double u = ((double)(iso_rng_next(&w->rng) >> 11) + 1) / 9007199254740993.0;
+		int first = (int)(iso_rng_next(&w->rng) & 1), other = 1 - first;
+
+		w->now_us += (uint64_t)(-__builtin_log(u) / per_second * 1e6);
+		while (w->stepped_us + STEP_US <= w->now_us) {
+			w->stepped_us += STEP_US;
+			for (int i = 0; i < REGIONS; i++)
+				iso_throttle_step(&w->r[i].throttle, w->stepped_us);
+		}
+		if (closed(w, first) && !closed(w, other)) {
+			w->spilled++;
+			first = other;
+			other = 1 - first;
+		}
+		if (!send(w, first) && !closed(w, other))
+			(void)send(w, other);
+	}
+}
+
+static void clear(struct world *w)
+{
+	for (int i = 0; i < REGIONS; i++)
+		w->r[i].good = w->r[i].refused = 0;
+	w->spilled = 0;
+}
+
+static void test_below_the_limits(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct world w;
+		uint64_t good, refused;
+
+		make(&w, seed, 500, 50);
+		run(&w, 800, 3 * second);
+		clear(&w);
+		run(&w, 800, 20 * second);
+		good = w.r[0].good + w.r[1].good;
+		refused = w.r[0].refused + w.r[1].refused;
+		assert_true(good >= 790 * 20 - 300); /* of what came, whose number is random */
+		assert_true(refused * 50 < good);
+	}
+}
+
+static void test_above_the_limits(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct world w;
+		uint64_t good, sent;
+
+		make(&w, seed, 500, 50);
+		run(&w, 1300, 3 * second);
+		clear(&w);
+		run(&w, 1300, 20 * second);
+		good = w.r[0].good + w.r[1].good;
+		sent = good + w.r[0].refused + w.r[1].refused;
+		assert_true(good >= 950 * 20);
+		assert_true(sent <= 1300 * 20 * 105 / 100); /* no storm */
+	}
+}
+
+/* One region of 200 beside one that takes everything: only the excess spills, and it stays near its limit. */
+static void test_only_the_excess_spills(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct world w;
+
+		make(&w, seed, 200, 20);
+		w.r[1].rate = w.r[1].burst = 1e9;
+		run(&w, 600, 5 * second);
+		clear(&w);
+		run(&w, 600, 20 * second);
+		assert_in_range(w.r[0].good, 180 * 20, 205 * 20);
+		assert_true(w.r[0].refused * 50 < w.r[0].good);
+	}
+}
+
+/* The limit rises to ten times: found out within half a minute. */
+static void test_a_limit_that_rises_is_found(void **state)
+{
+	struct world w;
+
+	(void)state;
+	make(&w, 7, 50, 5);
+	w.r[1].rate = w.r[1].burst = 1e9;
+	run(&w, 1000, 10 * second);
+	clear(&w);
+	run(&w, 1000, 10 * second);
+	assert_in_range(w.r[0].good, 450, 550);
+	w.r[0].rate = w.r[0].burst = 500;
+	run(&w, 1000, 30 * second);
+	clear(&w);
+	run(&w, 1000, 10 * second);
+	assert_in_range(w.r[0].good, 4500, 5200);
+}
+
+static void test_a_limit_is_forgotten(void **state)
+{
+	struct world w;
+
+	(void)state;
+	make(&w, 3, 50, 5);
+	run(&w, 500, 5 * second);
+	assert_true(w.r[0].throttle.limit_milli != 0);
+	w.r[0].rate = w.r[1].rate = 1e9;
+	run(&w, 2, 62 * second);
+	assert_int_equal(w.r[0].throttle.limit_milli, 0);
+}
+
+static void test_one_clients_quota_is_not_the_regions(void **state)
+{
+	struct iso_throttle t;
+	uint64_t now = 100 * second;
+
+	(void)state;
+	iso_throttle_init(&t);
+	for (int i = 0; i < 100; i++)
+		assert_false(iso_throttle_refused(&t, 77, now += 1000));
+	iso_throttle_step(&t, now);
+	assert_int_equal(t.limit_milli, 0);
+	assert_false(iso_throttle_refused(&t, 78, now + 2 * second)); /* too long apart */
+	assert_true(iso_throttle_refused(&t, 77, now + 2 * second + 500000));
+	iso_throttle_init(&t);
+	assert_true(iso_throttle_refused(&t, 0, now)); /* no key: nobody's quota */
+}
+
+/* A region that refuses everything still gets its one request a second, by which its end is seen. */
+static void test_the_floor(void **state)
+{
+	struct world w;
+
+	(void)state;
+	make(&w, 5, 0, 0);
+	w.r[1].rate = w.r[1].burst = 1e9;
+	run(&w, 300, 5 * second);
+	clear(&w);
+	run(&w, 300, 20 * second);
+	assert_int_equal(w.r[0].good, 0);
+	assert_in_range(w.r[0].refused, 15, 30);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_below_the_limits),
+		cmocka_unit_test(test_above_the_limits),
+		cmocka_unit_test(test_only_the_excess_spills),
+		cmocka_unit_test(test_a_limit_that_rises_is_found),
+		cmocka_unit_test(test_a_limit_is_forgotten),
+		cmocka_unit_test(test_one_clients_quota_is_not_the_regions),
+		cmocka_unit_test(test_the_floor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
