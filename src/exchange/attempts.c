@@ -83,7 +83,7 @@ static bool must_stand(struct iso_exchange *x)
 {
 	if (x->choice.reason == ISO_RETRY_REASON_THROTTLE &&
 	    (x->choice.pick.level == ISO_PICK_FULL || x->choice.pick.level == ISO_PICK_AGAIN)) {
-		x->choice.final = "every other region is at its limit";
+		x->choice.final = "every other region is out or at its limit";
 		return true;
 	}
 	if (x->choice.pick.level == ISO_PICK_AGAIN &&
@@ -419,6 +419,8 @@ static void on_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_exe
 	if (x->committed || (outcome == ISO_OUTCOME_OK && t->kept_head))
 		return;
 	t->kept_head = false; /* half an answer is none */
+	if (x->phase == ISO_PHASE_PAUSE)
+		return; /* another try follows already */
 	after_failure(t, outcome, executed);
 }
 

@@ -39,7 +39,7 @@ void iso_retry_endpoint(struct iso_retry_plan *plan, uint32_t index, uint8_t end
 	plan->endpoints[index] = endpoint;
 }
 
-void iso_retry_next(const struct iso_retry_plan *plan, const struct iso_verdict *verdict, uint32_t region,
+void iso_retry_next(struct iso_retry_plan *plan, const struct iso_verdict *verdict, uint32_t region,
 		    uint16_t allowed, struct iso_retry_step *ret_step)
 {
 	assert(region < ISO_VIEW_MAX);
@@ -50,7 +50,9 @@ void iso_retry_next(const struct iso_retry_plan *plan, const struct iso_verdict 
 	if (verdict->retry == ISO_RETRY_NO)
 		return;
 	if (verdict->retry == ISO_RETRY_SAME_REGION)
-		ret_step->allowed = (uint16_t)(allowed & 1u << region);
+		plan->bound = (uint16_t)(1u << region);
+	if (plan->bound != 0)
+		ret_step->allowed = (uint16_t)(allowed & plan->bound);
 	if (ret_step->allowed == 0) {
 		ret_step->words = "no region is allowed";
 	} else if (!iso_retry_left(plan)) {

@@ -14,6 +14,7 @@ struct iso_retry_plan {
 	uint32_t limit; /* retry.attempts: 1 to ISO_ATTEMPTS_MAX, the first included */
 	uint32_t used;  /* attempts begun */
 	uint16_t tried; /* regions, for the pick's mask */
+	uint16_t bound; /* the only region that may see it again: it may have run there. 0: any */
 	uint8_t regions[ISO_ATTEMPTS_MAX];
 	uint8_t endpoints[ISO_ATTEMPTS_MAX];
 };
@@ -33,9 +34,10 @@ void iso_retry_begin(struct iso_retry_plan *plan, uint32_t region);
 void iso_retry_endpoint(struct iso_retry_plan *plan, uint32_t index, uint8_t endpoint);
 /*
  * What may follow an attempt that ended in `region` with this verdict. allowed: the route's mask. The budget
- * is the caller's to ask.
+ * is the caller's to ask. A verdict for the same region binds all later attempts to it, whatever their own
+ * verdicts say: that the second did not run does not undo that the first may have.
  */
-void iso_retry_next(const struct iso_retry_plan *plan, const struct iso_verdict *verdict, uint32_t region,
+void iso_retry_next(struct iso_retry_plan *plan, const struct iso_verdict *verdict, uint32_t region,
 		    uint16_t allowed, struct iso_retry_step *ret_step);
 /* Another attempt may still follow: so per_try_timeout may end this one. */
 bool iso_retry_left(const struct iso_retry_plan *plan);

@@ -9,7 +9,7 @@
 
 #include "iso/policy/retry.h"
 
-static struct iso_retry_step next(const struct iso_retry_plan *plan, enum iso_retry retry, uint32_t region,
+static struct iso_retry_step next(struct iso_retry_plan *plan, enum iso_retry retry, uint32_t region,
 				  uint16_t allowed)
 {
 	struct iso_verdict verdict = { retry, ISO_RETRY_REASON_RESET, "because" };
@@ -17,6 +17,20 @@ static struct iso_retry_step next(const struct iso_retry_plan *plan, enum iso_re
 
 	iso_retry_next(plan, &verdict, region, allowed, &step);
 	return step;
+}
+
+/* It may have run in region 2: that the next try there was refused does not let it go elsewhere. */
+static void test_bound_to_where_it_may_have_run(void **state)
+{
+	struct iso_retry_plan plan;
+
+	(void)state;
+	iso_retry_init(&plan, 3);
+	iso_retry_begin(&plan, 2);
+	assert_int_equal(next(&plan, ISO_RETRY_SAME_REGION, 2, 7).allowed, 4);
+	iso_retry_begin(&plan, 2);
+	assert_int_equal(next(&plan, ISO_RETRY_ANYWHERE, 2, 7).allowed, 4);
+	assert_false(next(&plan, ISO_RETRY_ANYWHERE, 2, 3).go);
 }
 
 static void test_another_region_first(void **state)
@@ -119,6 +133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_another_region_first),
+		cmocka_unit_test(test_bound_to_where_it_may_have_run),
 		cmocka_unit_test(test_same_region_only),
 		cmocka_unit_test(test_no_is_no),
 		cmocka_unit_test(test_limits_are_clamped),
