@@ -40,6 +40,7 @@ int main(int argc, char **argv)
 
 	iso_tls_use_page_pool();
 	signal(SIGPIPE, SIG_IGN); /* a peer that goes away is an error value, not the end of the process */
+	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow any more */
 	if (argc >= 2 &&
 	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0))
 		return help(stdout);

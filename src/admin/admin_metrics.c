@@ -5,11 +5,12 @@
 
 #include "admin_priv.h"
 #include "iso/exchange/exchange.h"
+#include "iso/ledger/ledger.h"
 #include "iso/policy/safety.h"
 #include "iso/telemetry/access_log.h"
 #include "iso/telemetry/prometheus.h"
 
-enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 7 + ISO_CUT_COUNT + ISO_HOST_SERVICES };
+enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 14 + ISO_CUT_COUNT + ISO_HOST_SERVICES };
 
 struct page {
 	struct iso_prometheus_names names;
@@ -94,6 +95,22 @@ static void add_exchanges(const struct iso_admin *admin, struct page *page)
 	    (double)atomic_load_explicit(&shared->replay.bytes, memory_order_relaxed));
 }
 
+static void add_ledger(const struct iso_ledger *ledger, struct page *page)
+{
+	const struct iso_ledger_counters *c;
+
+	if (ledger == NULL)
+		return;
+	c = iso_ledger_counters(ledger);
+	add(page, ISO_METRIC_KEYS, NULL, NULL, (double)atomic_load(&c->entries));
+	add(page, ISO_METRIC_KEY_BYTES, NULL, NULL, (double)atomic_load(&c->bytes));
+	add(page, ISO_METRIC_KEY_REPLAYS, NULL, NULL, (double)atomic_load(&c->replayed));
+	add(page, ISO_METRIC_KEY_CONFLICTS, NULL, NULL, (double)atomic_load(&c->conflicts));
+	add(page, ISO_METRIC_KEY_MISMATCHES, NULL, NULL, (double)atomic_load(&c->mismatches));
+	add(page, ISO_METRIC_KEY_EVICTED, NULL, NULL, (double)atomic_load(&c->evicted));
+	add(page, ISO_METRIC_KEY_JOURNAL_ERRORS, NULL, NULL, (double)atomic_load(&c->journal_errors));
+}
+
 int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 {
 	struct page *page = calloc(1, sizeof(*page));
@@ -116,6 +133,7 @@ int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 	add_regions(admin, page);
 	add_servers(admin, page);
 	add_exchanges(admin, page);
+	add_ledger(admin->config.ledger, page);
 	view = (struct iso_prometheus_view){
 		.all = admin->config.metrics,
 		.all_count = admin->config.metrics_count,

@@ -108,6 +108,16 @@ static void build_limits(struct iso_load *load, const json_t *root)
 	limits->rate_window_us = iso_load_u64(load, object, "limits.rate_window");
 }
 
+static void build_ledger(struct iso_load *load, const json_t *root)
+{
+	const json_t *object = iso_load_member(root, "idempotency");
+	struct iso_slice journal = iso_load_text(load, object, "idempotency.journal");
+
+	load->snapshot->ledger.memory = iso_load_u64(load, object, "idempotency.memory");
+	load->snapshot->ledger.journal = journal.len > 0 ? iso_load_file(load, journal) : ISO_SLICE("");
+	load->snapshot->ledger.sync = iso_load_enum(load, object, "idempotency.sync");
+}
+
 static void build_access_log(struct iso_load *load, const json_t *root)
 {
 	const json_t *object = iso_load_member(root, "access_log");
@@ -218,6 +228,7 @@ void iso_load_build(struct iso_load *load, const json_t *root)
 	build_admin(load, root);
 	build_dns(load, root);
 	build_access_log(load, root);
+	build_ledger(load, root);
 	build_limits(load, root);
 	iso_load_geo(load, root);
 	iso_load_services(load, root);

@@ -284,6 +284,7 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 				  "this name is not well formed");
 	set_requires(load, object, route);
 	set_rate_limit(load, object, route);
+	route->key_required = iso_load_enum(load, object, "routes[].idempotency_key") == 1;
 	route->idempotent = iso_load_bool(load, object, "routes[].idempotent");
 	route->service = find_service(load, object);
 	if (route->service == NULL)

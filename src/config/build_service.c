@@ -292,6 +292,11 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");
 	service->idle_timeout_us = iso_load_u64(load, object, "services.*.idle_timeout");
 	service->tunnel_idle_timeout_us = iso_load_u64(load, object, "services.*.tunnel_idle_timeout");
+	service->keys = (struct iso_cfg_keys){
+		.store = iso_load_bool(load, idempotency, "services.*.idempotency.store"),
+		.ttl_us = iso_load_u64(load, idempotency, "services.*.idempotency.ttl"),
+		.max_answer = iso_load_u64(load, idempotency, "services.*.idempotency.max_answer"),
+	};
 	service->honoured = (enum iso_honoured)iso_load_enum(load, idempotency,
 							     "services.*.idempotency.honoured");
 	for (uint32_t i = 0; i < service->region_count; i++)

@@ -289,6 +289,23 @@ X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Requests with an `Idempotency-Key`.") \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \
   "Where the API itself recognises a repeated key: such a request may be tried again there.") \
+X("services.*.idempotency.store", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
+  "Let the proxy itself see to it that a POST or PATCH with an `Idempotency-Key` runs once: what comes again " \
+  "gets the first one's answer, 409 while that runs or when its outcome is not known, 422 when it is another " \
+  "request. Its body is awaited whole, and may be as large as `retry.body_limit`.") \
+X("services.*.idempotency.ttl", DURATION, 0, SEC, 9600 * HOUR, "\"24h\"", NULL, NULL, \
+  "How long a key is remembered, from when it first came.") \
+X("services.*.idempotency.max_answer", SIZE, 0, 0, 16 * MIB, "\"64KiB\"", NULL, NULL, \
+  "Larger answers are not kept: what comes again gets 409.") \
+X("idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "The memory of keys, for all services whose `idempotency.store` is on.") \
+X("idempotency.memory", SIZE, 0, 64 * KIB, 64 * GIB, "\"64MiB\"", NULL, NULL, \
+  "Keys and answers, all together. When it is full, what was used least recently is forgotten.") \
+X("idempotency.journal", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "A file that keeps them over a restart; of one process only. Absent: they end with the process.") \
+X("idempotency.sync", ENUM, 0, 0, 0, "\"always\"", "always|interval|never", NULL, \
+  "When the journal is on disk. `always`: before a request is sent, so that not even a power failure " \
+  "makes it run twice. `interval`: within a second. `never`: when the system likes; a killed process loses nothing.") \
 X("routes", ARRAY, 0, 1, 10000, NULL, NULL, NULL, \
   "Which service takes a request; the most specific match wins, not the first. Absent: the only " \
   "service takes everything.") \
@@ -319,6 +336,9 @@ X("routes[].requires[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "One dependency.") \
 X("routes[].idempotent", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Running such a request twice does no harm, whatever its method: it may be tried again.") \
+X("routes[].idempotency_key", ENUM, 0, 0, 0, "\"optional\"", "optional|required", NULL, \
+  "`required`: a POST or PATCH without an `Idempotency-Key` gets 400. For services with " \
+  "`idempotency.store`.") \
 X("routes[].retry", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What is different for these requests.") \
 X("routes[].retry.attempts", INTEGER, 0, 1, 3, NULL, NULL, NULL, \

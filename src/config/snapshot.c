@@ -9,6 +9,14 @@
 
 #include "iso/policy/route.h"
 
+bool iso_snapshot_keeps_keys(const struct iso_snapshot *snapshot)
+{
+	for (uint32_t i = 0; i < snapshot->service_count; i++)
+		if (snapshot->services[i].keys.store)
+			return true;
+	return false;
+}
+
 struct iso_snapshot *iso_snapshot_ref(struct iso_snapshot *snapshot)
 {
 	uint32_t refs = atomic_fetch_add_explicit(&snapshot->shared.refs, 1, memory_order_relaxed);

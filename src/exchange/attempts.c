@@ -345,6 +345,7 @@ static void on_trailers(struct iso_attempt *a, const struct iso_fields *trailers
 
 	if (x->winner == t) {
 		x->response_end = true;
+		iso_keys_trailers(x);
 		x->response->ops->trailers(x->response, iso_exchange_trailers(x, trailers));
 	} else {
 		t->kept_end = true; /* an error answer's trailers are not worth keeping */

@@ -22,6 +22,8 @@ static const struct iso_phase_row phases[ISO_PHASE_COUNT] = {
 	[ISO_PHASE_ADMIT] = { "admit", iso_phase_admit },
 	[ISO_PHASE_MATCH] = { "match", iso_phase_match },
 	[ISO_PHASE_PREPARE] = { "prepare", iso_phase_prepare },
+	[ISO_PHASE_KEYS] = { "keys", iso_phase_keys },
+	[ISO_PHASE_LEDGER] = { "ledger", phase_park },
 	[ISO_PHASE_PICK] = { "pick", iso_phase_pick },
 	[ISO_PHASE_PAUSE] = { "pause", phase_park },
 	[ISO_PHASE_WAIT] = { "wait", phase_park },
@@ -101,6 +103,7 @@ static void on_reset(struct iso_sink *to, enum iso_reset why)
 	iso_timer_clear(&loop->wheel, &x->choice.timer);
 	iso_task_cancel(&x->advance);
 	iso_record_exchange(x, why);
+	iso_keys_done(x);
 	for (uint32_t i = 0; i < x->try_count; i++)
 		iso_buf_done(&x->tries[i]->kept);
 	iso_tape_done(&x->tape);

@@ -17,6 +17,8 @@ enum iso_phase {
 	ISO_PHASE_ADMIT,
 	ISO_PHASE_MATCH,
 	ISO_PHASE_PREPARE,
+	ISO_PHASE_KEYS,   /* the body of a request with an Idempotency-Key is awaited */
+	ISO_PHASE_LEDGER, /* the ledger was asked about its key */
 	ISO_PHASE_PICK,
 	ISO_PHASE_PAUSE, /* before a region is used again */
 	ISO_PHASE_WAIT,  /* attempts are running */
@@ -76,6 +78,16 @@ struct iso_exchange_choice {
 	const char *final;         /* why no other try followed the last one that failed; NULL: none failed */
 };
 
+/* A request whose Idempotency-Key the ledger has been asked about. */
+struct iso_exchange_keys {
+	struct iso_ledger_ask *ask; /* NULL: it was not, or all is said */
+	char *answer;               /* what is kept of the answer so far; malloc'ed */
+	size_t len, cap;
+	bool running;  /* the ledger has let it run, and waits to hear how it ended */
+	bool answered; /* by a region that may have run it */
+	bool keeping;  /* the answer, which is not too large yet */
+};
+
 struct iso_exchange {
 	struct iso_sink request; /* the server calls this */
 	struct iso_sink *response;
@@ -96,6 +108,7 @@ struct iso_exchange {
 	struct iso_exchange_relay relay;
 	struct iso_retry_plan plan;
 	struct iso_exchange_choice choice;
+	struct iso_exchange_keys keys;
 	uint64_t received_us, deadline_us, bytes;
 
 	size_t acknowledged; /* request body bytes given back to the client's window */
@@ -171,6 +184,15 @@ void iso_affinity_find(struct iso_exchange *x);
 /* The cookie, where the client has none or its region has changed. ISO_OK or ISO_ENOMEM. */
 ISO_MUST_USE int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t,
 				   struct iso_fields *fields);
+
+/* idempotency.c: whether the request's key, if it has one, is the proxy's own care. */
+bool iso_keys_wanted(const struct iso_exchange *x);
+enum iso_step iso_phase_keys(struct iso_exchange *x);
+/* What the client is told, as it goes; and the end of all, however it came. */
+void iso_keys_head(struct iso_exchange *x, const struct iso_try *t, const struct iso_head *head, bool end);
+void iso_keys_data(struct iso_exchange *x, const struct iso_buf *data, bool end);
+void iso_keys_trailers(struct iso_exchange *x);
+void iso_keys_done(struct iso_exchange *x);
 
 /* rate_limit.c: takes the request from its client's quota; false: there is nothing left (429). */
 bool iso_rate_limit_take(struct iso_exchange *x);

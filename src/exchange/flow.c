@@ -66,9 +66,15 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 		}
 	}
 	iso_buf_done(data);
+	if (x->phase == ISO_PHASE_KEYS && x->tape.lost) {
+		refuse_body(x, data, "the request's content is larger than what is kept to compare it by");
+		return;
+	}
 	/* Answered already, or no attempt runs: nobody will read them, the client need not wait. */
 	if (count == 0)
 		give_credit(x, n);
+	if (x->phase == ISO_PHASE_KEYS && x->request_end)
+		iso_exchange_run(x, ISO_PHASE_KEYS);
 }
 
 void iso_flow_request_trailers(struct iso_exchange *x, const struct iso_fields *trailers)
@@ -78,6 +84,8 @@ void iso_flow_request_trailers(struct iso_exchange *x, const struct iso_fields *
 	for (uint32_t i = 0; i < x->try_count; i++)
 		if (x->tries[i]->live)
 			iso_attempt_trailers(&x->tries[i]->a, x->trailers);
+	if (x->phase == ISO_PHASE_KEYS)
+		iso_exchange_run(x, ISO_PHASE_KEYS);
 }
 
 void iso_flow_sent(struct iso_try *t, size_t n)

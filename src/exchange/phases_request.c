@@ -150,7 +150,10 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 	x->deadline_us = x->received_us + x->service->timeout_us;
 	iso_timer_set(&loop->wheel, &x->timer, x->deadline_us);
 	/* Recorded whatever the method: what was not executed may be sent again, a POST too. */
-	iso_tape_init(&x->tape, x->route->attempts > 1 && x->head->protocol.len == 0 ? retry->body_limit : 0,
+	iso_tape_init(&x->tape,
+		      (x->route->attempts > 1 && x->head->protocol.len == 0) || iso_keys_wanted(x)
+			      ? retry->body_limit
+			      : 0,
 		      &x->host->shared->replay);
 	if (retry->refuse_large && x->route->attempts > 1 &&
 	    x->head->content_length > (int64_t)retry->body_limit)
@@ -162,6 +165,6 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 	x->choice.allowed = x->route->region_mask;
 	x->choice.reason = -1;
 	iso_affinity_find(x);
-	x->phase = ISO_PHASE_PICK;
+	x->phase = iso_keys_wanted(x) ? ISO_PHASE_KEYS : ISO_PHASE_PICK;
 	return ISO_STEP_MORE;
 }

@@ -63,6 +63,7 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
 		return;
 	}
+	iso_keys_head(x, t, &head, end);
 	x->response->ops->head(x->response, &head, end);
 }
 
@@ -77,6 +78,7 @@ void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool 
 	x->response_end = x->response_end || end;
 	if (data->bytes > 0)
 		iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
+	iso_keys_data(x, data, end);
 	x->response->ops->data(x->response, data, end);
 }
 

@@ -89,6 +89,7 @@ static int make_admin(struct iso_process *p)
 		.server_count = p->worker_count,
 		.scribe = p->scribe,
 		.exchanges = p->exchanges,
+		.ledger = p->ledger,
 		.snapshot = p->snapshot,
 	};
 

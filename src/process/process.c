@@ -133,6 +133,7 @@ static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
 		.clients = p->clients,
 		.rates = p->rates,
 		.exchanges = p->exchanges,
+		.ledger = p->ledger,
 		.arg = p,
 	};
 	int err = ISO_OK;
@@ -171,6 +172,28 @@ static int start_scribe(struct iso_process *p, const struct iso_snapshot *snapsh
 	err = iso_scribe_start(&config, &p->scribe);
 	if (err != ISO_OK)
 		*ret_why = "cannot open the access log";
+	return err;
+}
+
+static int start_ledger(struct iso_process *p, const struct iso_snapshot *snapshot, const char **ret_why)
+{
+	struct iso_ledger_config config = {
+		.memory = snapshot->ledger.memory,
+		.journal = snapshot->ledger.journal.len > 0 ? snapshot->ledger.journal.ptr : NULL,
+		.sync = (enum iso_ledger_sync)snapshot->ledger.sync,
+		.seed = { iso_rng_next(&p->loop.rng), iso_rng_next(&p->loop.rng) },
+	};
+	const char *why;
+	int err;
+
+	if (!iso_snapshot_keeps_keys(snapshot))
+		return ISO_OK;
+	err = iso_ledger_start(&config, &why, &p->ledger);
+	if (err != ISO_OK) {
+		fprintf(stderr, "idempotency.journal: %s: %s (%s)\n",
+			config.journal != NULL ? config.journal : "none", why, iso_err_text(err));
+		*ret_why = "cannot use the journal of Idempotency-Keys";
+	}
 	return err;
 }
 
@@ -240,6 +263,8 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 		iso_exchange_shared_init(p->exchanges, p->loop.now_us);
 	if (err == ISO_OK)
 		err = start_scribe(p, snapshot, ret_why);
+	if (err == ISO_OK)
+		err = start_ledger(p, snapshot, ret_why);
 	if (err == ISO_OK)
 		err = make_workers(p, snapshot);
 	if (err == ISO_OK)
@@ -332,8 +357,10 @@ void iso_process_free(struct iso_process *p)
 		iso_worker_stop(&p->workers[i]);
 	iso_process_stop_admin(p);
 	iso_admin_free(p->admin);
+	iso_ledger_stop(p->ledger);
 	for (uint32_t i = 0; i < p->worker_count && p->workers != NULL; i++)
 		iso_worker_done(&p->workers[i]);
+	iso_ledger_free(p->ledger);
 	iso_monitor_unmake(p);
 	iso_upstream_done(&p->upstream);
 	if (p->loop.base != NULL)

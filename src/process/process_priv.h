@@ -12,6 +12,7 @@
 #include "iso/monitor/publisher.h"
 #include "iso/net/resolver.h"
 #include "iso/process/process.h"
+#include "iso/ledger/ledger.h"
 #include "worker_priv.h"
 
 enum { ISO_SIGNALS = 4 };
@@ -29,6 +30,7 @@ struct iso_process {
 	struct iso_sketch *clients; /* connections by client */
 	struct iso_sketch *rates;   /* requests by route and client */
 	struct iso_exchange_shared *exchanges;
+	struct iso_ledger *ledger; /* NULL: no service keeps Idempotency-Keys */
 	struct iso_scribe *scribe;
 	struct iso_snapshot *snapshot; /* the current one; one reference */
 	struct iso_process_source source;

@@ -31,6 +31,11 @@ static void note_fixed(const struct iso_snapshot *old, const struct iso_snapshot
 	}
 	if (!iso_slice_eq(old->access_log, new->access_log))
 		fprintf(stderr, "reload: `access_log` takes effect after a restart\n");
+	if (old->ledger.memory != new->ledger.memory || old->ledger.sync != new->ledger.sync ||
+	    !iso_slice_eq(old->ledger.journal, new->ledger.journal))
+		fprintf(stderr, "reload: `idempotency` takes effect after a restart\n");
+	if (iso_snapshot_keeps_keys(new) && !iso_snapshot_keeps_keys(old))
+		fprintf(stderr, "reload: `idempotency.store` takes effect after a restart\n");
 	if (!iso_slice_eq(old->admin_address, new->admin_address))
 		fprintf(stderr, "reload: `admin` takes effect after a restart\n");
 }

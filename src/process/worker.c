@@ -101,6 +101,7 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 		worker->own.server.clients = env->clients;
 		worker->own.host.rates = env->rates;
 		worker->own.host.log = env->log;
+		worker->own.host.ledger = env->ledger;
 	}
 	return err;
 }

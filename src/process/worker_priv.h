@@ -24,6 +24,7 @@ struct iso_worker_env {
 	struct iso_sketch *clients; /* connections by client, over all workers */
 	struct iso_sketch *rates;   /* requests by route and client, likewise */
 	struct iso_exchange_shared *exchanges;
+	struct iso_ledger *ledger; /* NULL: none */
 	void *arg;
 };
 

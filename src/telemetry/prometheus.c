@@ -378,6 +378,13 @@ static void put_family(struct page *page, enum iso_metric metric)
 	case ISO_METRIC_EXTRA_EXECUTIONS:
 	case ISO_METRIC_REPLAY_BYTES:
 	case ISO_METRIC_RETRIES_REFUSED:
+	case ISO_METRIC_KEYS:
+	case ISO_METRIC_KEY_BYTES:
+	case ISO_METRIC_KEY_REPLAYS:
+	case ISO_METRIC_KEY_CONFLICTS:
+	case ISO_METRIC_KEY_MISMATCHES:
+	case ISO_METRIC_KEY_EVICTED:
+	case ISO_METRIC_KEY_JOURNAL_ERRORS:
 		put_simple(page, metric);
 		break;
 	case ISO_METRIC_COUNT:

@@ -97,10 +97,10 @@ class Emulator:
 class Isochrone:
     """`isochrone -c FILE`, ready when the constructor returns. The configuration may be changed and reloaded."""
 
-    def __init__(self, lab, config, port, admin=None, env=None, binary=None):
+    def __init__(self, lab, config, port, admin=None, env=None, binary=None, before=()):
         self.lab, self.config, self.port, self.admin = lab, config, port, admin
         self.file = lab.write("isochrone.json", json.dumps(config, indent=1))
-        self.process = lab.start("isochrone", [binary or find_binary(), "-c", self.file], env=environment(env))
+        self.process = lab.start("isochrone", [*before, binary or find_binary(), "-c", self.file], env=environment(env))
         self.ready = self.process.wait_output("ready ", 20 * SLOW)
 
     @classmethod

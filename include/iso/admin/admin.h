@@ -22,6 +22,7 @@ struct iso_admin_config {
 	size_t server_count;
 	struct iso_scribe *scribe; /* NULL: no access log */
 	const struct iso_exchange_shared *exchanges;
+	const struct iso_ledger *ledger; /* NULL: no Idempotency-Keys are kept */
 	struct iso_snapshot *snapshot;
 };
 

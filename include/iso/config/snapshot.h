@@ -82,6 +82,12 @@ struct iso_cfg_hedge {
 	uint32_t share_milli; /* of the requests, at most, in thousandths */
 };
 
+/* The proxy's own care that a keyed request runs once. */
+struct iso_cfg_keys {
+	bool store;
+	uint64_t ttl_us, max_answer;
+};
+
 /* How the gateway's own answers name themselves. */
 struct iso_cfg_marker {
 	struct iso_slice header; /* lower case; "": they do not */
@@ -108,6 +114,7 @@ struct iso_cfg_service {
 	struct iso_cfg_hedge hedge;
 	struct iso_cfg_marker marker;
 	bool learn_throttles;
+	struct iso_cfg_keys keys;
 	uint64_t connect_timeout_us, timeout_us, idle_timeout_us, tunnel_idle_timeout_us;
 	enum iso_honoured honoured;
 	/* What its routes require, a bit of `requires_mask` each. */
@@ -130,6 +137,7 @@ struct iso_cfg_route {
 	uint64_t requires_mask; /* bits of the service's dependencies */
 	struct iso_cfg_rate_limit rate_limit;
 	uint32_t attempts;      /* 1 to 3, the first included */
+	bool key_required;      /* a POST or PATCH without an Idempotency-Key gets 400 */
 	bool idempotent;        /* the owner says that running it twice does no harm */
 	uint16_t region_mask;   /* bit i: region i of the service is allowed */
 	enum iso_policy policy; /* the service's unless the route overrides it */
@@ -194,13 +202,20 @@ struct iso_snapshot {
 	const struct iso_router *router;
 	const struct iso_cfg_file *files; /* what TLS was made from, and the database */
 	struct iso_geo_db *geo_db;        /* NULL: none */
-	struct iso_slice access_log;      /* "" : off; "-" : stdout */
-	uint32_t access_log_decisions;    /* part of the picks that are recorded, of 2^32 - 1 */
-	bool access_log_query;            /* the path is logged with its query */
+	struct {
+		uint64_t memory;
+		struct iso_slice journal; /* "": none */
+		unsigned int sync;        /* 0: always, 1: interval, 2: never */
+	} ledger;
+	struct iso_slice access_log;   /* "" : off; "-" : stdout */
+	uint32_t access_log_decisions; /* part of the picks that are recorded, of 2^32 - 1 */
+	bool access_log_query;         /* the path is logged with its query */
 	struct iso_cfg_limits limits;
 	struct iso_arena arena;
 };
 
+/* Some service has `idempotency.store`. */
+bool iso_snapshot_keeps_keys(const struct iso_snapshot *snapshot);
 struct iso_snapshot *iso_snapshot_ref(struct iso_snapshot *snapshot);
 void iso_snapshot_unref(struct iso_snapshot *snapshot); /* NULL is fine; any thread */
 

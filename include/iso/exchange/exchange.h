@@ -41,9 +41,10 @@ struct iso_exchange_host {
 	struct iso_log_ring *log; /* NULL: no access log */
 	struct iso_exchange_shared *shared;
 	struct iso_budget budgets[ISO_HOST_SERVICES], hedges[ISO_HOST_SERVICES];
-	struct iso_list relaying; /* exchanges whose answer is on its way, oldest first */
-	struct iso_sketch *rates; /* of clients by route, shared by all workers; NULL: no rate limits */
-	uint64_t wall_offset_us;  /* wall clock minus loop clock */
+	struct iso_list relaying;  /* exchanges whose answer is on its way, oldest first */
+	struct iso_sketch *rates;  /* of clients by route, shared by all workers; NULL: no rate limits */
+	struct iso_ledger *ledger; /* of Idempotency-Keys; NULL: no service keeps them */
+	uint64_t wall_offset_us;   /* wall clock minus loop clock */
 	uint32_t in_flight;
 };
 

@@ -21,6 +21,18 @@
 	  "Further tries that the service's retry budget has now.")                                          \
 	X(RETRIES_REFUSED, "isochrone_retries_refused_total", COUNTER, "",                                   \
 	  "Tries that did not follow because the retry budget was used up.")                                 \
+	X(KEYS, "isochrone_idempotency_entries", GAUGE, "", "Idempotency-Keys that are remembered.")         \
+	X(KEY_BYTES, "isochrone_idempotency_bytes", GAUGE, "", "Memory of the keys and their answers.")      \
+	X(KEY_REPLAYS, "isochrone_idempotency_replayed_total", COUNTER, "",                                  \
+	  "Requests that got the answer that an earlier one with their key had got.")                        \
+	X(KEY_CONFLICTS, "isochrone_idempotency_conflicts_total", COUNTER, "",                               \
+	  "Requests that got 409: the first one with their key runs, or its answer is not known.")           \
+	X(KEY_MISMATCHES, "isochrone_idempotency_mismatches_total", COUNTER, "",                             \
+	  "Requests that got 422: their key was used for another request.")                                  \
+	X(KEY_EVICTED, "isochrone_idempotency_evicted_total", COUNTER, "",                                   \
+	  "Keys that were forgotten before their time for want of memory.")                                  \
+	X(KEY_JOURNAL_ERRORS, "isochrone_idempotency_journal_errors_total", COUNTER, "",                     \
+	  "Writes of the journal of keys that failed.")                                                      \
 	X(ATTEMPT_DURATION, "isochrone_attempt_duration_seconds", HISTOGRAM, "service,region",               \
 	  "Time from the start of an attempt to its end.")                                                   \
 	X(REGION_SHARE, "isochrone_region_share", GAUGE, "service,region",                                   \

@@ -1,8 +1,8 @@
 /*
- * Millions of random fault schedules through classification, safety and the plan of attempts, without a network.
- * A region does something to each attempt; what it did is the truth, what the proxy can know of it the facts. A
- * request that must not run twice never does, and one that may is answered whenever a region within its attempts
- * would have answered it. ISO_SIM_SCHEDULES sets how many (default 1,000,000).
+ * Millions of random fault schedules through classification, safety and the plan of attempts, without a
+ * network. A region does something to each attempt; what it did is the truth, what the proxy can know of it
+ * the facts. A request that must not run twice never does, and one that may is answered whenever a region
+ * within its attempts would have answered it. ISO_SIM_SCHEDULES sets how many (default 1,000,000).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,14 +20,14 @@ enum { REGIONS = 3 };
 struct request {
 	bool idempotent;
 	enum iso_key_scope key;
-	bool marked;     /* the API's owner has set the marker */
+	bool marked; /* the API's owner has set the marker */
 	bool replayable;
 };
 
 /* What a region did to an attempt. */
 struct deed {
-	bool ran;  /* the function did */
-	bool good; /* and this is its answer */
+	bool ran;       /* the function did */
+	bool good;      /* and this is its answer */
 	bool retriable; /* a failure that an idempotent request outlives by the default statuses */
 	struct iso_safety_facts facts;
 };
@@ -58,10 +58,14 @@ static void classify(struct deed *d, uint16_t status, const char *type, const ch
 static void do_break(struct iso_rng *rng, struct deed *d)
 {
 	static const enum iso_ending endings[ISO_BREAK_COUNT] = {
-		[ISO_BREAK_CONNECT] = ISO_ENDING_CONNECT,       [ISO_BREAK_TLS] = ISO_ENDING_TLS,
-		[ISO_BREAK_REFUSED] = ISO_ENDING_REFUSED_STREAM, [ISO_BREAK_GOAWAY_ABOVE] = ISO_ENDING_GOAWAY,
-		[ISO_BREAK_GOAWAY_COVERED] = ISO_ENDING_RESET,  [ISO_BREAK_STREAM] = ISO_ENDING_RESET,
-		[ISO_BREAK_CLOSE] = ISO_ENDING_RESET,           [ISO_BREAK_GIVEN_UP] = ISO_ENDING_TIMEOUT,
+		[ISO_BREAK_CONNECT] = ISO_ENDING_CONNECT,
+		[ISO_BREAK_TLS] = ISO_ENDING_TLS,
+		[ISO_BREAK_REFUSED] = ISO_ENDING_REFUSED_STREAM,
+		[ISO_BREAK_GOAWAY_ABOVE] = ISO_ENDING_GOAWAY,
+		[ISO_BREAK_GOAWAY_COVERED] = ISO_ENDING_RESET,
+		[ISO_BREAK_STREAM] = ISO_ENDING_RESET,
+		[ISO_BREAK_CLOSE] = ISO_ENDING_RESET,
+		[ISO_BREAK_GIVEN_UP] = ISO_ENDING_TIMEOUT,
 	};
 	enum iso_break how = (enum iso_break)below(rng, ISO_BREAK_COUNT);
 	enum iso_written written = (enum iso_written)below(rng, ISO_WRITTEN_COUNT);
@@ -102,7 +106,8 @@ static void do_gateway(struct iso_rng *rng, const struct request *r, struct deed
 	classify(d, rows[i].status, rows[i].type, r->marked ? rows[i].marker : "");
 }
 
-/* The function ran and says what it likes, also in the gateway's name; the marker's secret it does not know. */
+/* The function ran and says what it likes, also in the gateway's name; the marker's secret it does not know.
+ */
 static void do_function(struct iso_rng *rng, struct deed *d)
 {
 	static const char *const types[] = { "", "TooManyRequestsException", "ForbiddenException",

@@ -1,0 +1,343 @@
+/*
+ * Requests with an Idempotency-Key, where the service keeps a store of them: the ledger is asked before the
+ * first try, and told how it ended (draft-ietf-httpapi-idempotency-key-header). Thread: the exchange's loop.
+ * A question outlives the exchange: who is gone clears its name from it.
+ */
+#include "exchange_priv.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "iso/ledger/ledger.h"
+
+enum {
+	KEY_MAX = 255,
+	ANSWER_HEAD = 4, /* status and number of fields */
+};
+
+bool iso_keys_wanted(const struct iso_exchange *x)
+{
+	return x->service->keys.store && x->host->ledger != NULL && x->head->protocol.len == 0 &&
+	       !iso_method_is_idempotent(x->head->method_id);
+}
+
+/* A structured-field String (RFC 8941 section 3.3.3), or the same bare. False: it is neither. */
+static bool parse_key(struct iso_slice value, struct iso_slice *ret_key)
+{
+	bool quoted;
+
+	value = iso_slice_trim(value);
+	quoted = value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"';
+	if (quoted)
+		value = iso_slice(value.ptr + 1, value.len - 2);
+	if (value.len == 0 || value.len > KEY_MAX)
+		return false;
+	for (size_t i = 0; i < value.len; i++) {
+		char c = value.ptr[i];
+
+		if (c < (quoted ? ' ' : '!') || c > '~' || (!quoted && (c == ',' || c == ';')))
+			return false;
+		if (c == '\\' && (++i == value.len || (value.ptr[i] != '"' && value.ptr[i] != '\\')))
+			return false;
+		else if (c == '"')
+			return false;
+	}
+	*ret_key = value;
+	return true;
+}
+
+/* Each part with its length, so that no two lists of parts read the same. */
+static bool add(EVP_MD_CTX *sha, struct iso_slice part)
+{
+	uint64_t len = part.len;
+
+	return EVP_DigestUpdate(sha, &len, sizeof(len)) == 1 &&
+	       EVP_DigestUpdate(sha, part.ptr, part.len) == 1;
+}
+
+static struct iso_slice value_of(const struct iso_exchange *x, struct iso_slice name)
+{
+	const struct iso_field *f = iso_fields_find(&x->head->fields, name);
+
+	return f != NULL ? f->value : iso_slice("", 0);
+}
+
+static bool add_body(EVP_MD_CTX *sha, const struct iso_exchange *x)
+{
+	struct iso_buf *body = (struct iso_buf *)(uintptr_t)&x->tape.buf; /* only read */
+
+	for (uint32_t i = 0; i < body->count; i++)
+		if (EVP_DigestUpdate(sha, iso_buf_at(body, i)->ptr, iso_buf_at(body, i)->len) != 1)
+			return false;
+	return true;
+}
+
+/* Whose key it is: another client's, with other credentials, is another key, so that nobody is told what
+ * somebody else did. And what it was used for. */
+static bool digest(const struct iso_exchange *x, struct iso_slice key, struct iso_ledger_ask *ask)
+{
+	EVP_MD_CTX *sha = EVP_MD_CTX_new();
+	bool ok = sha != NULL && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 &&
+		  add(sha, x->service->name) && add(sha, value_of(x, ISO_SLICE("authorization"))) &&
+		  add(sha, value_of(x, ISO_SLICE("x-api-key"))) && add(sha, key) &&
+		  EVP_DigestFinal_ex(sha, ask->id.bytes, NULL) == 1;
+
+	ok = ok && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 && add(sha, x->head->method) &&
+	     add(sha, x->head->authority) && add(sha, x->head->path) && add_body(sha, x) &&
+	     EVP_DigestFinal_ex(sha, ask->print.bytes, NULL) == 1;
+	EVP_MD_CTX_free(sha);
+	return ok;
+}
+
+static uint16_t get16(const char **at)
+{
+	uint16_t value;
+
+	memcpy(&value, *at, sizeof(value));
+	*at += sizeof(value);
+	return value;
+}
+
+/* What was kept, as it was, and that it was kept. The ledger gives back what remember() below made. */
+static void replay(struct iso_exchange *x, const struct iso_ledger_ask *ask)
+{
+	const char *at = ask->answer, *end = ask->answer + ask->len;
+	struct iso_head head = { .version = ISO_HTTP_11, .content_length = -1, .status = get16(&at) };
+	uint16_t n = get16(&at);
+	struct iso_buf body;
+	int err = ISO_OK;
+
+	for (uint16_t i = 0; i < n && err == ISO_OK; i++) {
+		uint16_t name = get16(&at), value = get16(&at);
+
+		err = iso_fields_add_copy(&head.fields, x->arena, iso_slice(at, name),
+					  iso_slice(at + name, value));
+		at += name + value;
+	}
+	if (err == ISO_OK)
+		err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("idempotent-replayed"),
+				     ISO_SLICE("true"));
+	iso_buf_init(&body);
+	if (err == ISO_OK)
+		err = iso_buf_append_copy(&body, &x->host->loop->chunks, at, (size_t)(end - at));
+	if (err != ISO_OK) {
+		iso_buf_done(&body);
+		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
+		return;
+	}
+	x->committed = x->response_end = true;
+	x->phase = ISO_PHASE_RELAY;
+	x->status = head.status;
+	x->bytes += body.bytes;
+	iso_timer_clear(&x->host->loop->wheel, &x->timer);
+	if (body.bytes == 0) {
+		x->response->ops->head(x->response, &head, true);
+	} else {
+		x->response->ops->head(x->response, &head, false);
+		x->response->ops->data(x->response, &body, true);
+	}
+	iso_buf_done(&body);
+}
+
+static void refuse(struct iso_exchange *x, enum iso_ledger_verdict verdict)
+{
+	switch (verdict) {
+	case ISO_LEDGER_BUSY:
+		iso_local_reply(x, 409, "a request with this Idempotency-Key is still running");
+		break;
+	case ISO_LEDGER_MISMATCH:
+		iso_local_reply(x, 422, "this Idempotency-Key was used for another request");
+		break;
+	case ISO_LEDGER_GONE:
+		iso_local_reply(x, 409,
+				"the request with this Idempotency-Key was answered; its answer is not kept");
+		break;
+	case ISO_LEDGER_LOST:
+		iso_local_reply(x, 409,
+				"the request with this Idempotency-Key may have run: its outcome is unknown");
+		break;
+	case ISO_LEDGER_FULL:
+		iso_local_reply(x, 503, "the memory of Idempotency-Keys is full of requests that run");
+		break;
+	default:
+		iso_local_reply(x, 503, "the journal of Idempotency-Keys cannot be written");
+		break;
+	}
+}
+
+static void on_answered(struct iso_ledger_ask *ask)
+{
+	struct iso_exchange *x = ask->arg;
+
+	/* The deadline was first. */
+	if (x->phase != ISO_PHASE_LEDGER) {
+		x->keys.ask = NULL;
+		iso_ledger_drop(ask, false);
+		return;
+	}
+	if (ask->verdict == ISO_LEDGER_NEW) {
+		x->keys.running = true;
+		iso_exchange_run(x, ISO_PHASE_PICK);
+		return;
+	}
+	x->keys.ask = NULL; /* answering may end the exchange */
+	if (ask->verdict == ISO_LEDGER_REPLAY)
+		replay(x, ask);
+	else
+		refuse(x, ask->verdict);
+	iso_ledger_drop(ask, false);
+}
+
+static enum iso_step say(struct iso_exchange *x, uint16_t status, const char *words)
+{
+	iso_local_reply(x, status, words);
+	return ISO_STEP_PARK;
+}
+
+enum iso_step iso_phase_keys(struct iso_exchange *x)
+{
+	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_IDEMPOTENCY_KEY);
+	struct iso_ledger_ask *ask;
+	struct iso_slice key;
+
+	if (f == NULL) {
+		if (x->route->key_required)
+			return say(x, 400, "an Idempotency-Key is required here");
+		x->phase = ISO_PHASE_PICK;
+		return ISO_STEP_MORE;
+	}
+	if (!parse_key(f->value, &key))
+		return say(x, 400, "the Idempotency-Key is no string of 1 to 255 visible characters");
+	if (!x->request_end)
+		return ISO_STEP_PARK; /* it is a part of the fingerprint: iso_keys_body_ended goes on */
+	ask = calloc(1, sizeof(*ask));
+	if (ask == NULL || !digest(x, key, ask)) {
+		free(ask);
+		return say(x, 503, "out of memory for this request");
+	}
+	ask->home = &x->host->loop->mailbox;
+	ask->answered = on_answered;
+	ask->arg = x;
+	ask->ttl_us = x->service->keys.ttl_us;
+	x->keys.ask = ask;
+	x->phase = ISO_PHASE_LEDGER;
+	iso_ledger_begin(x->host->ledger, ask);
+	return ISO_STEP_PARK;
+}
+
+static bool grow(struct iso_exchange_keys *keys, size_t more)
+{
+	size_t cap = (keys->len + more) * 2;
+	char *answer;
+
+	if (keys->cap - keys->len >= more)
+		return true;
+	answer = realloc(keys->answer, cap);
+	if (answer == NULL)
+		return false;
+	keys->answer = answer;
+	keys->cap = cap;
+	return true;
+}
+
+static void put(struct iso_exchange_keys *keys, const void *bytes, size_t len)
+{
+	memcpy(keys->answer + keys->len, bytes, len);
+	keys->len += len;
+}
+
+/* It is not kept after all; that it was answered is. */
+static void forget_answer(struct iso_exchange_keys *keys)
+{
+	free(keys->answer);
+	keys->answer = NULL;
+	keys->len = keys->cap = 0;
+	keys->keeping = false;
+}
+
+static void finish(struct iso_exchange *x)
+{
+	struct iso_exchange_keys *keys = &x->keys;
+
+	keys->running = false;
+	iso_ledger_finish(keys->ask, keys->keeping ? keys->answer : NULL, keys->len);
+	keys->ask = NULL;
+	keys->answer = NULL;
+}
+
+void iso_keys_head(struct iso_exchange *x, const struct iso_try *t, const struct iso_head *head, bool end)
+{
+	struct iso_exchange_keys *keys = &x->keys;
+	size_t len = ANSWER_HEAD;
+	uint16_t word;
+
+	/* What certainly did not run may be asked for again. */
+	if (!keys->running || t->executed == ISO_EXECUTED_NO)
+		return;
+	for (uint32_t i = 0; i < head->fields.n; i++)
+		len += ANSWER_HEAD + head->fields.v[i].name.len + head->fields.v[i].value.len;
+	keys->keeping = x->service->keys.max_answer > 0 && head->fields.n <= UINT16_MAX && grow(keys, len);
+	for (uint32_t i = 0; i < head->fields.n && keys->keeping; i++)
+		if (head->fields.v[i].value.len > UINT16_MAX || head->fields.v[i].name.len > UINT16_MAX)
+			keys->keeping = false;
+	if (keys->keeping) {
+		word = head->status;
+		put(keys, &word, sizeof(word));
+		word = (uint16_t)head->fields.n;
+		put(keys, &word, sizeof(word));
+	}
+	for (uint32_t i = 0; i < head->fields.n && keys->keeping; i++) {
+		const struct iso_field *f = &head->fields.v[i];
+
+		word = (uint16_t)f->name.len;
+		put(keys, &word, sizeof(word));
+		word = (uint16_t)f->value.len;
+		put(keys, &word, sizeof(word));
+		put(keys, f->name.ptr, f->name.len);
+		put(keys, f->value.ptr, f->value.len);
+	}
+	keys->answered = true;
+	if (end)
+		finish(x);
+}
+
+void iso_keys_data(struct iso_exchange *x, const struct iso_buf *data, bool end)
+{
+	struct iso_exchange_keys *keys = &x->keys;
+	struct iso_buf *b = (struct iso_buf *)(uintptr_t)data; /* only read */
+
+	if (!keys->running || !keys->answered)
+		return;
+	if (keys->keeping &&
+	    (keys->len + data->bytes > x->service->keys.max_answer || !grow(keys, data->bytes)))
+		forget_answer(keys);
+	for (uint32_t i = 0; i < b->count && keys->keeping; i++)
+		put(keys, iso_buf_at(b, i)->ptr, iso_buf_at(b, i)->len);
+	if (end)
+		finish(x);
+}
+
+void iso_keys_trailers(struct iso_exchange *x)
+{
+	if (!x->keys.running || !x->keys.answered)
+		return;
+	forget_answer(&x->keys); /* a replay without them would be another answer */
+	finish(x);
+}
+
+void iso_keys_done(struct iso_exchange *x)
+{
+	struct iso_exchange_keys *keys = &x->keys;
+	bool ran = false;
+
+	if (keys->ask == NULL)
+		return;
+	free(keys->answer);
+	if (!keys->running) {
+		keys->ask->answered = NULL; /* its answer is still on the way */
+		return;
+	}
+	for (uint32_t i = 0; i < x->try_count; i++)
+		ran = ran || x->tries[i]->executed != ISO_EXECUTED_NO;
+	iso_ledger_drop(keys->ask, ran);
+}

@@ -1,0 +1,248 @@
+"""Idempotency-Key: what comes again is not run again, whatever happens in between."""
+import os
+import signal
+import threading
+
+import pytest
+
+from conftest import H1Origin
+from lab import HOST, NAME, free_port, isochrone_config, wait_until
+from product import Isochrone
+from test_08_retry import CALM
+
+KEY = ("idempotency-key", '"8e03978e-40d5-43dd-bc93-6894a57f9324"')
+
+
+def keeping(start, url, *, workers=1, route=None, idempotency=None, **top):
+    service = {"health": CALM, "idempotency": {"store": True, **(idempotency or {})}}
+    if route:
+        top["routes"] = [{"match": {"path": "/*"}, "service": "orders", **route}]
+    return start({"one": {"url": url, "host": NAME}}, workers=workers, service=service, **top)
+
+
+def test_the_answer_is_given_again(start, emulator, h2):
+    one = emulator("one")
+    client = h2(keeping(start, one.url))
+    first = client.post("/orders", b"{}", [KEY, ("x-request-id", "a")])
+    again = client.post("/orders", b"{}", [KEY, ("x-request-id", "b")])
+    assert (first.status, again.status, one.executed()) == (200, 200, 1)
+    assert again.body == first.body and again.get("content-type") == first.get("content-type")
+    assert first.get("idempotent-replayed") is None and again.get("idempotent-replayed") == "true"
+    bare = client.post("/orders", b"{}", [(KEY[0], KEY[1].strip('"'))])
+    assert bare.get("idempotent-replayed") == "true", "the same key without its quotes"
+
+
+@pytest.mark.parametrize("key", ['""', '"open', "a b", '"bad \\x escape"', "x" * 256, "a,b"])
+def test_a_key_that_is_none(start, emulator, h2, key):
+    one = emulator("one")
+    answer = h2(keeping(start, one.url)).post("/", b"{}", [(KEY[0], key)])
+    assert (answer.status, one.executed()) == (400, 0)
+
+
+def test_a_key_that_is_required(start, emulator, h2):
+    one = emulator("one")
+    client = h2(keeping(start, one.url, route={"idempotency_key": "required"}))
+    assert client.post("/").status == 400 and one.executed() == 0
+    assert client.request("PUT", "/", body=b"{}").status == 200, "its method says it already"
+    assert client.post("/", b"{}", [KEY]).status == 200
+
+
+def test_without_a_key_nothing_changes(start, emulator, h2):
+    one = emulator("one")
+    client = h2(keeping(start, one.url))
+    assert [client.post("/").status for _ in range(3)] == [200] * 3 and one.executed() == 3
+
+
+@pytest.mark.parametrize("change", ["body", "path", "method"])
+def test_the_key_of_another_request(start, emulator, h2, change):
+    one = emulator("one")
+    client = h2(keeping(start, one.url))
+    assert client.post("/a", b"{}", [KEY]).status == 200
+    answer = client.request("PATCH" if change == "method" else "POST", "/b" if change == "path" else "/a", [KEY],
+                            b"{1}" if change == "body" else b"{}")
+    assert (answer.status, one.executed()) == (422, 1)
+
+
+def test_another_clients_key_is_another_key(start, emulator, h2):
+    one = emulator("one")
+    client = h2(keeping(start, one.url))
+    for who in ("Bearer a", "Bearer b"):
+        answer = client.post("/", b"{}", [KEY, ("authorization", who)])
+        assert answer.status == 200 and answer.get("idempotent-replayed") is None
+    assert one.executed() == 2
+
+
+def test_while_the_first_runs(start, emulator, h2):
+    one = emulator("one", 1500)
+    proxy = keeping(start, one.url)
+    client = h2(proxy)
+    first = client.start("POST", "/", [KEY], b"{}")
+    wait_until(lambda: one.executed() == 1, 10, "the first to run")
+    assert h2(proxy).post("/", b"{}", [KEY]).status == 409
+    assert client.wait(first).status == 200
+    assert h2(proxy).post("/", b"{}", [KEY]).get("idempotent-replayed") == "true" and one.executed() == 1
+
+
+def test_it_is_forgotten_in_time(start, emulator, h2):
+    one = emulator("one")
+    client = h2(keeping(start, one.url, idempotency={"ttl": "1s"}))
+    assert client.post("/", b"{}", [KEY]).status == 200
+    assert client.post("/", b"{}", [KEY]).get("idempotent-replayed") == "true"
+    wait_until(lambda: client.post("/", b"{}", [KEY]).get("idempotent-replayed") is None, 10, "the key to end")
+    assert one.executed() == 2
+
+
+def test_a_large_answer_is_not_kept_but_known(start, emulator, h2):
+    one = emulator("one")
+    client = h2(keeping(start, one.url, idempotency={"max_answer": "1KiB"}))
+    assert client.post("/?bytes=5000", b"{}", [KEY]).status == 200
+    assert client.post("/?bytes=5000", b"{}", [KEY]).status == 409 and one.executed() == 1
+
+
+def test_what_did_not_run_may_be_asked_again(start, emulator, h2):
+    one = emulator("one")
+    proxy = keeping(start, one.url)
+    client = h2(proxy)
+    one.set(mode="refuse")
+    assert client.post("/", b"{}", [KEY]).status == 502
+    one.set(mode="ok")
+    wait_until(lambda: client.post("/", b"{}", [KEY]).status == 200, 10, "the same key to be run")
+    assert one.executed() == 1
+
+
+@pytest.mark.parametrize("ending", ["close", "client"])
+def test_what_may_have_run_is_not_run_again(start, origin, h2, ending):
+    """The region breaks off, or the client goes away: nobody knows what became of it."""
+    held = threading.Event()
+
+    def script(sock, request):
+        held.wait(30)
+        return False
+    one = origin(H1Origin, script)
+    proxy = keeping(start, one.url)
+    client = h2(proxy)
+    sid = client.start("POST", "/", [KEY], b"{}")
+    wait_until(lambda: len(one.served) == 1, 10, "the request")
+    if ending == "client":
+        client.close()
+        wait_until(lambda: proxy.metric("isochrone_exchanges_in_flight") == 0, 10, "the exchange to end")
+        held.set()
+    else:
+        held.set()
+        assert client.wait(sid).status == 502
+    answer = h2(proxy).post("/", b"{}", [KEY])
+    assert answer.status == 409 and b"unknown" in answer.body and len(one.served) == 1
+
+
+def test_a_body_beyond_what_is_kept(start, emulator, h2):
+    one = emulator("one")
+    proxy = start({"one": one.url}, service={"health": CALM, "idempotency": {"store": True},
+                                             "retry": {"body_limit": "16KiB"}})
+    client = h2(proxy)
+    assert client.post("/", b"x" * 16384, [KEY]).status == 200
+    assert client.post("/", b"x" * 30000, [(KEY[0], "other")]).status == 413 and one.executed() == 1
+    assert client.post("/", b"x" * 30000).status == 200, "without a key it streams"
+
+
+def test_the_memory_is_bounded(start, emulator, h2):
+    one = emulator("one")
+    proxy = start({"one": one.url}, workers=1, idempotency={"memory": "64KiB"},
+                  service={"health": CALM, "idempotency": {"store": True}})
+    client = h2(proxy)
+    for i in range(300):
+        assert client.post("/", b"{}", [(KEY[0], f"k{i}")]).status == 200
+    assert 20 < proxy.metric("isochrone_idempotency_entries") < 300
+    assert proxy.metric("isochrone_idempotency_evicted_total") > 0
+    assert client.post("/", b"{}", [(KEY[0], "k299")]).get("idempotent-replayed") == "true", "the newest is there"
+    assert client.post("/", b"{}", [(KEY[0], "k0")]).get("idempotent-replayed") is None, "the oldest is not"
+
+
+# ---- Many at once, and restarts ----
+
+def duplicates(proxy, h2, count, key, ident):
+    """The statuses of so many duplicates, sent at once over several connections."""
+    clients = [h2(proxy) for _ in range(8)]
+    begun = [(c, c.start("POST", "/", [key, ("x-request-id", ident)], b"{}"))
+             for _ in range(count // 8) for c in clients]
+    return [(a.status, a.get("idempotent-replayed"), a.body) for a in (c.wait(sid, 60) for c, sid in begun)]
+
+
+def test_two_hundred_duplicates_at_once(start, emulator, h2):
+    one = emulator("one", 100)
+    proxy = keeping(start, one.url, workers=4)
+    answers = duplicates(proxy, h2, 200, KEY, "dup")
+    assert one.executions() == {"dup": 1}
+    assert {status for status, _, _ in answers} <= {200, 409}
+    assert len({body for status, _, body in answers if status == 200}) == 1, "one answer for all"
+    assert sum(status == 200 for status, _, _ in answers) >= 1
+
+
+def restartable(lab, one, journal, before=(), **more):
+    config, port = isochrone_config(lab, {"one": {"url": one.url, "host": NAME}}, workers=4,
+                                    admin={"address": f"{HOST}:{free_port()}"},
+                                    idempotency={"journal": str(journal), **more},
+                                    service={"health": CALM, "idempotency": {"store": True}})
+    return Isochrone(lab, config, port, config["admin"]["address"].split(":")[1], before=before)
+
+
+@pytest.mark.parametrize("sync", ["always", "interval", "never"])
+def test_killed_in_the_middle_it_does_not_run_again(lab, emulator, h2, sync):
+    one, journal = emulator("one", 700), lab.path("keys.journal")
+    proxy = restartable(lab, one, journal, sync=sync)
+    done = ("idempotency-key", "done")
+    assert h2(proxy).post("/", b"{}", [done, ("x-request-id", "done")]).status == 200
+    clients = [h2(proxy) for _ in range(8)]
+    for client in clients:
+        for _ in range(25):
+            client.start("POST", "/", [KEY, ("x-request-id", "dup")], b"{}")
+    wait_until(lambda: one.executions().get("dup") == 1, 10, "the first to run")
+    os.kill(proxy.process.pid, signal.SIGKILL)
+    lab.end(proxy.process)
+    proxy = restartable(lab, one, journal, sync=sync)
+    answers = duplicates(proxy, h2, 200, KEY, "dup")
+    assert {status for status, _, _ in answers} == {409}
+    again = h2(proxy).post("/", b"{}", [done, ("x-request-id", "done")])
+    assert (again.status, again.get("idempotent-replayed")) == (200, "true")
+    assert one.executions() == {"dup": 1, "done": 1}
+    proxy.stop()
+
+
+def test_a_torn_journal_is_read_as_far_as_it_goes(lab, emulator, h2):
+    one, journal = emulator("one"), lab.path("keys.journal")
+    proxy = restartable(lab, one, journal)
+    client = h2(proxy)
+    for i in range(5):
+        assert client.post("/", b"{}", [(KEY[0], f"k{i}")]).status == 200
+    proxy.stop()
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-3])
+    proxy = restartable(lab, one, journal)
+    client = h2(proxy)
+    assert client.post("/", b"{}", [(KEY[0], "k0")]).get("idempotent-replayed") == "true"
+    assert client.post("/", b"{}", [(KEY[0], "k4")]).status == 409, "its end is torn off: it is unknown"
+    proxy.stop()
+
+
+def test_one_process_at_a_time(lab, emulator):
+    one, journal = emulator("one"), lab.path("keys.journal")
+    first = restartable(lab, one, journal)
+    with pytest.raises(Exception, match="another process uses it"):
+        restartable(lab, one, journal)
+    first.stop()
+
+
+def test_a_full_disk_refuses_instead_of_running_twice(lab, emulator, h2):
+    """The journal may not grow beyond 8 KiB: nothing new begins then, what is known is answered."""
+    one, journal = emulator("one"), lab.path("keys.journal")
+    proxy = restartable(lab, one, journal, before=["prlimit", "--fsize=8192"])
+    client = h2(proxy)
+    statuses = [client.post("/", b"{}", [(KEY[0], f"k{i}"), ("x-request-id", f"k{i}")]).status for i in range(60)]
+    full = statuses.index(503)
+    assert full > 5 and set(statuses[full:]) == {503}
+    answer = client.post("/", b"{}", [(KEY[0], "new")])
+    assert answer.status == 503 and b"journal" in answer.body
+    assert client.post("/", b"{}", [(KEY[0], "k0")]).get("idempotent-replayed") == "true"
+    assert client.post("/", headers=[("x-request-id", "bare")]).status == 200, "without a key"
+    assert one.executions() == {**{f"k{i}": 1 for i in range(full)}, "bare": 1}
+    assert proxy.metric("isochrone_idempotency_journal_errors_total") >= 1
+    proxy.stop()
