@@ -305,7 +305,8 @@ X("idempotency.journal", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "A file that keeps them over a restart; of one process only. Absent: they end with the process.") \
 X("idempotency.sync", ENUM, 0, 0, 0, "\"always\"", "always|interval|never", NULL, \
   "When the journal is on disk. `always`: before a request is sent, so that not even a power failure " \
-  "makes it run twice. `interval`: within a second. `never`: when the system likes; a killed process loses nothing.") \
+  "makes it run twice. `interval`: within a second. `never`: when the system likes; a killed process " \
+  "loses nothing.") \
 X("routes", ARRAY, 0, 1, 10000, NULL, NULL, NULL, \
   "Which service takes a request; the most specific match wins, not the first. Absent: the only " \
   "service takes everything.") \
