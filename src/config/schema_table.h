@@ -290,9 +290,9 @@ X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \
   "Where the API itself recognises a repeated key: such a request may be tried again there.") \
 X("services.*.idempotency.store", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
-  "Let the proxy itself see to it that a POST or PATCH with an `Idempotency-Key` runs once: what comes again " \
-  "gets the first one's answer, 409 while that runs or when its outcome is not known, 422 when it is another " \
-  "request. Its body is awaited whole, and may be as large as `retry.body_limit`.") \
+  "Let the proxy itself see to it that a POST or PATCH with an `Idempotency-Key` runs once: what comes " \
+  "again gets the first one's answer, 409 while that runs or when its outcome is not known, 422 when it is " \
+  "another request. Its body is awaited whole, and may be as large as `retry.body_limit`.") \
 X("services.*.idempotency.ttl", DURATION, 0, SEC, 9600 * HOUR, "\"24h\"", NULL, NULL, \
   "How long a key is remembered, from when it first came.") \
 X("services.*.idempotency.max_answer", SIZE, 0, 0, 16 * MIB, "\"64KiB\"", NULL, NULL, \

@@ -120,7 +120,7 @@ def rss_kib(pid):
 
 
 @pytest.mark.parametrize("rate, lasts", [(300, 4), pytest.param(2000, 10, marks=SLOW)])
-def test_full_outage(start, emulator, load, rate, lasts):
+def test_full_outage(start, emulator, load, slow, rate, lasts):
     """Every region answers 503 for a while: no storm, no memory, and good answers again within two seconds."""
     regions = {n: emulator(n, 5) for n in ("one", "two", "three")}
     proxy = start({n: r.url for n, r in regions.items()}, service={"health": FAST}, workers=2)
@@ -143,7 +143,8 @@ def test_full_outage(start, emulator, load, rate, lasts):
     run.wait()
     probes = 3 * 2 * 2 * (lasts + 2)  # a few a second and region
     assert attempts <= 1.2 * offered + 0.2 * rate + 3 + probes, (attempts, offered)
-    assert grown < 16 * 1024, f"{grown} KiB"
+    # A sanitizer's quarantine grows with every free: the bound is asked of what is shipped.
+    assert slow > 1 or grown < 16 * 1024, f"{grown} KiB"
     lines = run.between(back + 2, end + 4)
     assert len(lines) > rate and good(lines) >= 0.99 * len(lines), f"{good(lines)} of {len(lines)}"
 
