@@ -18,7 +18,7 @@ enum { HEX = 16, COOKIE_MAX = 256 };
 static void find_place(struct iso_exchange *x)
 {
 	const struct iso_geo_db *db = x->generation->snapshot->geo_db;
-	struct iso_view_client *known = &x->from.known;
+	struct iso_view_client *known = x->from.known;
 	struct iso_geo_point point;
 	struct iso_sockaddr addr;
 
@@ -74,7 +74,7 @@ static void find_cookie(struct iso_exchange *x)
 		cookie->home = 0; /* of a time when clients stayed: its number still counts */
 	for (uint32_t i = 0; i < x->service->region_count; i++)
 		if (cookie->home != 0 && cookie->home == x->service->regions[i].name_hash)
-			x->from.known.home = (uint16_t)(1u << i);
+			x->from.known->home = (uint16_t)(1u << i);
 }
 
 /* False: the client has no key. */
@@ -109,17 +109,24 @@ static void find_costs(struct iso_exchange *x)
 
 	if (!find_key(x, &key))
 		return;
-	x->from.known.keyed = true;
+	x->from.known->keyed = true;
 	for (uint32_t i = 0; i < service->region_count; i++)
-		iso_sticky_fill(&x->from.known, i, key, service->regions[i].name_hash,
+		iso_sticky_fill(x->from.known, i, key, service->regions[i].name_hash,
 				service->regions[i].weight);
 }
 
 void iso_affinity_find(struct iso_exchange *x)
 {
-	if (x->route->policy == ISO_POLICY_GEO)
+	bool geo = x->route->policy == ISO_POLICY_GEO;
+
+	if (!geo && x->route->policy != ISO_POLICY_STICKY)
+		return;
+	x->from.known = iso_arena_zalloc(x->arena, sizeof(*x->from.known));
+	if (x->from.known == NULL)
+		return; /* by latency then, as without a place or a key */
+	if (geo)
 		find_place(x);
-	else if (x->route->policy == ISO_POLICY_STICKY)
+	else
 		find_costs(x);
 }
 
@@ -133,7 +140,7 @@ static uint64_t next_home(const struct iso_exchange *x, const struct iso_try *t)
 	if (x->service->sticky.comes_back)
 		return 0;
 	if (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE ||
-	    (x->from.known.home & ~(uint32_t)x->route->region_mask) != 0)
+	    (x->from.known->home & ~(uint32_t)x->route->region_mask) != 0)
 		return x->from.cookie.home;
 	return x->service->regions[t->region].name_hash;
 }
@@ -147,7 +154,7 @@ int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct is
 	char *bytes;
 	int err;
 
-	if (!x->from.known.keyed || sticky->by != ISO_STICKY_COOKIE)
+	if (x->from.known == NULL || !x->from.known->keyed || sticky->by != ISO_STICKY_COOKIE)
 		return ISO_OK;
 	home = next_home(x, t);
 	if (cookie->had && home == cookie->home)

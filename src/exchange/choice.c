@@ -54,8 +54,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 			ret_view->full |= bit;
 	}
 	ret_view->allowed &= x->choice.allowed;
-	if (x->from.known.keyed || x->from.known.placed)
-		ret_view->client = x->from.known;
+	if (x->from.known != NULL)
+		ret_view->client = *x->from.known;
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
 	if (up->board->half_open)

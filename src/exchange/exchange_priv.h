@@ -54,7 +54,7 @@ struct iso_exchange_cookie {
 
 /* Where the request came from. */
 struct iso_exchange_from {
-	struct iso_view_client known;      /* to the policies `geo` and `sticky` */
+	struct iso_view_client *known;     /* to the policies `geo` and `sticky`; NULL: nothing */
 	struct iso_exchange_cookie cookie; /* with `sticky` by cookie */
 	struct iso_sketch_verdict quota;   /* what is left of its own, where the route has a rate limit */
 	struct iso_slice client;           /* behind trusted proxies what they say, else who has connected */
