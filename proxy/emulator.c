@@ -323,7 +323,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	call->health = is_health(e, request->head->path);
 	iso_timer_init(&call->timer, on_time);
 	iso_task_init(&call->task, run_task);
-	e->requests++;
+	e->requests += !call->health;
 	disturbed = !call->health || e->health_follows;
 	if (disturbed && e->mode == EMULATOR_STATUS)
 		call->status = e->status;

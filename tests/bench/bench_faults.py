@@ -9,6 +9,7 @@ import pathlib
 import sys
 import tempfile
 
+import fault_peers
 import faults
 from lab import Lab, LabError, die, find_binary
 
@@ -33,6 +34,7 @@ def parse(argv):
     parser.add_argument("--binary", action="append", default=[], help="[NAME=]PATH; may be repeated")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="the short scenarios of the tests")
+    parser.add_argument("--peers", default="", help=f"a,b of {', '.join(fault_peers.PEERS)}: the same for them")
     parser.add_argument("--keep", metavar="DIR", help="leave logs and request lines there")
     options = parser.parse_args(argv)
     options.only = options.only or [*faults.FAULTS, "none"]
@@ -41,7 +43,16 @@ def parse(argv):
     return options
 
 
+def run_beside(options, directory):
+    """The table of all proxies; what is missed there is the peers' affair."""
+    plan = faults.SHORT if options.quick else faults.FULL
+    fault_peers.table(lambda: Lab(directory), options.peers.split(","), [f for f in options.only if f != "none"], plan)
+    return []
+
+
 def run_all(options, directory):
+    if options.peers:
+        return run_beside(options, directory)
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- | --- |" + " --: |" * (len(COLUMNS) - 3) + " --- |")
     failures = []
     for _ in range(options.rounds):
