@@ -126,6 +126,7 @@ enum iso_step iso_phase_pick(struct iso_exchange *x)
 		return ISO_STEP_MORE;
 	}
 	if (must_stand(x)) {
+		iso_budget_return(iso_exchange_budget(x), x->choice.sent);
 		x->phase = ISO_PHASE_FAIL;
 		return ISO_STEP_MORE;
 	}
@@ -245,6 +246,7 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	x->choice.allowed = step.allowed;
 	x->choice.tried = step.tried;
 	x->choice.reason = (int)verdict->reason;
+	x->choice.sent = sent;
 	return true;
 }
 

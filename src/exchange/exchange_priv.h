@@ -75,6 +75,7 @@ struct iso_exchange_choice {
 	struct iso_pick pick;      /* the last one */
 	struct iso_slice decision; /* its record, where it was sampled for the access log; else empty */
 	struct iso_timer timer;    /* PAUSE: the end of it; WAIT: time for a hedge */
+	bool sent;                 /* the try before it had sent something: it has cost the budget a token */
 	const char *final;         /* why no other try followed the last one that failed; NULL: none failed */
 };
 

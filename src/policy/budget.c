@@ -35,3 +35,11 @@ bool iso_budget_spend(struct iso_budget *budget, bool sent, uint64_t now_us)
 	budget->spent++;
 	return true;
 }
+
+void iso_budget_return(struct iso_budget *budget, bool sent)
+{
+	if (!sent)
+		return;
+	iso_bucket_give(budget->shared, 1);
+	budget->spent--;
+}

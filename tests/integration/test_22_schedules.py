@@ -10,6 +10,7 @@ import threading
 import pytest
 
 import schedule as schedules
+from attacker import cuts
 from lab import HOST, NAME, free_port, wait_until
 from schedule import ATTEMPTS, BROKEN, FINAL, GOOD, MAYBE, NEVER, Schedule
 
@@ -169,7 +170,7 @@ def run(world, h2, seeds, lanes):
         thread.start()
     for thread in threads:
         thread.join(900)
-    assert not errors, errors
+    assert not errors, (errors, cuts(proxy))
     assert len(results) == len(seeds) * len(lanes)
     lines = read_log(log, len(results))
     return [check(result, record, lines) for result in results]

@@ -28,5 +28,7 @@ void iso_budget_request(struct iso_budget *budget, uint64_t now_us);
  * reached the region has cost it nothing and is bounded by `attempts` alone.
  */
 bool iso_budget_spend(struct iso_budget *budget, bool sent, uint64_t now_us);
+/* No try followed after all: the same `sent`. */
+void iso_budget_return(struct iso_budget *budget, bool sent);
 
 #endif

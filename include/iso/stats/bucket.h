@@ -27,6 +27,8 @@ void iso_bucket_set_income(struct iso_bucket *b, uint64_t per_second_milli, uint
 void iso_bucket_deposit(struct iso_bucket *b, uint64_t events, uint64_t now_us);
 /* Takes whole tokens; false: there are not enough, nothing is taken. */
 bool iso_bucket_take(struct iso_bucket *b, uint64_t tokens, uint64_t now_us);
+/* Gives back what was taken for nothing. */
+void iso_bucket_give(struct iso_bucket *b, uint64_t tokens);
 /* What is there, in thousandths. */
 uint64_t iso_bucket_level_milli(const struct iso_bucket *b);
 

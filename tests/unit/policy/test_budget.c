@@ -108,6 +108,21 @@ static void test_batches(void **state)
 	assert_true(iso_budget_spend(&p.of[0], true, second));
 }
 
+static void test_what_was_not_used_is_given_back(void **state)
+{
+	struct purses p;
+
+	(void)state;
+	make(&p, 0, second);
+	for (int i = 0; i < 100; i++) {
+		assert_true(iso_budget_spend(&p.of[0], true, second));
+		iso_budget_return(&p.of[0], true);
+		iso_budget_return(&p.of[0], false); /* it had cost nothing */
+	}
+	assert_int_equal(p.of[0].spent, 0);
+	assert_int_equal(iso_bucket_level_milli(&p.bucket), 3000);
+}
+
 struct load {
 	struct iso_budget purse;
 	uint64_t spent;
@@ -155,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_idle_time_saves_one_second),
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_what_was_not_used_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
