@@ -11,7 +11,7 @@ RUN cmake --preset release && cmake --build --preset release && strip build/rele
 FROM debian:bookworm-slim
 RUN apt-get update \
 	&& apt-get install -y --no-install-recommends libevent-core-2.1-7 libssl3 libnghttp2-14 libjansson4 libc-ares2 \
-		libmaxminddb0 ca-certificates \
+		libmaxminddb0 libpcre2-8-0 ca-certificates \
 	&& rm -rf /var/lib/apt/lists/*
 COPY --from=builder /src/build/release/proxy/isochrone /usr/local/bin/isochrone
 RUN groupadd --system --gid 10001 isochrone \

@@ -12,6 +12,7 @@ iso_pkg(openssl openssl>=3.0)
 iso_pkg(nghttp2 libnghttp2>=1.52)
 iso_pkg(jansson jansson>=2.13)
 iso_pkg(cares libcares>=1.18)
+iso_pkg(pcre2 libpcre2-8>=10.30)
 iso_pkg(maxminddb libmaxminddb>=1.7)
 
 # llhttp: the library where a system has one, else Debian's node-llhttp, which ships the C sources.

@@ -19,12 +19,16 @@ struct question {
 	const char *admin, *recompute;
 	bool json;
 	struct cli_words words, fields;
+	const char *client;
 	struct iso_slice host; /* of the fields */
+	struct iso_text lines; /* the other fields, one each */
 };
 
-/* "Host: api.example.com"; other fields do not decide where a request goes. */
+/* "Host: api.example.com"; the others are for routes that look at them. */
 static bool read_fields(struct question *q)
 {
+	bool host;
+
 	for (size_t i = 0; i < q->fields.n; i++) {
 		struct iso_slice field = iso_slice_str(q->fields.v[i]);
 		size_t colon = iso_slice_find(field, ':');
@@ -35,8 +39,11 @@ static bool read_fields(struct question *q)
 				q->fields.v[i]);
 			return false;
 		}
-		if (iso_slice_eq_nocase(iso_slice(field.ptr, colon), ISO_SLICE("host")))
+		host = iso_slice_eq_nocase(iso_slice(field.ptr, colon), ISO_SLICE("host"));
+		if (host)
 			q->host = iso_slice_trim(iso_slice(field.ptr + colon + 1, field.len - colon - 1));
+		else
+			iso_text_fmt(&q->lines, "%s\n", q->fields.v[i]);
 	}
 	return true;
 }
@@ -60,6 +67,10 @@ static bool ask_proxy(const struct question *q, struct iso_text *answer)
 	put_escaped(&target, iso_slice_str(q->words.v[1]));
 	iso_text_str(&target, "&host=");
 	put_escaped(&target, q->host);
+	iso_text_str(&target, "&fields=");
+	put_escaped(&target, iso_text_slice(&q->lines));
+	iso_text_str(&target, "&client=");
+	put_escaped(&target, iso_slice_str(q->client != NULL ? q->client : ""));
 	iso_text_add(&target, iso_slice("", 1)); /* the NUL */
 	if (iso_text_ok(&target) == ISO_OK)
 		status = admin_get(q->admin, target.bytes, answer);
@@ -73,7 +84,9 @@ static bool ask_file(struct question *q, struct iso_text *answer)
 {
 	struct iso_explain_request request = { .method = iso_slice_str(q->words.v[0]),
 					       .url = iso_slice_str(q->words.v[1]),
-					       .host = q->host };
+					       .host = q->host,
+					       .fields = iso_text_slice(&q->lines),
+					       .client = iso_slice_str(q->client != NULL ? q->client : "") };
 	struct iso_snapshot *snapshot;
 	struct iso_rng rng;
 	const char *why = NULL;
@@ -84,7 +97,7 @@ static bool ask_file(struct question *q, struct iso_text *answer)
 	if (config_file_load(&q->file, &snapshot) != ISO_OK)
 		return false;
 	iso_rng_seed_os(&rng);
-	request.draw = (uint32_t)(iso_rng_next(&rng) >> 32);
+	request.draw = iso_rng_next(&rng);
 	err = iso_explain(snapshot, NULL, &request, answer, &why);
 	if (err != ISO_OK)
 		fprintf(stderr, "isochrone explain: %s\n", why != NULL ? why : iso_err_text(err));
@@ -128,7 +141,11 @@ static int print_table(const struct iso_text *answer)
 	}
 	printf("request  %s %s, host %s\n", text_of(request, "method"), text_of(request, "path"),
 	       text_of(request, "host"));
-	if (json_is_object(route)) {
+	if (json_is_object(route) && json_is_null(json_object_get(route, "service"))) {
+		printf("route    %s, answers %lld itself\n", text_of(route, "name"),
+		       (long long)json_integer_value(json_object_get(route, "status")));
+		code = EXIT_OK;
+	} else if (json_is_object(route)) {
 		printf("route    %s, service %s, policy %s\n", text_of(route, "name"),
 		       text_of(route, "service"), text_of(route, "policy"));
 		json_array_foreach(json_object_get(route, "requires"), i, c)
@@ -152,6 +169,7 @@ int cmd_explain(int argc, char **argv)
 	const struct cli_option options[] = {
 		{ "--config", "-c", &q.file.path, NULL, NULL },
 		{ "--admin", NULL, &q.admin, NULL, NULL },
+		{ "--client", NULL, &q.client, NULL, NULL },
 		{ "--header", "-H", NULL, NULL, &q.fields },
 		{ "--recompute", NULL, &q.recompute, NULL, NULL },
 		{ "--json", NULL, NULL, &q.json, NULL },
@@ -164,6 +182,7 @@ int cmd_explain(int argc, char **argv)
 		return code;
 	if (q.recompute != NULL)
 		return recompute_log(q.recompute);
+	iso_text_init(&q.lines, 64 * 1024);
 	if (q.words.n != 2 || !read_fields(&q)) {
 		fprintf(stderr,
 			"isochrone explain: METHOD URL, as in: isochrone explain --admin 127.0.0.1:9900 "
@@ -176,5 +195,6 @@ int cmd_explain(int argc, char **argv)
 		printf("%.*s", (int)answer.len, answer.bytes);
 	code = !ok ? EXIT_FAILED : q.json ? EXIT_OK : print_table(&answer);
 	iso_text_done(&answer);
+	iso_text_done(&q.lines);
 	return code;
 }

@@ -74,7 +74,7 @@ static void send_explanation(struct admin_call *call)
 {
 	struct iso_slice query = call->rq.head->path;
 	struct iso_explain_request request = { .method = ISO_SLICE("GET"),
-					       .draw = (uint32_t)(iso_rng_next(&call->rq.loop->rng) >> 32) };
+					       .draw = iso_rng_next(&call->rq.loop->rng) };
 	const char *why = NULL;
 	struct iso_text text;
 	int err;
@@ -82,6 +82,8 @@ static void send_explanation(struct admin_call *call)
 	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("method"), &request.method);
 	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("host"), &request.host);
 	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("url"), &request.url);
+	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("fields"), &request.fields);
+	(void)iso_uri_query_get(call->rq.arena, query, ISO_SLICE("client"), &request.client);
 	iso_text_init(&text, DOCUMENT_MAX);
 	err = iso_explain(call->admin->config.snapshot, call->admin->config.publisher, &request, &text, &why);
 	if (err == ISO_OK) {

@@ -4,6 +4,7 @@
 #include "iso/admin/explain.h"
 
 #include "iso/http/uri.h"
+#include "iso/net/cidr.h"
 #include "iso/policy/decision.h"
 #include "iso/policy/share.h"
 #include "iso/upstream/view.h"
@@ -38,6 +39,65 @@ static int parse_url(struct iso_arena *arena, const struct iso_explain_request *
 	*ret_why = "the path holds a broken or forbidden escape";
 	err = iso_uri_normalise(arena, rest, &ret_target->path);
 	*ret_why = err == ISO_EBAD ? *ret_why : NULL;
+	return err;
+}
+
+/* "name: value" lines. */
+static int parse_fields(struct iso_arena *arena, struct iso_slice lines, struct iso_fields *ret_fields,
+			const char **ret_why)
+{
+	struct iso_slice line;
+
+	while (iso_slice_next(&lines, '\n', &line)) {
+		size_t colon = iso_slice_find(line, ':');
+
+		if (line.len == 0)
+			continue;
+		*ret_why = "a header field is written as name: value";
+		if (colon == 0 || colon == line.len)
+			return ISO_EBAD;
+		*ret_why = NULL;
+		if (iso_fields_add_copy(
+			    ret_fields, arena, iso_slice(line.ptr, colon),
+			    iso_slice_trim(iso_slice(line.ptr + colon + 1, line.len - colon - 1))) != ISO_OK)
+			return ISO_ENOMEM;
+	}
+	return ISO_OK;
+}
+
+static int parse_client(struct iso_slice text, struct iso_ip *ret_ip, const char **ret_why)
+{
+	struct iso_cidr one;
+
+	*ret_why = "the client is an IP address";
+	if (iso_cidr_parse(text, &one) != ISO_OK || iso_slice_find(text, '/') < text.len)
+		return ISO_EBAD;
+	*ret_why = NULL;
+	*ret_ip = one.ip;
+	return ISO_OK;
+}
+
+static int find_route(struct iso_arena *arena, const struct iso_snapshot *snapshot,
+		      const struct iso_explain_request *request, const struct target *target,
+		      const struct iso_cfg_route **ret_route, const char **ret_why)
+{
+	struct iso_fields fields = { .n = 0 };
+	struct iso_ip client;
+	const struct iso_route_request facts = {
+		.authority = target->authority,
+		.path = target->path,
+		.method = request->method,
+		.fields = &fields,
+		.client = request->client.len > 0 ? &client : NULL,
+		.arena = arena,
+		.draw = request->draw,
+	};
+	int err = parse_fields(arena, request->fields, &fields, ret_why);
+
+	if (err == ISO_OK && request->client.len > 0)
+		err = parse_client(request->client, &client, ret_why);
+	if (err == ISO_OK)
+		*ret_route = iso_snapshot_route(snapshot, &facts);
 	return err;
 }
 
@@ -130,6 +190,10 @@ static void put_route(const struct iso_cfg_route *route, struct iso_text *text)
 {
 	iso_text_str(text, ",\"route\":{\"name\":");
 	iso_text_json(text, route->name);
+	if (route->service == NULL) {
+		iso_text_fmt(text, ",\"service\":null,\"status\":%u}", route->answer.status);
+		return;
+	}
 	iso_text_str(text, ",\"service\":");
 	iso_text_json(text, route->service->name);
 	iso_text_fmt(text, ",\"policy\":\"%s\"", iso_policy_name(route->policy));
@@ -170,7 +234,9 @@ int iso_explain(const struct iso_snapshot *snapshot, const struct iso_publisher 
 	err = parse_url(&arena, request, &target, ret_why);
 	if (err != ISO_OK)
 		goto out;
-	route = iso_snapshot_route(snapshot, target.authority, target.path, request->method);
+	err = find_route(&arena, snapshot, request, &target, &route, ret_why);
+	if (err != ISO_OK)
+		goto out;
 	iso_text_str(text, "{\"request\":{\"method\":");
 	iso_text_json(text, request->method);
 	iso_text_str(text, ",\"host\":");
@@ -179,7 +245,9 @@ int iso_explain(const struct iso_snapshot *snapshot, const struct iso_publisher 
 	iso_text_json(text, target.path);
 	iso_text_fmt(text, "},\"measured\":%s", pub != NULL ? "true" : "false");
 	if (route == NULL) {
-		iso_text_str(text, ",\"route\":null,\"why\":\"no route matches this host, path and method\"");
+		iso_text_str(text, ",\"route\":null,\"why\":\"no route matches this request\"");
+	} else if (route->service == NULL) {
+		put_route(route, text);
 	} else {
 		if (pub != NULL)
 			iso_publisher_view(pub, route, target.path, &view);
@@ -187,7 +255,7 @@ int iso_explain(const struct iso_snapshot *snapshot, const struct iso_publisher 
 			unmeasured_view(route, &view);
 		put_route(route, text);
 		put_candidates(pub, route, &view, text);
-		put_pick(route, &view, request->draw, text);
+		put_pick(route, &view, (uint32_t)(request->draw >> 32), text);
 	}
 	iso_text_str(text, "}\n");
 	err = iso_text_ok(text);

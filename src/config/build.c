@@ -175,10 +175,8 @@ static const char *header_problem(struct iso_slice lower)
 	}
 }
 
-static void build_header(struct iso_load *load, struct iso_slice name, struct iso_slice value,
-			 struct iso_fields *fields)
+bool iso_load_header_name(struct iso_load *load, struct iso_slice lower)
 {
-	struct iso_slice lower = iso_load_dup_lower(load, name);
 	const char *mend = header_problem(lower);
 
 	if (!iso_load_token_ok(lower))
@@ -187,13 +185,29 @@ static void build_header(struct iso_load *load, struct iso_slice name, struct is
 	else if (mend != NULL)
 		iso_load_error(load, ISO_PLACE_KEY, mend, "the header field %.*s cannot be set here",
 			       ISO_SLICE_FMT(lower));
-	else if (iso_fields_find(fields, lower) != NULL)
-		iso_load_error(load, ISO_PLACE_KEY, "keep one of them; names of fields have no case",
-			       "the header field %.*s is given twice", ISO_SLICE_FMT(lower));
-	else if (!value_ok(value)) /* the value may be a secret: it is not shown */
+	return mend == NULL && iso_load_token_ok(lower);
+}
+
+bool iso_load_header_value(struct iso_load *load, struct iso_slice value)
+{
+	if (!value_ok(value)) /* the value may be a secret: it is not shown */
 		iso_load_error(load, ISO_PLACE_VALUE, "remove control characters, and blanks at the ends",
 			       "this is no header field's value");
-	else if (iso_fields_add(fields, &load->snapshot->arena, lower, iso_load_dup(load, value)) != ISO_OK)
+	return value_ok(value);
+}
+
+static void build_header(struct iso_load *load, struct iso_slice name, struct iso_slice value,
+			 struct iso_fields *fields)
+{
+	struct iso_slice lower = iso_load_dup_lower(load, name);
+
+	if (!iso_load_header_name(load, lower))
+		return;
+	if (iso_fields_find(fields, lower) != NULL)
+		iso_load_error(load, ISO_PLACE_KEY, "keep one of them; names of fields have no case",
+			       "the header field %.*s is given twice", ISO_SLICE_FMT(lower));
+	else if (iso_load_header_value(load, value) &&
+		 iso_fields_add(fields, &load->snapshot->arena, lower, iso_load_dup(load, value)) != ISO_OK)
 		load->nomem = true;
 }
 

@@ -5,7 +5,7 @@
 #include "iso/net/resolver.h"
 #include "load_priv.h"
 
-enum { CERTS_MAX = 64, NETWORKS_MAX = 64 };
+enum { CERTS_MAX = 64 };
 
 bool iso_load_address(struct iso_load *load, struct iso_slice text, struct iso_sockaddr *addr)
 {
@@ -121,32 +121,11 @@ static void build_server_tls(struct iso_load *load, const json_t *tls, struct is
 /* NULL: absent, or reported. */
 static struct iso_cidr_set *build_networks(struct iso_load *load, const json_t *object, const char *name)
 {
-	json_t *array = iso_load_member(object, name), *item;
-	size_t mark = iso_pointer_key(&load->at, iso_slice_str(name)), n = 0, i;
-	struct iso_cidr cidrs[NETWORKS_MAX];
-	struct iso_cidr_set *set;
+	struct iso_cidr cidrs[ISO_LOAD_NETWORKS_MAX];
+	size_t n = iso_load_networks(load, object, name, cidrs);
+	struct iso_cidr_set *set = n > 0 ? iso_cidr_set_new(cidrs, n) : NULL;
 
-	json_array_foreach(array, i, item)
-	{
-		size_t at = iso_pointer_index(&load->at, i);
-
-		if (!json_is_null(item) && n < NETWORKS_MAX) {
-			if (iso_cidr_parse(iso_slice_str(json_string_value(item)), &cidrs[n]) == ISO_OK)
-				n++;
-			else
-				iso_load_error(
-					load, ISO_PLACE_VALUE,
-					"write it as 10.0.0.0/8 or 2001:db8::/32, with no bits behind the "
-					"prefix",
-					"\"%.60s\" is no network", json_string_value(item));
-		}
-		iso_pointer_cut(&load->at, at);
-	}
-	iso_pointer_cut(&load->at, mark);
-	if (n == 0)
-		return NULL;
-	set = iso_cidr_set_new(cidrs, n);
-	load->nomem |= set == NULL;
+	load->nomem |= n > 0 && set == NULL;
 	return set;
 }
 

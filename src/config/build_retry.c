@@ -19,9 +19,9 @@ static void build_hedge(struct iso_load *load, const json_t *object, struct iso_
 {
 	struct iso_slice after = iso_load_text(load, object, "services.*.hedge.after");
 
-	if (object == NULL)
-		return;
 	hedge->share_milli = (uint32_t)(iso_load_number(load, object, "services.*.hedge.share") * 1000 + 0.5);
+	if (object == NULL)
+		return; /* a route may hedge all the same */
 	if (iso_slice_eq(after, ISO_SLICE("p95")))
 		hedge->after = ISO_HEDGE_P95;
 	else if (iso_slice_eq(after, ISO_SLICE("p99")))

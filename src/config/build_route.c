@@ -1,13 +1,10 @@
 /*
- * Routes: names that must refer to something, patterns, the router; and the one implicit route where there is
- * one service and no routes.
+ * Routes: names that must refer to something, the router; and the one implicit route where there is one
+ * service and no routes.
  */
 #include "load_priv.h"
 
 #include <stdio.h>
-
-#include "iso/http/uri.h"
-#include "iso/policy/route.h"
 
 enum { MEND_MAX = 256 };
 
@@ -157,100 +154,12 @@ static void name_dependencies(struct iso_load *load, struct iso_cfg_route *route
 	}
 }
 
-static bool method_ok(struct iso_slice method)
-{
-	for (size_t i = 0; i < method.len; i++) {
-		char c = method.ptr[i];
-
-		if (!((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL)))
-			return false;
-	}
-	return true;
-}
-
-static bool set_methods(struct iso_load *load, const json_t *match, struct iso_route_rule *rule)
-{
-	json_t *array = iso_load_member(match, "methods"), *item;
-	struct iso_slice *methods = iso_load_alloc(load, json_array_size(array) + 1, sizeof(*methods));
-	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("methods")), i;
-	bool ok = methods != NULL;
-
-	json_array_foreach(array, i, item)
-	{
-		size_t at = iso_pointer_index(&load->at, i);
-		struct iso_slice method = iso_slice_str(json_string_value(item));
-
-		if (json_is_null(item)) {
-			ok = false;
-		} else if (!method_ok(method)) {
-			iso_load_error(load, ISO_PLACE_VALUE, "write it in upper case, such as GET",
-				       "\"%.*s\" is no method", (int)(method.len < 60 ? method.len : 60),
-				       method.ptr);
-			ok = false;
-		} else if (ok) {
-			methods[rule->method_count++] = iso_load_dup(load, method);
-		}
-		iso_pointer_cut(&load->at, at);
-	}
-	rule->methods = methods;
-	iso_pointer_cut(&load->at, mark);
-	return ok;
-}
-
-static bool set_host(struct iso_load *load, const json_t *match, struct iso_route_rule *rule)
-{
-	const char *why;
-
-	rule->host = iso_load_dup_lower(load, iso_load_text(load, match, "routes[].match.host"));
-	why = rule->host.len > 0 ? iso_route_host_problem(rule->host) : NULL;
-	if (why != NULL)
-		iso_load_error_in(load, "host", "write it as api.example.com or *.example.com", "%s", why);
-	return why == NULL;
-}
-
-static bool set_path(struct iso_load *load, const json_t *match, struct iso_route_rule *rule)
-{
-	struct iso_slice normal;
-	char mend[MEND_MAX] = "escape it as %XX with hexadecimal digits, and never %00";
-	const char *why;
-	int err;
-
-	rule->path = iso_load_text(load, match, "routes[].match.path");
-	why = rule->path.len > 0 ? iso_route_path_problem(rule->path) : NULL;
-	if (rule->path.len == 0)
-		return true;
-	if (why != NULL) {
-		iso_load_error_in(load, "path", "write it as /orders or /orders/*", "%s", why);
-		return false;
-	}
-	err = iso_uri_normalise(&load->snapshot->arena, rule->path, &normal);
-	if (err == ISO_OK && iso_slice_eq(normal, rule->path))
-		return true;
-	if (err == ISO_OK)
-		(void)snprintf(mend, sizeof(mend), "write it as %.*s", ISO_SLICE_FMT(normal));
-	iso_load_error_in(load, "path", mend,
-			  "this never matches: paths are normalised before they are matched");
-	return false;
-}
-
 /* Takes what is well formed into the rules. */
 static void add_rule(struct iso_load *load, const json_t *object, uint32_t index, struct rules *rules)
 {
 	struct iso_route_rule rule = { .method_count = 0 };
-	json_t *match = iso_load_member(object, "match");
-	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("match"));
-	bool ok = !json_is_null(json_object_get(object, "match"));
 
-	/* A part that validate.c took away must not look like "any" here. */
-	ok &= !json_is_null(json_object_get(match, "host")) &&
-	      !json_is_null(json_object_get(match, "path")) &&
-	      !json_is_null(json_object_get(match, "methods"));
-	ok &= set_host(load, match, &rule);
-	ok &= set_path(load, match, &rule);
-	ok &= set_methods(load, match, &rule);
-	iso_pointer_cut(&load->at, mark);
-	if (ok && !load->nomem) {
+	if (iso_load_match(load, object, &rule) && !load->nomem) {
 		rules->route[rules->n] = index;
 		rules->v[rules->n++] = rule;
 	}
@@ -287,15 +196,12 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 	route->key_required = iso_load_enum(load, object, "routes[].idempotency_key") == 1;
 	route->idempotent = iso_load_bool(load, object, "routes[].idempotent");
 	route->service = find_service(load, object);
+	iso_load_action(load, object, route);
 	if (route->service == NULL)
 		return;
 	name_dependencies(load, route);
 	route->region_mask = region_mask(load, object, route->service);
 	route->policy = route->service->policy;
-	route->attempts = route->service->retry.attempts;
-	if (iso_load_has(iso_load_member(object, "retry"), "attempts"))
-		route->attempts = (uint32_t)iso_load_u64(load, iso_load_member(object, "retry"),
-							 "routes[].retry.attempts");
 	if (iso_load_has(object, "policy"))
 		route->policy = iso_load_policy(load, object, "routes[].policy");
 	if (route->policy != route->service->policy)
@@ -311,8 +217,9 @@ static void report_clash(struct iso_load *load, uint32_t first, uint32_t second)
 
 	(void)iso_pointer_index(&load->at, second);
 	iso_load_error(
-		load, ISO_PLACE_VALUE, "change the host, path or methods of one of them, or remove it",
-		"routes/%u (%.*s) and routes/%u (%.*s) have the same host, path and a method in common",
+		load, ISO_PLACE_VALUE,
+		"give one of them an `order` (the lower one goes first) or another condition, or remove it",
+		"routes/%u (%.*s) and routes/%u (%.*s) are equally specific and would take the same requests",
 		first, ISO_SLICE_FMT(routes[first].name), second, ISO_SLICE_FMT(routes[second].name));
 	iso_pointer_cut(&load->at, mark);
 }
@@ -396,7 +303,7 @@ static void build_implicit(struct iso_load *load, struct iso_cfg_route *route, s
 	route->service = &snapshot->services[0];
 	route->region_mask = (uint16_t)((1u << route->service->region_count) - 1);
 	route->policy = route->service->policy;
-	route->attempts = route->service->retry.attempts;
+	iso_load_action_defaults(route);
 	rules->v[rules->n++] = (struct iso_route_rule){ .host = ISO_SLICE("") };
 	load->snapshot->route_count = 1;
 	build_router(load, rules);
@@ -432,6 +339,8 @@ void iso_load_routes(struct iso_load *load, const json_t *root)
 
 		set_default_name(load, load->snapshot->route_count, &routes[i]);
 		if (!json_is_null(item)) {
+			routes[i].pattern = iso_load_text(load, iso_load_member(item, "match"),
+							  "routes[].match.path");
 			build_route(load, item, &routes[i]);
 			add_rule(load, item, (uint32_t)i, &rules);
 		}

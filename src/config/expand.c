@@ -61,7 +61,7 @@ static int put_variable(struct out *out, const char *at, size_t n, struct iso_sl
 	return put(out, value, strlen(value)) ? ISO_OK : ISO_ENOMEM;
 }
 
-int iso_expand(const char *text, char **ret_text, struct iso_slice *ret_name)
+int iso_expand(const char *text, bool template, char **ret_text, struct iso_slice *ret_name)
 {
 	struct out out = { NULL, 0, 0 };
 	const char *at = text, *next;
@@ -76,9 +76,9 @@ int iso_expand(const char *text, char **ret_text, struct iso_slice *ret_name)
 		bool literal = next > at && next[-1] == '$';
 		size_t n = name_len(next);
 
-		if (!put(&out, at, (size_t)(next - at) - literal)) {
+		if (!put(&out, at, (size_t)(next - at) - (literal && !template))) {
 			err = ISO_ENOMEM;
-		} else if (literal) {
+		} else if (literal || (template && next[2] >= 'a' && next[2] <= 'z')) {
 			err = put(&out, "${", 2) ? ISO_OK : ISO_ENOMEM;
 			at = next + 2;
 		} else if (n == 0) {

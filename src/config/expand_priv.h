@@ -1,5 +1,6 @@
 /*
- * ${NAME} in a string takes an environment variable; $${ is a literal ${.
+ * ${NAME} in a string takes an environment variable; $${ is a literal ${. Templates have variables of their
+ * own, which begin with a lower-case letter: those, and $${, stay for http/template.
  */
 #ifndef ISO_CONFIG_EXPAND_PRIV_H
 #define ISO_CONFIG_EXPAND_PRIV_H
@@ -12,6 +13,6 @@
  * what comes from the environment is not expanded again. ISO_OK; ISO_ENOTFOUND: the variable in *ret_name is
  * not set; ISO_EBAD: what begins in *ret_name is no ${NAME}; ISO_ENOMEM.
  */
-ISO_MUST_USE int iso_expand(const char *text, char **ret_text, struct iso_slice *ret_name);
+ISO_MUST_USE int iso_expand(const char *text, bool template, char **ret_text, struct iso_slice *ret_name);
 
 #endif

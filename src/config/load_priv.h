@@ -28,6 +28,8 @@ struct iso_load_tls {
 	const char *pointer;           /* where it failed */
 };
 
+enum { ISO_LOAD_NETWORKS_MAX = 64 };
+
 struct iso_load {
 	struct iso_diag *diag;
 	struct iso_slice text;
@@ -68,6 +70,9 @@ struct iso_slice iso_load_dup_lower(struct iso_load *load, struct iso_slice s);
 struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name);
 /* The same for a file that the snapshot is made from: a change of it is noticed while the proxy runs. */
 struct iso_slice iso_load_watched_file(struct iso_load *load, struct iso_slice name);
+/* The networks named there that are well formed, the others reported; how many. */
+size_t iso_load_networks(struct iso_load *load, const json_t *object, const char *name,
+			 struct iso_cidr cidrs[ISO_LOAD_NETWORKS_MAX]);
 void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path,
 		       struct iso_statuses *statuses);
 void *iso_load_alloc(struct iso_load *load, size_t count, size_t size); /* cleared */
@@ -80,6 +85,12 @@ uint16_t iso_load_port(const struct iso_sockaddr *addr); /* in network order */
 void iso_load_listeners(struct iso_load *load, const json_t *root);
 void iso_load_services(struct iso_load *load, const json_t *root);
 void iso_load_routes(struct iso_load *load, const json_t *root);
+/* build_match.c: what a rule takes, of a route's object; false: it was reported. */
+bool iso_load_match(struct iso_load *load, const json_t *route_object, struct iso_route_rule *rule);
+/* build_action.c: what a route does, once its service is known (or NULL); route->pattern is set. */
+void iso_load_action(struct iso_load *load, const json_t *route_object, struct iso_cfg_route *route);
+/* The service's own, for a route that says nothing. */
+void iso_load_action_defaults(struct iso_cfg_route *route);
 /* build_geo.c: the database, before the services; where a region is. */
 void iso_load_geo(struct iso_load *load, const json_t *root);
 void iso_load_place(struct iso_load *load, const json_t *region_object, struct iso_cfg_region *region);
@@ -92,6 +103,9 @@ void iso_load_check_policy(struct iso_load *load, const struct iso_cfg_service *
 			   enum iso_policy policy, uint16_t mask);
 enum iso_policy iso_load_policy(struct iso_load *load, const json_t *object, const char *path);
 bool iso_load_token_ok(struct iso_slice s); /* RFC 9110 section 5.6.2 */
+/* A field of a head that may be set, at the key load->at; a value of it; false: reported. */
+bool iso_load_header_name(struct iso_load *load, struct iso_slice lower);
+bool iso_load_header_value(struct iso_load *load, struct iso_slice value);
 /* headers of a region or a probe */
 void iso_load_headers(struct iso_load *load, const json_t *object, struct iso_fields *fields);
 /* The region's TLS context, shared where files and protocols are the same; NULL when it was reported. */

@@ -6,8 +6,18 @@
 #include "schema_table.h"
 
 static const struct iso_schema_key keys[] = {
-#define X(path, type, required, min, max, fallback, values, unavailable, doc)                                \
-	{ path, ISO_SCHEMA_##type, required, min, max, fallback, values, unavailable, doc },
+#define X(path, type, need, min, max, fallback, values, unavailable, doc)                                    \
+	{                                                                                                    \
+		path,                                                                                        \
+		ISO_SCHEMA_##type,                                                                           \
+		(enum iso_schema_need)(need),                                                                \
+		min,                                                                                         \
+		max,                                                                                         \
+		fallback,                                                                                    \
+		values,                                                                                      \
+		unavailable,                                                                                 \
+		doc                                                                                          \
+	},
 	ISO_SCHEMA_TABLE(X)
 #undef X
 };

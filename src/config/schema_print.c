@@ -93,9 +93,10 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 	static const char *const types[] = {
 		[ISO_SCHEMA_OBJECT] = "object",   [ISO_SCHEMA_MAP] = "object",
 		[ISO_SCHEMA_ARRAY] = "array",     [ISO_SCHEMA_STRING] = "string",
-		[ISO_SCHEMA_DURATION] = "string", [ISO_SCHEMA_SIZE] = "string",
-		[ISO_SCHEMA_INTEGER] = "integer", [ISO_SCHEMA_NUMBER] = "number",
-		[ISO_SCHEMA_BOOLEAN] = "boolean", [ISO_SCHEMA_ENUM] = "string",
+		[ISO_SCHEMA_TEMPLATE] = "string", [ISO_SCHEMA_DURATION] = "string",
+		[ISO_SCHEMA_SIZE] = "string",     [ISO_SCHEMA_INTEGER] = "integer",
+		[ISO_SCHEMA_NUMBER] = "number",   [ISO_SCHEMA_BOOLEAN] = "boolean",
+		[ISO_SCHEMA_ENUM] = "string",
 	};
 	const char *low = "minimum", *high = "maximum";
 
@@ -123,7 +124,7 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 	if (key->type == ISO_SCHEMA_ARRAY) {
 		low = "minItems";
 		high = "maxItems";
-	} else if (key->type == ISO_SCHEMA_STRING) {
+	} else if (key->type == ISO_SCHEMA_STRING || key->type == ISO_SCHEMA_TEMPLATE) {
 		low = "minLength";
 		high = "maxLength";
 	} else if (key->type == ISO_SCHEMA_MAP) {
@@ -143,7 +144,7 @@ static void print_required(FILE *out, const struct iso_schema_key *parent, unsig
 	const char *separator = "";
 
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
-		if (!iso_schema_is_child(parent, key) || !key->required)
+		if (!iso_schema_is_child(parent, key) || key->need != ISO_SCHEMA_REQUIRED)
 			continue;
 		if (separator[0] == '\0') {
 			(void)fputs(",\n", out);
@@ -151,6 +152,26 @@ static void print_required(FILE *out, const struct iso_schema_key *parent, unsig
 			(void)fputs("\"required\": [", out);
 		}
 		(void)fprintf(out, "%s\"%s\"", separator, iso_schema_name(key));
+		separator = ", ";
+	}
+	if (separator[0] != '\0')
+		(void)fputc(']', out);
+}
+
+static void print_choice(FILE *out, const struct iso_schema_key *parent, unsigned depth)
+{
+	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
+	const char *separator = "";
+
+	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
+		if (!iso_schema_is_child(parent, key) || key->need != ISO_SCHEMA_CHOICE)
+			continue;
+		if (separator[0] == '\0') {
+			(void)fputs(",\n", out);
+			indent(out, depth);
+			(void)fputs("\"oneOf\": [", out);
+		}
+		(void)fprintf(out, "%s{ \"required\": [\"%s\"] }", separator, iso_schema_name(key));
 		separator = ", ";
 	}
 	if (separator[0] != '\0')
@@ -168,6 +189,7 @@ static void print_properties(FILE *out, const struct iso_schema_key *parent, uns
 	indent(out, depth);
 	(void)fputs("\"additionalProperties\": false", out);
 	print_required(out, parent, depth);
+	print_choice(out, parent, depth);
 	(void)fputs(",\n", out);
 	indent(out, depth);
 	(void)fputs("\"properties\": {\n", out);
@@ -245,11 +267,17 @@ void iso_schema_print_json(FILE *out)
 static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 {
 	static const char *const types[] = {
-		[ISO_SCHEMA_OBJECT] = "object",     [ISO_SCHEMA_MAP] = "object of names",
-		[ISO_SCHEMA_ARRAY] = "array",       [ISO_SCHEMA_STRING] = "string",
-		[ISO_SCHEMA_DURATION] = "duration", [ISO_SCHEMA_SIZE] = "size",
-		[ISO_SCHEMA_INTEGER] = "integer",   [ISO_SCHEMA_NUMBER] = "number",
-		[ISO_SCHEMA_BOOLEAN] = "boolean",   [ISO_SCHEMA_ENUM] = "one of",
+		[ISO_SCHEMA_OBJECT] = "object",
+		[ISO_SCHEMA_MAP] = "object of names",
+		[ISO_SCHEMA_ARRAY] = "array",
+		[ISO_SCHEMA_STRING] = "string",
+		[ISO_SCHEMA_TEMPLATE] = "string with variables",
+		[ISO_SCHEMA_DURATION] = "duration",
+		[ISO_SCHEMA_SIZE] = "size",
+		[ISO_SCHEMA_INTEGER] = "integer",
+		[ISO_SCHEMA_NUMBER] = "number",
+		[ISO_SCHEMA_BOOLEAN] = "boolean",
+		[ISO_SCHEMA_ENUM] = "one of",
 	};
 	struct iso_slice rest = iso_slice_str(key->values), part;
 	const char *separator = " ";
@@ -259,7 +287,7 @@ static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 		(void)fprintf(out, "%s`%.*s`", separator, ISO_SLICE_FMT(part));
 		separator = ", ";
 	}
-	if (has_range(key) && key->type != ISO_SCHEMA_STRING) {
+	if (has_range(key) && key->type != ISO_SCHEMA_STRING && key->type != ISO_SCHEMA_TEMPLATE) {
 		(void)fputs(", ", out);
 		print_range(out, key);
 		if (key->type == ISO_SCHEMA_ARRAY)
@@ -286,6 +314,7 @@ void iso_schema_print_markdown(FILE *out)
 		    "| key | type | default | meaning |\n| --- | --- | --- | --- |\n",
 		    out);
 	for (size_t i = 1; i < iso_schema_count(); i++) {
+		static const char *const needs[] = { " | | ", " | required | ", " | one of several | " };
 		const struct iso_schema_key *key = iso_schema_row(i);
 
 		(void)fprintf(out, "| `%s` | ", key->path);
@@ -293,7 +322,7 @@ void iso_schema_print_markdown(FILE *out)
 		if (key->fallback != NULL)
 			(void)fprintf(out, " | `%s` | ", key->fallback);
 		else
-			(void)fputs(key->required ? " | required | " : " | | ", out);
+			(void)fputs(needs[key->need], out);
 		(void)fprintf(out, "%s |\n", key->doc);
 	}
 	(void)fputs("\n## Which route wins\n\n"

@@ -1,6 +1,7 @@
 /*
- * The table: X(path, type, required, min, max, default as JSON, values, unavailable, documentation). A parent
+ * The table: X(path, type, need, min, max, default as JSON, values, unavailable, documentation). A parent
  * stands before its children. Times are in microseconds, sizes in bytes; 0, 0 means no limits.
+ * `need`: 0 optional, 1 required, 2 one of several (enum iso_schema_need).
  */
 #ifndef ISO_SCHEMA_TABLE_H
 #define ISO_SCHEMA_TABLE_H
@@ -320,13 +321,115 @@ X("routes[].match.host", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "`api.example.com`, or `*.example.com` with one or more labels for the star; without a port, which " \
   "is ignored.") \
 X("routes[].match.path", STRING, 0, 1, 4096, NULL, NULL, NULL, \
-  "`/orders`, or `/orders/*`, which takes `/orders` and all below it.") \
+  "`/orders`, `/orders/{id}` with a name for one segment, or `/orders/*`, which takes `/orders` and all " \
+  "below it.") \
 X("routes[].match.methods", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
   "Methods; all when absent.") \
 X("routes[].match.methods[]", STRING, 0, 1, 4096, NULL, "[!#$%&'*+.^_`|~0-9A-Z-]+", NULL, \
   "One method, in upper case.") \
-X("routes[].service", STRING, 1, 1, 4096, NULL, NULL, NULL, \
-  "The service that takes the request.") \
+X("routes[].match.headers", MAP, 0, 1, 16, NULL, NULL, NULL, \
+  "Header fields by name; of several the first one counts.") \
+X("routes[].match.headers.*", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "What its value must be: one of these keys.") \
+X("routes[].match.headers.*.exact", STRING, 2, 0, 0, NULL, NULL, NULL, \
+  "The whole value, byte by byte.") \
+X("routes[].match.headers.*.prefix", STRING, 2, 1, 4096, NULL, NULL, NULL, \
+  "How the value begins.") \
+X("routes[].match.headers.*.regex", STRING, 2, 1, 4096, NULL, NULL, NULL, \
+  "A Perl-compatible regular expression of the whole value; one that takes too many steps does not match.") \
+X("routes[].match.headers.*.present", BOOLEAN, 2, 0, 0, NULL, NULL, NULL, \
+  "It is there, whatever its value; `false`: it is not.") \
+X("routes[].match.query", MAP, 0, 1, 16, NULL, NULL, NULL, \
+  "Query parameters by name, decoded as forms are; of several the first one counts.") \
+X("routes[].match.query.*", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "What its value must be: one of these keys.") \
+X("routes[].match.query.*.exact", STRING, 2, 0, 0, NULL, NULL, NULL, \
+  "The whole value, byte by byte.") \
+X("routes[].match.query.*.prefix", STRING, 2, 1, 4096, NULL, NULL, NULL, \
+  "How the value begins.") \
+X("routes[].match.query.*.regex", STRING, 2, 1, 4096, NULL, NULL, NULL, \
+  "A Perl-compatible regular expression of the whole value; one that takes too many steps does not match.") \
+X("routes[].match.query.*.present", BOOLEAN, 2, 0, 0, NULL, NULL, NULL, \
+  "It is there, whatever its value; `false`: it is not.") \
+X("routes[].match.cookies", MAP, 0, 1, 16, NULL, NULL, NULL, \
+  "Cookies by name; of several the first one counts.") \
+X("routes[].match.cookies.*", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "What its value must be: one of these keys.") \
+X("routes[].match.cookies.*.exact", STRING, 2, 0, 0, NULL, NULL, NULL, \
+  "The whole value, byte by byte.") \
+X("routes[].match.cookies.*.prefix", STRING, 2, 1, 4096, NULL, NULL, NULL, \
+  "How the value begins.") \
+X("routes[].match.cookies.*.regex", STRING, 2, 1, 4096, NULL, NULL, NULL, \
+  "A Perl-compatible regular expression of the whole value; one that takes too many steps does not match.") \
+X("routes[].match.cookies.*.present", BOOLEAN, 2, 0, 0, NULL, NULL, NULL, \
+  "It is there, whatever its value; `false`: it is not.") \
+X("routes[].match.clients", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
+  "Networks that the client is in (behind trusted proxies: the one that they name).") \
+X("routes[].match.clients[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+  "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
+X("routes[].match.percentage", NUMBER, 0, 0, 100, NULL, NULL, NULL, \
+  "Of the requests that fit in all else, drawn for each request and rule anew.") \
+X("routes[].order", INTEGER, 0, -1000000, 1000000, "0", NULL, NULL, \
+  "Decides between rules that are equally specific: the lower one goes first.") \
+X("routes[].service", STRING, 2, 1, 4096, NULL, NULL, NULL, \
+  "The service that takes the request. A route has this, `respond` or `redirect`.") \
+X("routes[].respond", OBJECT, 2, 0, 0, NULL, NULL, NULL, \
+  "The proxy answers itself.") \
+X("routes[].respond.status", INTEGER, 1, 200, 599, NULL, NULL, NULL, \
+  "Status of the answer.") \
+X("routes[].respond.body", STRING, 0, 0, 65536, NULL, NULL, NULL, \
+  "Its content; none when absent.") \
+X("routes[].respond.content_type", STRING, 0, 1, 256, "\"text/plain; charset=utf-8\"", NULL, NULL, \
+  "Its `Content-Type`, where it has content.") \
+X("routes[].redirect", OBJECT, 2, 0, 0, NULL, NULL, NULL, \
+  "The client is sent elsewhere.") \
+X("routes[].redirect.location", TEMPLATE, 1, 1, 4096, NULL, NULL, NULL, \
+  "Where to, such as `https://www.example.com${path}${query}`.") \
+X("routes[].redirect.status", INTEGER, 0, 301, 308, "308", NULL, NULL, \
+  "301, 302, 303, 307 or 308.") \
+X("routes[].rewrite", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "What goes upstream in place of the request's path.") \
+X("routes[].rewrite.path", TEMPLATE, 1, 1, 4096, NULL, NULL, NULL, \
+  "The path, such as `/v2/${rest}`: named segments of the route's path by their names, `rest` for what its " \
+  "star stands for. The query stays, and the result is normalised.") \
+X("routes[].request_headers", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "Edits of what goes upstream, after the region's own `headers`.") \
+X("routes[].request_headers.set", MAP, 0, 1, 64, NULL, NULL, NULL, \
+  "Fields by name, in place of those that are there.") \
+X("routes[].request_headers.set.*", TEMPLATE, 0, 0, 4096, NULL, NULL, NULL, \
+  "The value. Variables: `${region}`, `${version}` (the alias), `${client_ip}`, `${request_id}`, " \
+  "`${method}`, `${scheme}`, `${host}`, `${path}`, `${query}` (with its `?`), `${route}`, `${service}`, " \
+  "the names in the route's path, `${rest}`.") \
+X("routes[].request_headers.add", MAP, 0, 1, 64, NULL, NULL, NULL, \
+  "Fields by name, beside those that are there.") \
+X("routes[].request_headers.add.*", TEMPLATE, 0, 0, 4096, NULL, NULL, NULL, \
+  "The value, with the same variables.") \
+X("routes[].request_headers.remove", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
+  "Fields that go, before any are set.") \
+X("routes[].request_headers.remove[]", STRING, 0, 1, 256, NULL, NULL, NULL, \
+  "One name.") \
+X("routes[].response_headers", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "Edits of what the client gets, of the proxy's own answers by this route too.") \
+X("routes[].response_headers.set", MAP, 0, 1, 64, NULL, NULL, NULL, \
+  "Fields by name, in place of those that are there.") \
+X("routes[].response_headers.set.*", TEMPLATE, 0, 0, 4096, NULL, NULL, NULL, \
+  "The value. Variables as in `request_headers`.") \
+X("routes[].response_headers.add", MAP, 0, 1, 64, NULL, NULL, NULL, \
+  "Fields by name, beside those that are there.") \
+X("routes[].response_headers.add.*", TEMPLATE, 0, 0, 4096, NULL, NULL, NULL, \
+  "The value, with the same variables.") \
+X("routes[].response_headers.remove", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
+  "Fields that go, before any are set.") \
+X("routes[].response_headers.remove[]", STRING, 0, 1, 256, NULL, NULL, NULL, \
+  "One name.") \
+X("routes[].timeout", DURATION, 0, 10 * MS, 24 * HOUR, NULL, NULL, NULL, \
+  "Until the final response head, all tries included. Default: the service's.") \
+X("routes[].idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, NULL, NULL, NULL, \
+  "No byte in either direction for so long ends an answer. Default: the service's.") \
+X("routes[].hedge", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "What is different for these requests.") \
+X("routes[].hedge.after", STRING, 1, 1, 64, NULL, "off|[0-9]+([.][0-9]+)?(us|ms|s|m|h)", NULL, \
+  "`off`, or the time after which another region is asked too.") \
 X("routes[].alias", STRING, 0, 1, 4096, NULL, NAME_PATTERN, NULL, \
   "Name of a version alias; kept and logged.") \
 X("routes[].requires", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
@@ -344,6 +447,12 @@ X("routes[].retry", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What is different for these requests.") \
 X("routes[].retry.attempts", INTEGER, 0, 1, 3, NULL, NULL, NULL, \
   "Tries of one request, the first included. Default: the service's.") \
+X("routes[].retry.per_try_timeout", DURATION, 0, MS, 24 * HOUR, NULL, NULL, NULL, \
+  "Default: the service's.") \
+X("routes[].retry.statuses", ARRAY, 0, 0, 16, NULL, NULL, NULL, \
+  "Default: the service's.") \
+X("routes[].retry.statuses[]", INTEGER, 0, 400, 599, NULL, NULL, NULL, \
+  "One status.") \
 X("routes[].regions", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
   "The only regions that these requests may go to (data residency). Default: all of the service.") \
 X("routes[].regions[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \

@@ -47,10 +47,9 @@ void iso_snapshot_unref(struct iso_snapshot *snapshot)
 }
 
 const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapshot,
-					       struct iso_slice authority, struct iso_slice path,
-					       struct iso_slice method)
+					       const struct iso_route_request *request)
 {
-	uint32_t index = iso_router_find(snapshot->router, authority, path, method);
+	uint32_t index = iso_router_find(snapshot->router, request);
 
 	return index != ISO_ROUTE_NONE ? &snapshot->routes[index] : NULL;
 }

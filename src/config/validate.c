@@ -149,11 +149,11 @@ static bool in_range(const struct iso_schema_key *key, double value)
 }
 
 /* A new reference to the string with its variables filled in; NULL when that was reported. */
-static json_t *expand(struct iso_load *load, json_t *value)
+static json_t *expand(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
 	struct iso_slice name = { NULL, 0 };
 	char *text = NULL, mend[MEND_MAX];
-	int err = iso_expand(json_string_value(value), &text, &name);
+	int err = iso_expand(json_string_value(value), key->type == ISO_SCHEMA_TEMPLATE, &text, &name);
 	json_t *expanded;
 
 	if (err == ISO_ENOTFOUND) {
@@ -235,7 +235,7 @@ static bool check_units(struct iso_load *load, const struct iso_schema_key *key,
 /* A new reference to the value as it is to be used; NULL when it was reported. */
 static json_t *check_string(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
-	json_t *expanded = expand(load, value);
+	json_t *expanded = expand(load, key, value);
 	struct iso_slice text;
 	bool ok = expanded != NULL;
 
@@ -244,7 +244,7 @@ static json_t *check_string(struct iso_load *load, const struct iso_schema_key *
 	text = iso_slice(json_string_value(expanded), json_string_length(expanded));
 	if (key->type == ISO_SCHEMA_ENUM) {
 		ok = check_enum(load, key, text);
-	} else if (key->type != ISO_SCHEMA_STRING) {
+	} else if (key->type != ISO_SCHEMA_STRING && key->type != ISO_SCHEMA_TEMPLATE) {
 		ok = check_units(load, key, text);
 	} else if (!in_range(key, (double)text.len)) {
 		ok = false;
@@ -300,12 +300,35 @@ static void check_required(struct iso_load *load, const struct iso_schema_key *p
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
 		const char *name = iso_schema_name(key);
 
-		if (!key->required || !iso_schema_is_child(parent, key) ||
+		if (key->need != ISO_SCHEMA_REQUIRED || !iso_schema_is_child(parent, key) ||
 		    json_object_get(object, name) != NULL)
 			continue;
 		(void)snprintf(mend, sizeof(mend), "add \"%s\", %s", name, type_text(key->type));
 		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%s\" is missing", name);
 	}
+}
+
+/* Of the keys that exclude each other one must be there. */
+static void check_choice(struct iso_load *load, const struct iso_schema_key *parent, const json_t *object)
+{
+	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
+	unsigned int choices = 0, given = 0;
+	char mend[MEND_MAX];
+	int n = snprintf(mend, sizeof(mend), "give one of");
+
+	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
+		if (key->need != ISO_SCHEMA_CHOICE || !iso_schema_is_child(parent, key))
+			continue;
+		if (json_object_get(object, iso_schema_name(key)) != NULL)
+			given++;
+		if (n > 0 && (size_t)n < sizeof(mend))
+			n += snprintf(mend + n, sizeof(mend) - (size_t)n, "%s \"%s\"", choices > 0 ? "," : "",
+				      iso_schema_name(key));
+		choices++;
+	}
+	if (choices > 0 && given != 1)
+		iso_load_error(load, ISO_PLACE_VALUE, mend,
+			       given == 0 ? "what it is about is missing" : "keys that exclude each other");
 }
 
 /* Takes the checked value; puts it in the place of the old one. */
@@ -349,6 +372,7 @@ static void check_members(struct iso_load *load, const struct iso_schema_key *pa
 		iso_pointer_cut(&load->at, mark);
 	}
 	check_required(load, parent, object);
+	check_choice(load, parent, object);
 }
 
 static void check_items(struct iso_load *load, const struct iso_schema_key *parent, json_t *array)

@@ -179,3 +179,28 @@ void *iso_load_alloc(struct iso_load *load, size_t count, size_t size)
 		load->nomem = true;
 	return p;
 }
+
+size_t iso_load_networks(struct iso_load *load, const json_t *object, const char *name,
+			 struct iso_cidr cidrs[ISO_LOAD_NETWORKS_MAX])
+{
+	json_t *array = iso_load_member(object, name), *item;
+	size_t mark = iso_pointer_key(&load->at, iso_slice_str(name)), n = 0, i;
+
+	json_array_foreach(array, i, item)
+	{
+		size_t at = iso_pointer_index(&load->at, i);
+		const char *text = json_string_value(item);
+
+		if (text != NULL && n < ISO_LOAD_NETWORKS_MAX &&
+		    iso_cidr_parse(iso_slice_str(text), &cidrs[n]) == ISO_OK)
+			n++;
+		else if (text != NULL)
+			iso_load_error(
+				load, ISO_PLACE_VALUE,
+				"write it as 10.0.0.0/8 or 2001:db8::/32, with no bits behind the prefix",
+				"\"%.60s\" is no network", text);
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+	return n;
+}

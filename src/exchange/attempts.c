@@ -204,7 +204,7 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 		  struct iso_verdict *ret_verdict)
 {
 	struct iso_exchange *x = t->x;
-	uint64_t total_us = x->service->timeout_us, used_us = x->host->loop->now_us - x->received_us;
+	uint64_t total_us = x->route->timeout_us, used_us = x->host->loop->now_us - x->received_us;
 	bool keyed = iso_fields_get(&x->head->fields, ISO_FIELD_IDEMPOTENCY_KEY) != NULL;
 	struct iso_safety_facts facts = {
 		.ending = ending,
@@ -214,7 +214,7 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 		       : x->service->honoured == ISO_HONOURED_REGION       ? ISO_KEY_REGION
 									   : ISO_KEY_GLOBAL,
 		.status = t->a.status,
-		.listed = is_listed(&x->service->retry.statuses, t->a.status),
+		.listed = is_listed(&x->route->retry.statuses, t->a.status),
 		.idempotent = x->idempotent,
 		.committed = x->committed,
 		.early = iso_fields_find(&x->head->fields, ISO_SLICE("early-data")) != NULL,

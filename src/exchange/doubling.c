@@ -50,7 +50,7 @@ void iso_try_on_suspect(struct iso_attempt *a)
 /* How long the region is waited for before a hedge; 0: none. */
 static uint64_t hedge_after_us(const struct iso_exchange *x)
 {
-	const struct iso_cfg_hedge *hedge = &x->service->hedge;
+	const struct iso_cfg_hedge *hedge = &x->route->hedge;
 	uint32_t slot = x->service->regions[x->choice.pick.index].slot;
 	const struct iso_board_region *board = &x->host->upstream->board->regions[slot];
 
@@ -69,7 +69,7 @@ void iso_hedge_arm(struct iso_exchange *x)
 {
 	uint64_t after_us;
 
-	if (x->service->hedge.after == ISO_HEDGE_OFF || x->try_count != 1 ||
+	if (x->route->hedge.after == ISO_HEDGE_OFF || x->try_count != 1 ||
 	    !iso_safety_may_double(x->safe, x->route->idempotent))
 		return;
 	after_us = hedge_after_us(x);

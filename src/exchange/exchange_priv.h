@@ -58,6 +58,7 @@ struct iso_exchange_from {
 	struct iso_exchange_cookie cookie; /* with `sticky` by cookie */
 	struct iso_sketch_verdict quota;   /* what is left of its own, where the route has a rate limit */
 	struct iso_slice client;           /* behind trusted proxies what they say, else who has connected */
+	struct iso_slice path;             /* as it was matched: in its normal form, with its query */
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
 	bool tls;
 };
@@ -134,6 +135,8 @@ enum iso_step iso_phase_admit(struct iso_exchange *x);
 bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes);
 /* The client's address, port 0; false when it has none that can be read. */
 bool iso_exchange_client(const struct iso_exchange *x, struct iso_sockaddr *ret_addr);
+/* The same as text, without brackets. */
+struct iso_slice iso_exchange_client_ip(const struct iso_exchange *x);
 enum iso_step iso_phase_match(struct iso_exchange *x);
 enum iso_step iso_phase_prepare(struct iso_exchange *x);
 
@@ -208,6 +211,17 @@ void iso_flow_sent(struct iso_try *t, size_t n);
 /* local_reply.c: an answer of our own, application/problem+json (RFC 9457). detail is static or in the arena.
  */
 void iso_local_reply(struct iso_exchange *x, uint16_t status, const char *detail);
+
+/* The answer of a route that has its own. */
+void iso_local_answer(struct iso_exchange *x);
+
+/* edit.c: the path that the route gives the request; false: no memory. */
+bool iso_rewrite_path(struct iso_exchange *x);
+/* Fields as the route wants them; region: where they go or come from, NULL: nowhere. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_edit_fields(struct iso_exchange *x, const struct iso_cfg_edits *edits,
+				 const struct iso_cfg_region *region, struct iso_fields *fields);
+/* A text with the exchange's variables filled in; ptr NULL: no memory. */
+struct iso_slice iso_edit_text(struct iso_exchange *x, const struct iso_template *template);
 
 /* record.c */
 void iso_record_try_head(struct iso_try *t);

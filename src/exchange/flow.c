@@ -54,7 +54,7 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 			live[count++] = x->tries[i];
 	if (!x->committed && x->service != NULL)
 		iso_tape_record(&x->tape, data);
-	if (x->tape.lost && !x->committed && x->service != NULL && x->service->retry.refuse_large &&
+	if (x->tape.lost && !x->committed && x->service != NULL && x->route->retry.refuse_large &&
 	    x->plan.limit > 1 && x->head->protocol.len == 0) {
 		refuse_body(x, data, "the request's content is larger than what is kept for replay");
 		return;

@@ -65,6 +65,8 @@ static int make(struct iso_exchange *x, uint16_t status, const char *detail, str
 				     iso_text_slice(&line));
 	if (err == ISO_OK)
 		err = iso_rate_limit_tell(x, &ret_head->fields);
+	if (err == ISO_OK && x->route != NULL)
+		err = iso_edit_fields(x, &x->route->response_edits, NULL, &ret_head->fields);
 	*ret_body = iso_text_slice(&body);
 	return err != ISO_OK ? err : iso_text_ok(&body);
 }
@@ -114,34 +116,79 @@ static bool send_grpc_reply(struct iso_exchange *x)
 	return true;
 }
 
-static void send_reply(struct iso_exchange *x)
+/* The whole answer at once. */
+static void send_whole(struct iso_exchange *x, const struct iso_head *head, struct iso_slice text)
 {
-	struct iso_head head;
-	struct iso_slice text;
 	struct iso_buf body;
 
 	iso_buf_init(&body);
-	if (make(x, x->fail_status, x->error.ptr, &head, &text) != ISO_OK ||
-	    iso_buf_append_copy(&body, &x->host->loop->chunks, text.ptr, text.len) != ISO_OK) {
+	if (iso_buf_append_copy(&body, &x->host->loop->chunks, text.ptr, text.len) != ISO_OK) {
 		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
 		return;
 	}
 	x->committed = x->response_end = true;
 	x->phase = ISO_PHASE_RELAY;
-	x->status = x->fail_status;
+	x->status = head->status;
 	iso_timer_clear(&x->host->loop->wheel, &x->timer);
-	if (send_grpc_reply(x)) {
+	if (x->error.ptr != NULL && send_grpc_reply(x)) {
 		iso_buf_done(&body);
 		return;
 	}
-	if (x->head->method_id == ISO_METHOD_HEAD) {
-		x->response->ops->head(x->response, &head, true);
+	if (x->head->method_id == ISO_METHOD_HEAD || text.len == 0) {
+		x->response->ops->head(x->response, head, true);
 	} else {
 		x->bytes += text.len;
-		x->response->ops->head(x->response, &head, false);
+		x->response->ops->head(x->response, head, false);
 		x->response->ops->data(x->response, &body, true);
 	}
 	iso_buf_done(&body);
+}
+
+static void send_reply(struct iso_exchange *x)
+{
+	struct iso_head head;
+	struct iso_slice text;
+
+	if (make(x, x->fail_status, x->error.ptr, &head, &text) == ISO_OK)
+		send_whole(x, &head, text);
+	else
+		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
+}
+
+void iso_local_answer(struct iso_exchange *x)
+{
+	const struct iso_cfg_answer *answer = &x->route->answer;
+	struct iso_head head = { .version = ISO_HTTP_11, .status = answer->status, .content_length = -1 };
+	struct iso_text line;
+	char *length = iso_arena_alloc(x->arena, 24);
+	int err = length != NULL ? ISO_OK : ISO_ENOMEM;
+
+	if (err == ISO_OK && iso_status_has_body(answer->status, ISO_METHOD_GET)) {
+		iso_text_init_fixed(&line, length, 24);
+		iso_text_u64(&line, answer->body.len);
+		head.content_length = (int64_t)answer->body.len;
+		err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("content-length"),
+				     iso_text_slice(&line));
+	}
+	if (err == ISO_OK && answer->body.len > 0)
+		err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("content-type"), answer->content_type);
+	if (err == ISO_OK && answer->location.n > 0) {
+		struct iso_slice location = iso_edit_text(x, &answer->location);
+
+		err = location.ptr != NULL
+			      ? iso_fields_add(&head.fields, x->arena, ISO_SLICE("location"), location)
+			      : ISO_ENOMEM;
+	}
+	if (err == ISO_OK && x->id.len > 0)
+		err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("x-request-id"), x->id);
+	if (err == ISO_OK)
+		err = iso_rate_limit_tell(x, &head.fields);
+	if (err == ISO_OK)
+		err = iso_edit_fields(x, &x->route->response_edits, NULL, &head.fields);
+	if (err == ISO_OK)
+		send_whole(x, &head, answer->body);
+	else
+		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
 }
 
 void iso_local_reply(struct iso_exchange *x, uint16_t status, const char *detail)

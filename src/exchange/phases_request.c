@@ -58,22 +58,29 @@ static void find_client(struct iso_exchange *x)
 	}
 }
 
-bool iso_exchange_client(const struct iso_exchange *x, struct iso_sockaddr *ret_addr)
+static bool parse_ip(struct iso_slice ip, struct iso_sockaddr *ret_addr)
 {
-	struct iso_slice host = iso_uri_host(x->from.client);
 	char text[64];
 
-	if (x->from.client.len >= sizeof(text))
+	if (ip.len >= sizeof(text))
 		return false;
+	memcpy(text, ip.ptr, ip.len);
+	text[ip.len] = '\0';
+	return iso_sockaddr_parse(text, 0, ret_addr) == ISO_OK;
+}
+
+struct iso_slice iso_exchange_client_ip(const struct iso_exchange *x)
+{
+	struct iso_sockaddr addr;
+
 	/* Behind a trusted proxy it comes without a port, and an IPv6 address without brackets: the last
 	 * group of that must not be taken for a port. */
-	memcpy(text, x->from.client.ptr, x->from.client.len);
-	text[x->from.client.len] = '\0';
-	if (iso_sockaddr_parse(text, 0, ret_addr) == ISO_OK)
-		return true;
-	memcpy(text, host.ptr, host.len);
-	text[host.len] = '\0';
-	return iso_sockaddr_parse(text, 0, ret_addr) == ISO_OK;
+	return parse_ip(x->from.client, &addr) ? x->from.client : iso_uri_host(x->from.client);
+}
+
+bool iso_exchange_client(const struct iso_exchange *x, struct iso_sockaddr *ret_addr)
+{
+	return parse_ip(x->from.client, ret_addr) || parse_ip(iso_uri_host(x->from.client), ret_addr);
 }
 
 bool iso_exchange_body_too_large(const struct iso_exchange *x, uint64_t bytes)
@@ -89,6 +96,15 @@ static bool overloaded(const struct iso_exchange *x)
 	uint64_t most_us = x->generation->snapshot->limits.loop_lag_us;
 
 	return most_us > 0 && iso_lag_us(&x->host->loop->lag) > most_us;
+}
+
+/* By AWS Signature Version 4: its path must go on as it came. */
+static bool is_signed(const struct iso_head *head)
+{
+	const struct iso_field *f = iso_fields_get(&head->fields, ISO_FIELD_AUTHORIZATION);
+
+	return (f != NULL && iso_slice_starts(f->value, ISO_SLICE("AWS4-"))) ||
+	       iso_slice_contains(head->path, ISO_SLICE("X-Amz-Signature="));
 }
 
 enum iso_step iso_phase_admit(struct iso_exchange *x)
@@ -112,9 +128,14 @@ enum iso_step iso_phase_admit(struct iso_exchange *x)
 		return refuse(x, 503, "the proxy is overloaded: try again in a moment");
 	if (x->head->method_id == ISO_METHOD_TRACE)
 		return refuse(x, 405, "TRACE is not allowed here");
-	err = iso_uri_normalise(x->arena, x->head->path, &x->head->path);
+	err = iso_uri_normalise(x->arena, x->head->path, &x->from.path);
 	if (err == ISO_EBAD)
 		return refuse(x, 400, "the path holds a broken or forbidden escape");
+	if (err == ISO_OK && !iso_slice_eq(x->from.path, x->head->path) && is_signed(x->head))
+		return refuse(x, 400,
+			      "a signed path must be in its normal form: remove dot segments and needless "
+			      "escapes");
+	x->head->path = err == ISO_OK ? x->from.path : x->head->path;
 	if (err == ISO_OK)
 		err = iso_hop_request(x->head, x->arena, &facts, &x->id);
 	if (err == ISO_EEXISTS)
@@ -129,39 +150,59 @@ enum iso_step iso_phase_admit(struct iso_exchange *x)
 
 enum iso_step iso_phase_match(struct iso_exchange *x)
 {
-	x->route = iso_snapshot_route(x->generation->snapshot, x->head->authority, x->head->path,
-				      x->head->method);
+	const struct iso_snapshot *snapshot = x->generation->snapshot;
+	struct iso_route_request request = {
+		.authority = x->head->authority,
+		.path = x->head->path,
+		.method = x->head->method,
+		.fields = &x->head->fields,
+		.arena = x->arena,
+		.draw = iso_rng_next(&x->host->loop->rng),
+	};
+	struct iso_sockaddr client;
+	struct iso_ip ip;
+
+	if (iso_router_asks_clients(snapshot->router) && iso_exchange_client(x, &client) &&
+	    iso_sockaddr_ip(&client.u.sa, &ip))
+		request.client = &ip;
+	x->route = iso_snapshot_route(snapshot, &request);
 	if (x->route == NULL)
-		return refuse(x, 404, "no route matches this host, path and method");
+		return refuse(x, 404, "no route matches this request");
 	if (!iso_rate_limit_take(x))
 		return refuse(x, 429, "too many requests: try again later");
+	if (x->route->service == NULL) {
+		iso_local_answer(x);
+		return ISO_STEP_PARK;
+	}
 	x->service = x->route->service;
+	if (x->route->rewrite.n > 0 && !iso_rewrite_path(x))
+		return refuse(x, 431, "the request's path takes too much memory");
 	x->phase = ISO_PHASE_PREPARE;
 	return ISO_STEP_MORE;
 }
 
 enum iso_step iso_phase_prepare(struct iso_exchange *x)
 {
-	const struct iso_cfg_retry *retry = &x->service->retry;
+	const struct iso_cfg_retry *retry = &x->route->retry;
 	struct iso_loop *loop = x->host->loop;
 
 	x->safe = iso_method_is_safe(x->head->method_id);
 	x->idempotent = iso_method_is_idempotent(x->head->method_id) || x->route->idempotent;
-	x->deadline_us = x->received_us + x->service->timeout_us;
+	x->deadline_us = x->received_us + x->route->timeout_us;
 	iso_timer_set(&loop->wheel, &x->timer, x->deadline_us);
 	/* Recorded whatever the method: what was not executed may be sent again, a POST too. */
 	iso_tape_init(&x->tape,
-		      (x->route->attempts > 1 && x->head->protocol.len == 0) || iso_keys_wanted(x)
+		      (retry->attempts > 1 && x->head->protocol.len == 0) || iso_keys_wanted(x)
 			      ? retry->body_limit
 			      : 0,
 		      &x->host->shared->replay);
-	if (retry->refuse_large && x->route->attempts > 1 &&
+	if (retry->refuse_large && retry->attempts > 1 &&
 	    x->head->content_length > (int64_t)retry->body_limit)
 		return refuse(x, 413, "the request's content is larger than what is kept for replay");
 	iso_budget_request(iso_exchange_budget(x), loop->now_us);
-	if (x->service->hedge.after != ISO_HEDGE_OFF)
+	if (x->route->hedge.after != ISO_HEDGE_OFF)
 		iso_budget_request(&x->host->hedges[x->service->index % ISO_HOST_SERVICES], loop->now_us);
-	iso_retry_init(&x->plan, x->route->attempts);
+	iso_retry_init(&x->plan, retry->attempts);
 	x->choice.allowed = x->route->region_mask;
 	x->choice.reason = -1;
 	iso_affinity_find(x);

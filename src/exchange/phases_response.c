@@ -42,6 +42,8 @@ static int edit_response(struct iso_exchange *x, const struct iso_try *t, struct
 		if (f->value.ptr == NULL)
 			err = ISO_ENOMEM;
 	}
+	if (err == ISO_OK)
+		err = iso_edit_fields(x, &x->route->response_edits, region, &head->fields);
 	return err == ISO_OK ? iso_affinity_tell(x, t, &head->fields) : err;
 }
 
@@ -57,7 +59,7 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 	x->status = head.status;
 	x->response_end = end;
 	iso_list_push_back(&x->host->relaying, &x->relay.link);
-	x->relay.idle_us = head.tunnel ? x->service->tunnel_idle_timeout_us : x->service->idle_timeout_us;
+	x->relay.idle_us = head.tunnel ? x->service->tunnel_idle_timeout_us : x->route->idle_timeout_us;
 	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
 	if (edit_response(x, t, &head) != ISO_OK) {
 		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);

@@ -39,7 +39,7 @@ static int make_head(struct iso_exchange *x, struct iso_try *t, const struct iso
 		if (err != ISO_OK)
 			return err;
 	}
-	return ISO_OK;
+	return iso_edit_fields(x, &x->route->request_edits, region, &head->fields);
 }
 
 /* What of the body has come already goes first. False: it cannot be sent. */
@@ -110,8 +110,8 @@ bool iso_try_start(struct iso_exchange *x, uint32_t region)
 		x->fail_status = x->tape.lost ? 502 : 503;
 		return false;
 	}
-	if (x->service->retry.per_try_timeout_us > 0)
+	if (x->route->retry.per_try_timeout_us > 0)
 		iso_timer_set(&x->host->loop->wheel, &t->patience,
-			      x->host->loop->now_us + x->service->retry.per_try_timeout_us);
+			      x->host->loop->now_us + x->route->retry.per_try_timeout_us);
 	return true;
 }

@@ -361,6 +361,15 @@ static bool decode_form(struct iso_arena *arena, struct iso_slice s, struct iso_
 	return true;
 }
 
+static bool is_name(struct iso_arena *arena, struct iso_slice raw, struct iso_slice name)
+{
+	struct iso_slice decoded;
+
+	if (iso_slice_find(raw, '%') == raw.len && iso_slice_find(raw, '+') == raw.len)
+		return iso_slice_eq(raw, name);
+	return decode_form(arena, raw, &decoded) && iso_slice_eq(decoded, name);
+}
+
 bool iso_uri_query_get(struct iso_arena *arena, struct iso_slice target, struct iso_slice name,
 		       struct iso_slice *ret_value)
 {
@@ -373,9 +382,10 @@ bool iso_uri_query_get(struct iso_arena *arena, struct iso_slice target, struct 
 		struct iso_slice pair = iso_slice(rest.ptr, end);
 		size_t equals = iso_slice_find(pair, '=');
 
-		if (equals < pair.len && iso_slice_eq(iso_slice(pair.ptr, equals), name))
-			return decode_form(arena, iso_slice(pair.ptr + equals + 1, pair.len - equals - 1),
-					   ret_value);
+		if (is_name(arena, iso_slice(pair.ptr, equals), name)) {
+			pair.len = equals < pair.len ? pair.len - equals - 1 : 0;
+			return decode_form(arena, iso_slice(pair.ptr + equals + 1, pair.len), ret_value);
+		}
 		rest = end < rest.len ? iso_slice(rest.ptr + end + 1, rest.len - end - 1)
 				      : iso_slice(NULL, 0);
 	}

@@ -16,25 +16,18 @@ struct iso_cidr_set {
 
 enum { V4_PREFIX_BITS = 96 };
 
-static bool to_bytes(const struct sockaddr *addr, uint8_t bytes[16])
+bool iso_sockaddr_ip(const struct sockaddr *addr, struct iso_ip *ret_ip)
 {
 	if (addr->sa_family == AF_INET6) {
-		memcpy(bytes, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, 16);
+		memcpy(ret_ip->bytes, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, 16);
 		return true;
 	}
 	if (addr->sa_family != AF_INET)
 		return false;
-	memset(bytes, 0, 10);
-	bytes[10] = bytes[11] = 0xff;
-	memcpy(bytes + 12, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4);
+	memset(ret_ip->bytes, 0, 10);
+	ret_ip->bytes[10] = ret_ip->bytes[11] = 0xff;
+	memcpy(ret_ip->bytes + 12, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4);
 	return true;
-}
-
-static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned int bits)
-{
-	unsigned int whole = bits / 8, rest = bits % 8;
-
-	return memcmp(a, b, whole) == 0 && (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
 }
 
 int iso_cidr_parse(struct iso_slice text, struct iso_cidr *ret_cidr)
@@ -50,7 +43,7 @@ int iso_cidr_parse(struct iso_slice text, struct iso_cidr *ret_cidr)
 		return ISO_EBAD;
 	memcpy(host, text.ptr, slash);
 	host[slash] = '\0';
-	if (iso_sockaddr_parse(host, 0, &addr) != ISO_OK || !to_bytes(&addr.u.sa, ret_cidr->bytes))
+	if (iso_sockaddr_parse(host, 0, &addr) != ISO_OK || !iso_sockaddr_ip(&addr.u.sa, &ret_cidr->ip))
 		return ISO_EBAD;
 	v4 = addr.u.sa.sa_family == AF_INET;
 	bits = v4 ? 32 : 128;
@@ -63,11 +56,11 @@ int iso_cidr_parse(struct iso_slice text, struct iso_cidr *ret_cidr)
 	}
 	ret_cidr->bits = (uint8_t)(bits + (v4 ? V4_PREFIX_BITS : 0));
 	memset(masked, 0, sizeof(masked));
-	memcpy(masked, ret_cidr->bytes, ret_cidr->bits / 8u);
+	memcpy(masked, ret_cidr->ip.bytes, ret_cidr->bits / 8u);
 	if (ret_cidr->bits % 8 != 0)
-		masked[ret_cidr->bits / 8] = ret_cidr->bytes[ret_cidr->bits / 8] &
+		masked[ret_cidr->bits / 8] = ret_cidr->ip.bytes[ret_cidr->bits / 8] &
 					     (uint8_t)(0xff << (8 - ret_cidr->bits % 8));
-	return memcmp(masked, ret_cidr->bytes, sizeof(masked)) == 0 ? ISO_OK : ISO_EBAD;
+	return memcmp(masked, ret_cidr->ip.bytes, sizeof(masked)) == 0 ? ISO_OK : ISO_EBAD;
 }
 
 struct iso_cidr_set *iso_cidr_set_new(const struct iso_cidr *cidrs, size_t n)
@@ -97,12 +90,12 @@ void iso_cidr_set_unref(struct iso_cidr_set *set)
 
 bool iso_cidr_set_has(const struct iso_cidr_set *set, const struct sockaddr *addr)
 {
-	uint8_t bytes[16];
+	struct iso_ip ip;
 
-	if (set == NULL || !to_bytes(addr, bytes))
+	if (set == NULL || !iso_sockaddr_ip(addr, &ip))
 		return false;
 	for (size_t i = 0; i < set->n; i++)
-		if (same_prefix(bytes, set->v[i].bytes, set->v[i].bits))
+		if (iso_cidr_has(&set->v[i], &ip))
 			return true;
 	return false;
 }

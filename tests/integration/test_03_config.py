@@ -61,7 +61,7 @@ def test_ten_mistakes_are_ten_places(lab):
     found = places(done)
     lines = sorted({line for line, _ in found})
     expected = sorted(line_of(text, needle) for needle in (
-        '"wrokers"', '"four"', '"h3"', "/nonexistent/cert.pem", "ftp://", '"spdy"', "parsecs", "99", "lattency",
+        '"wrokers"', '"four"', '"h3"', "/nonexistent/cert.pem", "ftp://", '"spdy"', "parsecs", '"attempts": 99', "lattency",
         "ordres"))
     # A mistake may be reported at its key's line or its value's; in this layout they are one line for scalars.
     assert lines == expected, f"{done.stdout}{done.stderr}"

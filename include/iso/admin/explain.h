@@ -9,9 +9,11 @@
 
 struct iso_explain_request {
 	struct iso_slice method;
-	struct iso_slice url;  /* https://host/path?query, or /path */
-	struct iso_slice host; /* a Host header that goes before the URL's; "": none */
-	uint32_t draw;         /* uniform */
+	struct iso_slice url;    /* https://host/path?query, or /path */
+	struct iso_slice host;   /* a Host header that goes before the URL's; "": none */
+	struct iso_slice fields; /* "name: value" lines that routes may look at; "": none */
+	struct iso_slice client; /* its address; "": not known */
+	uint64_t draw;           /* uniform */
 };
 
 /*

@@ -37,6 +37,11 @@ static inline bool iso_slice_starts(struct iso_slice s, struct iso_slice prefix)
 	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
+static inline bool iso_slice_contains(struct iso_slice s, struct iso_slice part)
+{
+	return part.len == 0 || (s.len > 0 && memmem(s.ptr, s.len, part.ptr, part.len) != NULL);
+}
+
 /* ASCII only, independent of the locale. */
 static inline char iso_ascii_lower(char c)
 {

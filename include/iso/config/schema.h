@@ -16,6 +16,7 @@ enum iso_schema_type {
 	ISO_SCHEMA_MAP,    /* names of the user's; the row of a member ends in ".*" */
 	ISO_SCHEMA_ARRAY,  /* the row of an item ends in "[]" */
 	ISO_SCHEMA_STRING,
+	ISO_SCHEMA_TEMPLATE, /* a string with variables (http/template.h) */
 	ISO_SCHEMA_DURATION, /* a string; min and max in microseconds */
 	ISO_SCHEMA_SIZE,     /* a string; min and max in bytes */
 	ISO_SCHEMA_INTEGER,
@@ -24,10 +25,16 @@ enum iso_schema_type {
 	ISO_SCHEMA_ENUM, /* a string, one of `values` */
 };
 
+enum iso_schema_need {
+	ISO_SCHEMA_OPTIONAL,
+	ISO_SCHEMA_REQUIRED,
+	ISO_SCHEMA_CHOICE, /* one of the object's keys that have this, and no more, must be there */
+};
+
 struct iso_schema_key {
 	const char *path; /* "services.*.health.interval"; the root is "" */
 	enum iso_schema_type type;
-	bool required;
+	enum iso_schema_need need;
 	double min, max;         /* of the value, the bytes, members or items; both 0: no limits */
 	const char *fallback;    /* the default, as JSON; NULL: none */
 	const char *values;      /* ENUM: "a|b"; STRING and MAP: a pattern for the JSON Schema, or NULL */

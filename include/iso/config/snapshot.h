@@ -9,11 +9,13 @@
 #include <stdatomic.h>
 
 #include "iso/http/field.h"
+#include "iso/http/template.h"
 #include "iso/net/cidr.h"
 #include "iso/net/geo_db.h"
 #include "iso/net/tls.h"
 #include "iso/net/transport.h"
 #include "iso/policy/requirement.h"
+#include "iso/policy/route.h"
 #include "iso/policy/view.h"
 
 enum {
@@ -128,19 +130,47 @@ struct iso_cfg_rate_limit {
 	struct iso_slice key; /* a header field, lower case; "": the client's address */
 };
 
+/* A header field with variables in its value. */
+struct iso_cfg_field {
+	struct iso_slice name; /* lower case */
+	struct iso_template value;
+	bool add; /* beside those that are there; else in their place */
+};
+
+/* What is done to a head: fields are removed first. */
+struct iso_cfg_edits {
+	const struct iso_slice *remove;
+	const struct iso_cfg_field *fields;
+	uint32_t remove_count, field_count;
+};
+
+/* A route's own answer. */
+struct iso_cfg_answer {
+	uint16_t status; /* 0: none, a service answers */
+	struct iso_slice body, content_type;
+	struct iso_template location; /* empty: no redirect */
+};
+
 struct iso_cfg_route {
-	struct iso_slice name; /* for logs: "routes/3" or its own `name` key */
-	const struct iso_cfg_service *service;
+	struct iso_slice name;                 /* for logs: "routes/3" or its own `name` key */
+	const struct iso_cfg_service *service; /* NULL: the route answers itself */
+	struct iso_cfg_answer answer;
+	struct iso_slice pattern;    /* of its path; "": any */
+	struct iso_template rewrite; /* the path that goes upstream; empty: as it is */
+	struct iso_cfg_edits request_edits, response_edits;
 	struct iso_slice alias; /* kept for logs; empty when absent */
 	uint32_t requires_count;
 	struct iso_slice requires[ISO_REQUIRES_MAX];
 	uint64_t requires_mask; /* bits of the service's dependencies */
 	struct iso_cfg_rate_limit rate_limit;
-	uint32_t attempts;      /* 1 to 3, the first included */
-	bool key_required;      /* a POST or PATCH without an Idempotency-Key gets 400 */
-	bool idempotent;        /* the owner says that running it twice does no harm */
-	uint16_t region_mask;   /* bit i: region i of the service is allowed */
-	enum iso_policy policy; /* the service's unless the route overrides it */
+	/* The service's, unless the route has its own. */
+	struct iso_cfg_retry retry;
+	struct iso_cfg_hedge hedge;
+	uint64_t timeout_us, idle_timeout_us;
+	enum iso_policy policy;
+	bool key_required;    /* a POST or PATCH without an Idempotency-Key gets 400 */
+	bool idempotent;      /* the owner says that running it twice does no harm */
+	uint16_t region_mask; /* bit i: region i of the service is allowed */
 };
 
 struct iso_cfg_listener {
@@ -177,8 +207,6 @@ struct iso_cfg_file {
 	const char *path;
 	uint64_t seen; /* of its identity, size and time of change */
 };
-
-struct iso_router; /* policy/route.h */
 
 struct iso_snapshot {
 	struct { /* shared */
@@ -219,13 +247,9 @@ bool iso_snapshot_keeps_keys(const struct iso_snapshot *snapshot);
 struct iso_snapshot *iso_snapshot_ref(struct iso_snapshot *snapshot);
 void iso_snapshot_unref(struct iso_snapshot *snapshot); /* NULL is fine; any thread */
 
-/*
- * The route for a request: authority (port ignored), normalised path with or without query, method.
- * NULL: no route.
- */
+/* NULL: no route. */
 const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapshot,
-					       struct iso_slice authority, struct iso_slice path,
-					       struct iso_slice method);
+					       const struct iso_route_request *request);
 
 /*
  * Whether one of `files` is not what it was. *ret_now names what they all are now: the same

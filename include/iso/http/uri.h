@@ -37,7 +37,8 @@ ISO_MUST_USE int iso_uri_normalise(struct iso_arena *arena, struct iso_slice tar
 				   struct iso_slice *ret_target);
 
 /*
- * The first value of a name in the target's query, decoded as forms are (application/x-www-form-urlencoded).
+ * The first value of a name in the target's query, both decoded as forms are
+ * (application/x-www-form-urlencoded); "" where there is no "=".
  * False: it is not there, it holds a broken escape, or there is no memory; *ret_value is not touched.
  */
 bool iso_uri_query_get(struct iso_arena *arena, struct iso_slice target, struct iso_slice name,

@@ -5,15 +5,13 @@
 #ifndef ISO_NET_CIDR_H
 #define ISO_NET_CIDR_H
 
+#include "iso/base/ip.h"
 #include "iso/net/transport.h"
-
-struct iso_cidr {
-	uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
-	uint8_t bits;      /* of these 128 */
-};
 
 struct iso_cidr_set;
 
+/* Without its port; false when it is of neither family. */
+bool iso_sockaddr_ip(const struct sockaddr *addr, struct iso_ip *ret_ip);
 /* ISO_OK; ISO_EBAD: no network, or bits are set behind its prefix. */
 ISO_MUST_USE int iso_cidr_parse(struct iso_slice text, struct iso_cidr *ret_cidr);
 /* Copies n > 0 of them. NULL: no memory. */

@@ -10,8 +10,11 @@
 static const struct iso_cfg_route *find(const struct loaded *l, const char *authority, const char *path,
 					const char *method)
 {
-	return iso_snapshot_route(l->snapshot, iso_slice_str(authority), iso_slice_str(path),
-				  iso_slice_str(method));
+	const struct iso_route_request request = { .authority = iso_slice_str(authority),
+						   .path = iso_slice_str(path),
+						   .method = iso_slice_str(method) };
+
+	return iso_snapshot_route(l->snapshot, &request);
 }
 
 static void test_without_routes(void **state)
@@ -108,8 +111,7 @@ static void test_patterns(void **state)
 	expect_one(MATCH("\"host\": \"a..com\""), "/routes/0/match/host", "labels", "");
 	expect_one(MATCH("\"path\": \"x\""), "/routes/0/match/path", "begins with", "/orders/*");
 	expect_one(MATCH("\"path\": \"/x*\""), "/routes/0/match/path", "star", "/orders/*");
-	expect_one(MATCH("\"path\": \"/x/{id}\""), "/routes/0/match/path", "not available in this version",
-		   "");
+	expect_one(MATCH("\"path\": \"/x/{Id}\""), "/routes/0/match/path", "named segment", "/orders/{id}");
 	expect_one(MATCH("\"path\": \"/x?y\""), "/routes/0/match/path", "without query", "");
 	expect_one(MATCH("\"path\": \"/x/../y\""), "/routes/0/match/path", "dot segments", "");
 	expect_one(MATCH("\"path\": \"/%7euser\""), "/routes/0/match/path", "never matches",
@@ -138,14 +140,14 @@ static void test_overlaps(void **state)
 
 	(void)state;
 	expect_one(ROUTES("{ \"service\": \"s\", \"name\": \"one\" }, { \"service\": \"s\" }"), "/routes/1",
-		   "routes/0 (one) and routes/1 (routes/1)", "change");
+		   "routes/0 (one) and routes/1 (routes/1)", "`order`");
 	expect_one(
 		ROUTES("{ \"service\": \"s\", \"match\": { \"host\": \"A.b\", \"path\": \"/x/*\", "
 		       "\"methods\": [\"GET\", \"PUT\"] } }, "
 		       "{ \"service\": \"s\", \"match\": { \"path\": \"/x/*\", \"methods\": [\"PUT\"] } }, "
 		       "{ \"service\": \"s\", \"match\": { \"host\": \"a.B\", \"path\": \"/x/*\", "
 		       "\"methods\": [\"PUT\", \"POST\"] } }"),
-		"/routes/2", "routes/0 (routes/0) and routes/2 (routes/2)", "methods");
+		"/routes/2", "routes/0 (routes/0) and routes/2 (routes/2)", "condition");
 	/* A bad route before does not shift the numbers. */
 	l = load(ROUTES("{ \"service\": \"s\", \"match\": { \"path\": \"bad\" } }, { \"service\": "
 			"\"s\" }, { "

@@ -31,7 +31,7 @@ static void test_good(void **state)
 		struct iso_slice name;
 		char *text = NULL;
 
-		assert_int_equal(iso_expand(cases[i][0], &text, &name), ISO_OK);
+		assert_int_equal(iso_expand(cases[i][0], false, &text, &name), ISO_OK);
 		assert_non_null(text);
 		assert_string_equal(text, cases[i][1]);
 		free(text);
@@ -47,7 +47,7 @@ static void test_nothing_to_do(void **state)
 		struct iso_slice name;
 		char *text = (char *)1;
 
-		assert_int_equal(iso_expand(cases[i], &text, &name), ISO_OK);
+		assert_int_equal(iso_expand(cases[i], false, &text, &name), ISO_OK);
 		assert_null(text);
 	}
 }
@@ -75,7 +75,7 @@ static void test_bad(void **state)
 		struct iso_slice name = { NULL, 0 };
 		char *text = NULL;
 
-		assert_int_equal(iso_expand(cases[i].text, &text, &name), cases[i].err);
+		assert_int_equal(iso_expand(cases[i].text, false, &text, &name), cases[i].err);
 		assert_null(text);
 		assert_true(iso_slice_eq(name, iso_slice_str(cases[i].name)));
 	}
@@ -92,11 +92,11 @@ static void test_long_name(void **state)
 	memcpy(text, "${", 2);
 	text[2 + 255] = '}';
 	text[2 + 255 + 1] = '\0';
-	assert_int_equal(iso_expand(text, &out, &name), ISO_ENOTFOUND);
+	assert_int_equal(iso_expand(text, false, &out, &name), ISO_ENOTFOUND);
 	text[2 + 255] = 'A';
 	text[2 + 256] = '}';
 	text[2 + 257] = '\0';
-	assert_int_equal(iso_expand(text, &out, &name), ISO_EBAD);
+	assert_int_equal(iso_expand(text, false, &out, &name), ISO_EBAD);
 }
 
 int main(void)

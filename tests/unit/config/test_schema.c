@@ -31,7 +31,7 @@ static void test_rows_are_well_formed(void **state)
 		assert_true((key->type == ISO_SCHEMA_ENUM) <= (key->values != NULL));
 		assert_true((key->type == ISO_SCHEMA_MAP || key->type == ISO_SCHEMA_ARRAY) ==
 			    (iso_schema_child(key, ISO_SLICE("")) != NULL));
-		assert_false(key->required && key->fallback != NULL);
+		assert_false(key->need != ISO_SCHEMA_OPTIONAL && key->fallback != NULL);
 		assert_ptr_equal(iso_schema_find(key->path), key);
 	}
 	assert_int_equal(roots, 1);

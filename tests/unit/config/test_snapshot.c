@@ -9,13 +9,15 @@ enum { ROUNDS = 2000, THREADS = 4 };
 
 static void *ref_and_ask(void *arg)
 {
+	const struct iso_route_request request = { .authority = ISO_SLICE("h"),
+						   .path = ISO_SLICE("/"),
+						   .method = ISO_SLICE("GET") };
 	struct iso_snapshot *snapshot = arg;
 
 	for (int i = 0; i < ROUNDS; i++) {
 		struct iso_snapshot *mine = iso_snapshot_ref(snapshot);
 
-		if (iso_snapshot_route(mine, ISO_SLICE("h"), ISO_SLICE("/"), ISO_SLICE("GET")) !=
-		    mine->routes)
+		if (iso_snapshot_route(mine, &request) != mine->routes)
 			return arg;
 		iso_snapshot_unref(mine);
 	}

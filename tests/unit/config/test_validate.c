@@ -116,8 +116,8 @@ static void test_unknown_and_missing(void **state)
 	expect_one(SERVICE("\"time~out/x\": 2"), "/services/s/time~0out~1x", "no key", "");
 	expect_one(SERVICE("\"balance\": { \"after_write\": \"5s\" }"), "/services/s/balance/after_write",
 		   "no key", "policy");
-	expect_one(WITH("\"routes\": [{ \"service\": \"s\", \"match\": { \"headers\": {} } }]"),
-		   "/routes/0/match/headers", "no key", "host path methods");
+	expect_one(WITH("\"routes\": [{ \"service\": \"s\", \"match\": { \"ports\": {} } }]"),
+		   "/routes/0/match/ports", "no key", "host path methods");
 	expect_one("{ " LISTEN " }", "", "\"services\" is missing", "add \"services\", an object");
 	expect_one("{ \"services\": { \"s\": { " PAIR " } } }", "", "\"listeners\" is missing", "an array");
 	expect_one("{ " LISTEN
@@ -128,7 +128,7 @@ static void test_unknown_and_missing(void **state)
 		   "");
 	expect_one(WITH("\"admin\": {}"), "/admin", "\"address\" is missing", "");
 	expect_one(WITH("\"routes\": [{ \"match\": { \"path\": \"/x\" } }]"), "/routes/0",
-		   "\"service\" is missing", "");
+		   "what it is about is missing", "\"service\", \"respond\", \"redirect\"");
 }
 
 static void test_names(void **state)

@@ -36,7 +36,11 @@ static void add(struct rules *r, const char *host, const char *path, const char 
 static uint32_t find(const struct iso_router *router, const char *authority, const char *path,
 		     const char *method)
 {
-	return iso_router_find(router, iso_slice_str(authority), iso_slice_str(path), iso_slice_str(method));
+	const struct iso_route_request request = { .authority = iso_slice_str(authority),
+						   .path = iso_slice_str(path),
+						   .method = iso_slice_str(method) };
+
+	return iso_router_find(router, &request);
 }
 
 static const struct iso_router *build(struct iso_arena *arena, const struct rules *r)
@@ -121,6 +125,15 @@ static void test_authority_forms(void **state)
 	assert_int_equal(find(router, "com", "/", "GET"), ISO_ROUTE_NONE);
 }
 
+static uint32_t find_any(const struct iso_router *router, struct iso_slice authority)
+{
+	const struct iso_route_request request = { .authority = authority,
+						   .path = ISO_SLICE("/any"),
+						   .method = ISO_SLICE("GET") };
+
+	return iso_router_find(router, &request);
+}
+
 static void test_long_host_matches_no_name(void **state)
 {
 	struct rules r = { .n = 0 };
@@ -132,13 +145,9 @@ static void test_long_host_matches_no_name(void **state)
 	router = build(*state, &r);
 	memset(host, 'a', sizeof(host));
 	memcpy(host + sizeof(host) - 12, ".example.com", 12);
-	assert_int_equal(iso_router_find(router, iso_slice(host, sizeof(host)), ISO_SLICE("/any"),
-					 ISO_SLICE("GET")),
-			 1);
-	assert_int_equal(
-		iso_router_find(router, iso_slice(host + 45, 255), ISO_SLICE("/any"), ISO_SLICE("GET")), 0);
-	assert_int_equal(
-		iso_router_find(router, iso_slice(host + 44, 256), ISO_SLICE("/any"), ISO_SLICE("GET")), 1);
+	assert_int_equal(find_any(router, iso_slice(host, sizeof(host))), 1);
+	assert_int_equal(find_any(router, iso_slice(host + 45, 255)), 0);
+	assert_int_equal(find_any(router, iso_slice(host + 44, 256)), 1);
 }
 
 static void test_paths(void **state)
@@ -268,11 +277,12 @@ static void test_host_patterns(void **state)
 
 static void test_path_patterns(void **state)
 {
-	static const char *const good[] = { "/",     "/*",     "/a",      "/a/", "/a/*",
-					    "/a//b", "/a%2Fb", "/a.b/.c", "/..." };
-	static const char *const bad[] = { "",        "*",    "a",    "a/*",   "/a*",     "/*/a",
-					   "/a/*/*",  "/**",  "/a?b", "/a#b",  "/a/{id}", "/a b",
-					   "/a/../b", "/./a", "/a/.", "/a/..", "/\x01",   "/\xc3\xa9" };
+	static const char *const good[] = { "/",      "/*",      "/a",   "/a/",     "/a/*",    "/a//b",
+					    "/a%2Fb", "/a.b/.c", "/...", "/a/{id}", "/{a_1}/*" };
+	static const char *const bad[] = { "",       "*",      "a",        "a/*",      "/a*",     "/*/a",
+					   "/a/*/*", "/**",    "/a?b",     "/a#b",     "/a/{Id}", "/a b",
+					   "/a/{}",  "/a/{id", "/a/x{id}", "/{id}x",   "/a/../b", "/./a",
+					   "/a/.",   "/a/..",  "/\x01",    "/\xc3\xa9" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
