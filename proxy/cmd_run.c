@@ -1,6 +1,9 @@
 /*
  * isochrone run: the proxy in the foreground.
  */
+#include <limits.h>
+#include <unistd.h>
+
 #include "cli.h"
 #include "config_file.h"
 #include "iso/process/process.h"
@@ -9,7 +12,8 @@ int cmd_run(int argc, char **argv)
 {
 	static struct config_file file = { .path = "isochrone.json" };
 	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL, NULL } };
-	struct iso_process_source source = { config_file_load, &file };
+	struct iso_process_source source = { .load = config_file_load, .arg = &file };
+	static char program[PATH_MAX];
 	struct iso_snapshot *snapshot;
 	struct iso_process *process;
 	const char *why;
@@ -19,6 +23,12 @@ int cmd_run(int argc, char **argv)
 		return code;
 	if (config_file_load(&file, &snapshot) != ISO_OK)
 		return EXIT_FAILED;
+	/* The path, not the file: an upgrade starts what is there by then. */
+	if (readlink("/proc/self/exe", program, sizeof(program) - 1) > 0) {
+		argv[0] = program;
+		source.program = program;
+		source.argv = argv;
+	}
 	if (iso_process_new(snapshot, &source, &why, &process) != ISO_OK) {
 		fprintf(stderr, "isochrone: %s\n", why);
 		return EXIT_FAILED;

@@ -8,6 +8,7 @@
 #include "iso/admin/explain.h"
 #include "iso/http/uri.h"
 #include "iso/net/loop.h"
+#include "iso/net/resolver.h"
 #include "iso/telemetry/prometheus.h"
 
 enum { DOCUMENT_MAX = 16 * 1024 * 1024 };
@@ -17,6 +18,7 @@ struct admin_call {
 	struct iso_request rq;
 	struct iso_admin *admin;
 	struct iso_task task;
+	struct iso_admin_wish wish;
 };
 
 static void send_text(struct admin_call *call, uint16_t status, const char *type, struct iso_slice body)
@@ -42,7 +44,9 @@ static void send_text(struct admin_call *call, uint16_t status, const char *type
 					  iso_text_slice(&length));
 	if (err == ISO_OK && status == 405)
 		err = iso_fields_add(&head.fields, call->rq.arena, ISO_SLICE("allow"),
-				     ISO_SLICE("GET, HEAD"));
+				     iso_slice_eq(iso_uri_path(call->rq.head->path), ISO_SLICE("/reload"))
+					     ? ISO_SLICE("POST")
+					     : ISO_SLICE("GET, HEAD"));
 	if (err == ISO_OK)
 		err = iso_buf_append_copy(&content, &call->rq.loop->chunks, body.ptr, body.len);
 	if (err != ISO_OK) {
@@ -99,19 +103,80 @@ static void send_explanation(struct admin_call *call)
 	iso_text_done(&text);
 }
 
-static void run_task(struct iso_task *task)
+/* GET /config: what is in use, secrets masked, and its hash. */
+static int write_config(const struct iso_admin *admin, struct iso_text *text)
 {
-	struct admin_call *call = ISO_CONTAINER(task, struct admin_call, task);
-	struct iso_slice path = iso_uri_path(call->rq.head->path);
-	enum iso_method method = call->rq.head->method_id;
+	const struct iso_snapshot *snapshot = admin->config.snapshot;
+
+	iso_text_fmt(text, "{\"generation\":%llu,\"hash\":\"%016llx\",\"file\":",
+		     (unsigned long long)snapshot->generation, (unsigned long long)snapshot->hash);
+	iso_text_json(text, snapshot->path);
+	iso_text_str(text, ",\"config\":");
+	iso_text_add(text, snapshot->description);
+	iso_text_str(text, "}\n");
+	return iso_text_ok(text);
+}
+
+/*
+ * Browsers send Origin with what a page makes them POST, and a rebound name in Host: whoever asks for a
+ * change must have meant this address.
+ */
+static bool is_meant(const struct iso_head *head)
+{
+	struct iso_slice host = iso_uri_host(head->authority);
+	struct iso_sockaddr addr;
+	char text[64];
+
+	if (iso_fields_find(&head->fields, ISO_SLICE("origin")) != NULL || host.len >= sizeof(text))
+		return false;
+	memcpy(text, host.ptr, host.len);
+	text[host.len] = '\0';
+	return iso_slice_eq(host, ISO_SLICE("localhost")) || iso_sockaddr_parse(text, 0, &addr) == ISO_OK;
+}
+
+static void on_reloaded(struct iso_admin_wish *wish, const char *refused)
+{
+	struct admin_call *call = ISO_CONTAINER(wish, struct admin_call, wish);
+	const struct iso_snapshot *snapshot = call->admin->config.snapshot;
+	struct iso_text text;
+
+	iso_text_init(&text, DOCUMENT_MAX);
+	if (refused != NULL) {
+		iso_text_str(&text, "{\"reloaded\":false,\"why\":");
+		iso_text_json(&text, iso_slice_str(refused));
+		iso_text_str(&text, "}\n");
+	} else {
+		iso_text_fmt(&text, "{\"reloaded\":true,\"generation\":%llu,\"hash\":\"%016llx\"}\n",
+			     (unsigned long long)snapshot->generation, (unsigned long long)snapshot->hash);
+	}
+	send_text(call, refused == NULL ? 200 : 409, "application/json", iso_text_slice(&text));
+	iso_text_done(&text);
+}
+
+static void reload(struct admin_call *call)
+{
+	if (call->admin->config.reload == NULL || call->admin->draining) {
+		send_text(call, 503, "text/plain", ISO_SLICE("this process takes no new configuration\n"));
+	} else if (!is_meant(call->rq.head)) {
+		send_text(call, 403, "text/plain",
+			  ISO_SLICE("ask by the address itself, and not from a web page\n"));
+	} else {
+		call->wish.done = on_reloaded;
+		call->admin->config.reload(call->admin->config.arg, &call->wish);
+	}
+}
+
+/* GET and HEAD. */
+static void send_page(struct admin_call *call, struct iso_slice path)
+{
 	const char *why;
 
-	if (method != ISO_METHOD_GET && method != ISO_METHOD_HEAD) {
-		send_text(call, 405, "text/plain", ISO_SLICE("only GET and HEAD\n"));
-	} else if (iso_slice_eq(path, ISO_SLICE("/status"))) {
+	if (iso_slice_eq(path, ISO_SLICE("/status"))) {
 		send_document(call, "application/json", iso_admin_status);
 	} else if (iso_slice_eq(path, ISO_SLICE("/metrics"))) {
 		send_document(call, ISO_PROMETHEUS_MEDIA_TYPE, iso_admin_metrics);
+	} else if (iso_slice_eq(path, ISO_SLICE("/config"))) {
+		send_document(call, "application/json", write_config);
 	} else if (iso_slice_eq(path, ISO_SLICE("/explain"))) {
 		send_explanation(call);
 	} else if (iso_slice_eq(path, ISO_SLICE("/healthz"))) {
@@ -121,9 +186,28 @@ static void run_task(struct iso_task *task)
 		send_text(call, why == NULL ? 200 : 503, "text/plain",
 			  why == NULL ? ISO_SLICE("ready\n") : iso_slice_str(why));
 	} else {
-		send_text(call, 404, "text/plain",
-			  ISO_SLICE("there is /status, /metrics, /explain, /healthz and /readyz\n"));
+		send_text(
+			call, 404, "text/plain",
+			ISO_SLICE(
+				"there is /status, /metrics, /config, /explain, /healthz, /readyz, and POST "
+				"/reload\n"));
 	}
+}
+
+static void run_task(struct iso_task *task)
+{
+	struct admin_call *call = ISO_CONTAINER(task, struct admin_call, task);
+	struct iso_slice path = iso_uri_path(call->rq.head->path);
+	enum iso_method method = call->rq.head->method_id;
+	bool is_reload = iso_slice_eq(path, ISO_SLICE("/reload"));
+
+	if (is_reload && method == ISO_METHOD_POST)
+		reload(call);
+	else if (is_reload || (method != ISO_METHOD_GET && method != ISO_METHOD_HEAD))
+		send_text(call, 405, "text/plain",
+			  is_reload ? ISO_SLICE("only POST\n") : ISO_SLICE("only GET and HEAD\n"));
+	else
+		send_page(call, path);
 }
 
 static void on_data(struct iso_sink *to, struct iso_buf *data, bool end)
@@ -151,8 +235,11 @@ static void on_writable(struct iso_sink *to, size_t freed)
 
 static void on_reset(struct iso_sink *to, enum iso_reset why)
 {
+	struct admin_call *call = ISO_CONTAINER(to, struct admin_call, request);
+
 	(void)why;
-	iso_task_cancel(&ISO_CONTAINER(to, struct admin_call, request)->task);
+	iso_task_cancel(&call->task);
+	iso_list_remove(&call->wish.link);
 }
 
 static const struct iso_sink_ops request_ops = {
@@ -172,6 +259,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	call->rq = *request;
 	call->admin = ISO_CONTAINER(handler, struct iso_admin, handler);
 	iso_task_init(&call->task, run_task);
+	iso_list_init(&call->wish.link);
 	iso_loop_post(request->loop, &call->task); /* no answer before we return */
 	return &call->request;
 }

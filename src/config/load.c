@@ -125,6 +125,7 @@ int iso_config_load_text(const char *name, struct iso_slice text, struct iso_dia
 			       "{...} }",
 			       "a configuration is an object");
 	} else {
+		iso_load_describe(&load, root);
 		iso_load_validate(&load, root);
 		if (!load.nomem)
 			iso_load_build(&load, root);

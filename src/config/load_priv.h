@@ -54,6 +54,9 @@ void iso_load_error_in(struct iso_load *load, const char *member, const char *me
 void iso_load_validate(struct iso_load *load, json_t *root);
 bool iso_load_name_ok(struct iso_slice name);
 
+/* describe.c: into the snapshot's description; before anything is expanded. */
+void iso_load_describe(struct iso_load *load, const json_t *root);
+
 /* value.c: typed reading of validated values; `path` is the schema's, its last part the member's name. */
 json_t *iso_load_member(const json_t *object, const char *name); /* borrowed; NULL when absent or null */
 bool iso_load_has(const json_t *object, const char *name);

@@ -249,8 +249,13 @@ static json_t *check_string(struct iso_load *load, const struct iso_schema_key *
 	} else if (!in_range(key, (double)text.len)) {
 		ok = false;
 		iso_load_error(load, ISO_PLACE_VALUE,
-			       text.len == 0 ? "give a text, or leave the key out" : "shorten it",
-			       "the text is %s", text.len == 0 ? "empty" : "too long");
+			       text.len == 0         ? "give a text, or leave the key out"
+			       : text.len < key->min ? "lengthen it"
+						     : "shorten it",
+			       "the text is %s",
+			       text.len == 0         ? "empty"
+			       : text.len < key->min ? "too short"
+						     : "too long");
 	}
 	if (ok)
 		return expanded;

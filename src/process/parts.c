@@ -91,6 +91,8 @@ static int make_admin(struct iso_process *p)
 		.exchanges = p->exchanges,
 		.ledger = p->ledger,
 		.snapshot = p->snapshot,
+		.reload = iso_reload_wish,
+		.arg = p,
 	};
 
 	for (uint32_t i = 0; i < p->worker_count; i++) {
@@ -104,7 +106,7 @@ static int make_admin(struct iso_process *p)
 int iso_process_start_admin(struct iso_process *p, const char **ret_why)
 {
 	struct iso_cfg_listener listener = { .http11 = true, .h2 = true };
-	int fd, err;
+	int fds[ISO_WORKER_SOCKETS_MAX], n, err;
 
 	if (p->snapshot->admin_address.len == 0)
 		return ISO_OK;
@@ -117,15 +119,15 @@ int iso_process_start_admin(struct iso_process *p, const char **ret_why)
 		return err;
 	iso_server_init(&p->admin_server, &p->loop, iso_admin_handler(p->admin), &p->snapshot->limits);
 	listener.addr = p->snapshot->admin_addr;
-	err = iso_listener_bind(&listener.addr, &fd);
-	if (err != ISO_OK) {
-		*ret_why = "cannot listen on admin.address: is it in use?";
+	listener.address = p->snapshot->admin_address;
+	err = iso_sockets_open(p, &listener, 1, ret_why);
+	if (err != ISO_OK)
 		return err;
-	}
-	listener.addr.len = sizeof(listener.addr.u);
-	getsockname(fd, &listener.addr.u.sa, &listener.addr.len);
 	p->admin_addr = listener.addr;
-	return iso_server_listen(&p->admin_server, fd, &listener);
+	n = iso_sockets_share(&p->sockets, &listener.addr, 1, 0, fds);
+	for (int i = 0; i < n && err == ISO_OK; i++)
+		err = iso_server_listen(&p->admin_server, fds[i], &listener);
+	return n > 0 ? err : ISO_ELIMIT;
 }
 
 void iso_process_stop_admin(struct iso_process *p)

@@ -47,7 +47,9 @@ void iso_process_drain(struct iso_process *p)
 		return;
 	}
 	p->draining = true;
+	iso_notify("STOPPING=1");
 	iso_admin_drain(p->admin);
+	iso_sockets_close(&p->sockets);
 	fprintf(stderr, "drain: no new connections; waiting for running exchanges\n");
 	iso_timer_set(&p->loop.wheel, &p->drain_timer, p->loop.now_us + p->snapshot->limits.drain_timeout_us);
 	for (uint32_t i = 0; i < p->worker_count; i++)
@@ -64,28 +66,24 @@ static void turn_end(void *arg)
 	iso_upstream_turn_end(&((struct iso_process *)arg)->upstream);
 }
 
-/* One socket per worker and listener, all on one address. */
-static int bind_listener(struct iso_process *p, struct iso_cfg_listener *listener, const char **ret_why)
+/* Before the workers run. */
+static int listen_all(struct iso_process *p, const char **ret_why)
 {
-	static _Thread_local char why[200];
+	int fds[ISO_WORKER_SOCKETS_MAX], err = iso_sockets_inherit(&p->inherited);
 
-	for (uint32_t i = 0; i < p->worker_count; i++) {
-		int fd, err = iso_listener_bind(&listener->addr, &fd);
+	for (uint32_t i = 0; i < p->snapshot->listener_count && err == ISO_OK; i++) {
+		struct iso_cfg_listener *listener = &p->snapshot->listeners[i];
 
-		if (err != ISO_OK) {
-			snprintf(why, sizeof(why), "cannot listen on %.*s: %s",
-				 ISO_SLICE_FMT(listener->address),
-				 err == ISO_EEXISTS ? "the address is in use" : iso_err_text(err));
-			*ret_why = why;
-			return err;
+		err = iso_sockets_open(p, listener, p->worker_count, ret_why);
+		for (uint32_t w = 0; w < p->worker_count && err == ISO_OK; w++) {
+			int n = iso_sockets_share(&p->sockets, &listener->addr, p->worker_count, w, fds);
+
+			err = n > 0 ? ISO_OK : ISO_ELIMIT;
+			for (int k = 0; k < n && err == ISO_OK; k++)
+				err = iso_worker_listen(&p->workers[w], fds[k], listener);
 		}
-		listener->addr.len = sizeof(listener->addr.u);
-		getsockname(fd, &listener->addr.u.sa, &listener->addr.len); /* port 0 has become a number */
-		err = iso_worker_listen(&p->workers[i], fd, listener);
-		if (err != ISO_OK)
-			return err;
 	}
-	return ISO_OK;
+	return err;
 }
 
 static struct iso_sketch *new_sketch(struct iso_loop *loop)
@@ -247,6 +245,7 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	memset(p, 0, sizeof(*p));
 	p->snapshot = snapshot;
 	p->source = *source;
+	iso_list_init(&p->wishes);
 	snapshot->generation = 1;
 	*ret_why = "out of memory";
 	iso_registry_init(&p->registry);
@@ -269,10 +268,11 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 		err = make_workers(p, snapshot);
 	if (err == ISO_OK)
 		err = iso_process_bind(p, snapshot);
-	for (uint32_t i = 0; i < snapshot->listener_count && err == ISO_OK; i++)
-		err = bind_listener(p, &snapshot->listeners[i], ret_why);
+	if (err == ISO_OK)
+		err = listen_all(p, ret_why);
 	if (err == ISO_OK)
 		err = iso_process_start_admin(p, ret_why);
+	iso_sockets_close(&p->inherited); /* nobody listens there any more */
 	if (err == ISO_OK)
 		err = iso_privileges_drop(snapshot, ret_why);
 	if (err != ISO_OK) {
@@ -321,6 +321,8 @@ static void on_start_look(struct iso_timer *timer)
 	p->ready = true;
 	iso_watch_start(p);
 	say_ready(p);
+	iso_notify_start(p);
+	iso_upgrade_take_over();
 }
 
 int iso_process_run(struct iso_process *p)
@@ -355,6 +357,8 @@ void iso_process_free(struct iso_process *p)
 	iso_reload_wait(p);
 	for (uint32_t i = 0; i < p->worker_count; i++)
 		iso_worker_stop(&p->workers[i]);
+	iso_sockets_close(&p->sockets);
+	iso_sockets_close(&p->inherited);
 	iso_process_stop_admin(p);
 	iso_admin_free(p->admin);
 	iso_ledger_stop(p->ledger);

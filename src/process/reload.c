@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "iso/config/describe.h"
 #include "process_priv.h"
 
 struct iso_reload {
 	struct iso_letter letter;
+	struct iso_list wishes; /* who waits for this one */
 	struct iso_process *process;
 	struct iso_snapshot *snapshot; /* the builder's result; NULL: the file is bad */
 	pthread_t thread;
@@ -20,15 +22,6 @@ static void note_fixed(const struct iso_snapshot *old, const struct iso_snapshot
 {
 	if (old->workers != new->workers)
 		fprintf(stderr, "reload: `workers` takes effect after a restart\n");
-	for (uint32_t i = 0; i < new->listener_count; i++) {
-		bool known = false;
-
-		for (uint32_t k = 0; k < old->listener_count && !known; k++)
-			known = iso_slice_eq(new->listeners[i].address, old->listeners[k].address);
-		if (!known)
-			fprintf(stderr, "reload: the listener %.*s takes effect after a restart\n",
-				ISO_SLICE_FMT(new->listeners[i].address));
-	}
 	if (!iso_slice_eq(old->access_log, new->access_log))
 		fprintf(stderr, "reload: `access_log` takes effect after a restart\n");
 	if (old->ledger.memory != new->ledger.memory || old->ledger.sync != new->ledger.sync ||
@@ -49,31 +42,90 @@ static void keep_addresses(const struct iso_snapshot *old, struct iso_snapshot *
 				new->listeners[i].addr = old->listeners[k].addr;
 }
 
+/* To all who wait for it; each may go away as it is told. */
+static void tell(struct iso_list *wishes, const char *refused)
+{
+	struct iso_list *node;
+
+	while ((node = iso_list_pop_front(wishes)) != NULL) {
+		struct iso_admin_wish *wish = ISO_CONTAINER(node, struct iso_admin_wish, link);
+
+		wish->done(wish, refused);
+	}
+}
+
+static void refuse(struct iso_process *p, const char *why)
+{
+	if (p->reload != NULL)
+		tell(&p->reload->wishes, why);
+	fprintf(stderr, "reload: refused: %s; nothing has changed\n", why);
+	iso_metrics_reload(&p->metrics, ISO_RELOAD_RESULT_REJECTED);
+}
+
+/* New addresses are bound before anything else changes: that may fail. */
+static int open_listeners(struct iso_process *p, struct iso_snapshot *snapshot, bool *fresh,
+			  const char **ret_why)
+{
+	int err = ISO_OK;
+
+	for (uint32_t i = 0; i < snapshot->listener_count && err == ISO_OK; i++) {
+		fresh[i] = !iso_sockets_have(&p->sockets, &snapshot->listeners[i].addr);
+		if (fresh[i])
+			err = iso_sockets_open(p, &snapshot->listeners[i], p->worker_count, ret_why);
+	}
+	return err;
+}
+
+static int adopt(struct iso_process *p, struct iso_snapshot *snapshot, const bool *fresh)
+{
+	struct iso_worker_sockets *sockets = calloc(snapshot->listener_count + 1u, sizeof(*sockets));
+	int err = sockets != NULL ? ISO_OK : ISO_ENOMEM;
+
+	for (uint32_t w = 0; w < p->worker_count && err == ISO_OK; w++) {
+		for (uint32_t i = 0; i < snapshot->listener_count; i++)
+			sockets[i].n = fresh[i] ? iso_sockets_share(&p->sockets, &snapshot->listeners[i].addr,
+								    p->worker_count, w, sockets[i].fds)
+						: 0;
+		err = iso_worker_adopt(&p->workers[w], snapshot, sockets);
+	}
+	free(sockets);
+	return err;
+}
+
 static void take_over(struct iso_process *p, struct iso_snapshot *snapshot)
 {
 	struct iso_snapshot *old = p->snapshot;
-	int err;
+	bool *fresh = calloc(snapshot->listener_count + 1u, sizeof(*fresh));
+	int err = fresh != NULL ? ISO_OK : ISO_ENOMEM;
+	const char *why = NULL;
 
 	snapshot->generation = old->generation + 1;
 	snapshot->workers = p->worker_count;
 	keep_addresses(old, snapshot);
-	err = iso_process_bind(p, snapshot);
-	for (uint32_t i = 0; i < p->worker_count && err == ISO_OK; i++)
-		err = iso_worker_adopt(&p->workers[i], snapshot);
+	if (err == ISO_OK)
+		err = open_listeners(p, snapshot, fresh, &why);
+	if (err == ISO_OK)
+		err = iso_process_bind(p, snapshot);
+	if (err == ISO_OK)
+		err = adopt(p, snapshot, fresh);
+	free(fresh);
 	if (err != ISO_OK) {
 		/* Workers that have adopted it hold references of their own; the others go on with the old
 		 * one. */
-		fprintf(stderr, "reload: refused: %s\n",
-			err == ISO_ELIMIT ? "too many regions" : iso_err_text(err));
-		iso_metrics_reload(&p->metrics, ISO_RELOAD_RESULT_REJECTED);
+		refuse(p, why != NULL ? why : err == ISO_ELIMIT ? "too many regions" : iso_err_text(err));
+		iso_sockets_retain(&p->sockets, old, &p->admin_addr);
 		iso_snapshot_unref(snapshot);
 		return;
 	}
+	/* The workers' copies are the last ones now: a listener that has gone is closed with them. */
+	iso_sockets_retain(&p->sockets, snapshot, &p->admin_addr);
+	iso_config_diff(old, snapshot, stderr);
 	p->snapshot = snapshot;
 	iso_admin_adopt(p->admin, snapshot);
 	iso_snapshot_unref(old);
 	iso_metrics_reload(&p->metrics, ISO_RELOAD_RESULT_OK);
 	fprintf(stderr, "reload: generation %llu is in use\n", (unsigned long long)snapshot->generation);
+	tell(&p->reload->wishes, NULL);
 }
 
 static void deliver_built(struct iso_letter *letter)
@@ -82,17 +134,18 @@ static void deliver_built(struct iso_letter *letter)
 	struct iso_process *p = reload->process;
 
 	pthread_join(reload->thread, NULL);
-	p->reload = NULL;
 	if (reload->snapshot == NULL) {
-		fprintf(stderr, "reload: the file is bad, nothing has changed\n");
-		iso_metrics_reload(&p->metrics, ISO_RELOAD_RESULT_REJECTED);
+		refuse(p, "the file is bad: the log says what is wrong, or `isochrone check`");
 	} else if (p->draining) {
+		tell(&reload->wishes, "the process drains");
 		iso_snapshot_unref(reload->snapshot);
 	} else {
 		note_fixed(p->snapshot, reload->snapshot);
 		take_over(p, reload->snapshot);
 	}
+	p->reload = NULL;
 	free(reload);
+	iso_notify("READY=1");
 	if (p->reload_again) {
 		p->reload_again = false;
 		iso_reload_start(p);
@@ -129,15 +182,30 @@ void iso_reload_start(struct iso_process *p)
 		return;
 	reload->letter.deliver = deliver_built;
 	reload->process = p;
+	iso_list_init(&reload->wishes);
+	iso_list_splice(&reload->wishes, &p->wishes);
 	p->reload = reload;
+	iso_notify_reloading();
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	err = pthread_create(&reload->thread, NULL, builder_main, reload);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err != 0) {
-		fprintf(stderr, "reload: cannot start the builder thread\n");
+		refuse(p, "cannot start the builder thread");
 		p->reload = NULL;
 		free(reload);
+	}
+}
+
+void iso_reload_wish(void *arg, struct iso_admin_wish *wish)
+{
+	struct iso_process *p = arg;
+
+	iso_list_push_back(&p->wishes, &wish->link);
+	iso_reload_start(p);
+	if (p->reload == NULL) {
+		iso_list_remove(&wish->link);
+		wish->done(wish, "out of memory");
 	}
 }
 

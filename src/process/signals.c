@@ -1,5 +1,6 @@
 /*
- * Signals as events of the control loop: TERM and INT drain, HUP reloads, USR1 reopens the log. Thread:
+ * Signals as events of the control loop: TERM and INT drain, HUP reloads, USR1 reopens the log, USR2
+ * starts the binary that is on disk now. Thread:
  * control.
  */
 #include <event2/event.h>
@@ -7,7 +8,7 @@
 
 #include "process_priv.h"
 
-static const int signums[ISO_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+static const int signums[ISO_SIGNALS] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
 
 static void on_signal(evutil_socket_t signum, short what, void *arg)
 {
@@ -22,6 +23,12 @@ static void on_signal(evutil_socket_t signum, short what, void *arg)
 	case SIGUSR1:
 		if (p->scribe != NULL)
 			iso_scribe_reopen(p->scribe);
+		break;
+	case SIGUSR2:
+		iso_upgrade_start(p);
+		break;
+	case SIGCHLD:
+		iso_upgrade_reap(p);
 		break;
 	default:
 		if (p->ready)

@@ -4,12 +4,15 @@
 #include "worker_priv.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct adopt_letter {
 	struct iso_letter letter;
 	struct iso_worker *worker;
-	struct iso_snapshot *snapshot; /* one reference */
+	struct iso_snapshot *snapshot;       /* one reference */
+	struct iso_worker_sockets sockets[]; /* of each listener */
 };
 
 static void turn_begin(void *arg)
@@ -136,6 +139,33 @@ int iso_worker_start(struct iso_worker *worker)
 	return ISO_OK;
 }
 
+static void close_sockets(const struct iso_worker_sockets *sockets, uint32_t listeners)
+{
+	for (uint32_t i = 0; i < listeners; i++) {
+		for (int k = 0; k < sockets[i].n; k++)
+			close(sockets[i].fds[k]);
+	}
+}
+
+static void adopt_listeners(struct iso_worker *worker, const struct adopt_letter *adopt)
+{
+	struct iso_server *server = &worker->own.server;
+
+	iso_server_retain(server, adopt->snapshot->listeners, adopt->snapshot->listener_count);
+	for (uint32_t i = 0; i < adopt->snapshot->listener_count; i++) {
+		const struct iso_cfg_listener *listener = &adopt->snapshot->listeners[i];
+
+		iso_server_update(server, listener);
+		for (int k = 0; k < adopt->sockets[i].n; k++) {
+			if (server->draining)
+				close(adopt->sockets[i].fds[k]);
+			else if (iso_server_listen(server, adopt->sockets[i].fds[k], listener) != ISO_OK)
+				fprintf(stderr, "reload: a worker has no memory to listen on %.*s\n",
+					ISO_SLICE_FMT(listener->address));
+		}
+	}
+}
+
 static void deliver_adopt(struct iso_letter *letter)
 {
 	struct adopt_letter *adopt = ISO_CONTAINER(letter, struct adopt_letter, letter);
@@ -146,19 +176,25 @@ static void deliver_adopt(struct iso_letter *letter)
 	if (iso_upstream_bind(&worker->own.upstream, snapshot) == ISO_OK &&
 	    iso_exchange_host_adopt(&worker->own.host, snapshot) == ISO_OK) {
 		worker->own.server.limits = snapshot->limits;
-		for (uint32_t i = 0; i < snapshot->listener_count; i++)
-			iso_server_update(&worker->own.server, &snapshot->listeners[i]);
+		adopt_listeners(worker, adopt);
+	} else {
+		close_sockets(adopt->sockets, snapshot->listener_count);
 	}
 	iso_snapshot_unref(snapshot);
 	free(adopt);
 }
 
-int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot)
+int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot,
+		     const struct iso_worker_sockets *sockets)
 {
-	struct adopt_letter *adopt = calloc(1, sizeof(*adopt));
+	size_t bytes = snapshot->listener_count * sizeof(*sockets);
+	struct adopt_letter *adopt = calloc(1, sizeof(*adopt) + bytes);
 
-	if (adopt == NULL)
+	if (adopt == NULL) {
+		close_sockets(sockets, snapshot->listener_count);
 		return ISO_ENOMEM;
+	}
+	memcpy(adopt->sockets, sockets, bytes);
 	adopt->letter.deliver = deliver_adopt;
 	adopt->worker = worker;
 	adopt->snapshot = iso_snapshot_ref(snapshot);

@@ -12,6 +12,14 @@
 
 struct iso_worker;
 
+enum { ISO_WORKER_SOCKETS_MAX = ISO_WORKERS_MAX }; /* of one address */
+
+/* Sockets of a listener that is new with a snapshot; the worker's once it has adopted it. */
+struct iso_worker_sockets {
+	int fds[ISO_WORKER_SOCKETS_MAX];
+	int n;
+};
+
 /* What a worker has of control. */
 struct iso_worker_env {
 	struct iso_board_stand *stand;
@@ -54,8 +62,13 @@ ISO_MUST_USE int iso_worker_init(struct iso_worker *worker, uint32_t index, cons
 ISO_MUST_USE int iso_worker_listen(struct iso_worker *worker, int fd,
 				   const struct iso_cfg_listener *listener);
 ISO_MUST_USE int iso_worker_start(struct iso_worker *worker);
-/* Control: the worker uses this snapshot from now on. ISO_OK or ISO_ENOMEM. */
-ISO_MUST_USE int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot);
+/*
+ * Control: the worker uses this snapshot from now on; `sockets`: of each of its listeners that is new (taken,
+ * also on failure), none for the others. Listeners that are not in it any more stop; their connections go on.
+ * ISO_OK or ISO_ENOMEM.
+ */
+ISO_MUST_USE int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot,
+				  const struct iso_worker_sockets *sockets);
 /* Control: no new connections; `drained` is called when the last one has gone. */
 void iso_worker_drain(struct iso_worker *worker);
 /* Control: ends the thread now, whatever runs, and waits for it. */

@@ -107,8 +107,15 @@ void iso_proxied_open(struct iso_server_listener *listener, int fd, const struct
 	iso_timer_set(&loop->wheel, &p->timer, loop->now_us + listener->server->limits.handshake_timeout_us);
 }
 
-void iso_proxied_drop_all(struct iso_server *server)
+void iso_proxied_drop(struct iso_server *server, const struct iso_server_listener *listener)
 {
-	while (!iso_list_empty(&server->proxied))
-		close(give_up(ISO_CONTAINER(server->proxied.next, struct proxied, link)));
+	struct iso_list *next;
+
+	for (struct iso_list *l = server->proxied.next; l != &server->proxied; l = next) {
+		struct proxied *p = ISO_CONTAINER(l, struct proxied, link);
+
+		next = l->next;
+		if (listener == NULL || p->listener == listener)
+			close(give_up(p));
+	}
 }

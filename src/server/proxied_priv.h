@@ -11,6 +11,7 @@
  */
 void iso_proxied_open(struct iso_server_listener *listener, int fd, const struct iso_sockaddr *peer,
 		      const struct iso_sockaddr *local);
-void iso_proxied_drop_all(struct iso_server *server);
+/* Those that came to this listener; NULL: all. */
+void iso_proxied_drop(struct iso_server *server, const struct iso_server_listener *listener);
 
 #endif

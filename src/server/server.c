@@ -52,16 +52,37 @@ void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct is
 	iso_list_init(&server->proxied);
 }
 
+static void stop(struct iso_server_listener *listener)
+{
+	iso_listener_stop(&listener->l);
+	forget(listener);
+	free(listener);
+}
+
 static void stop_listening(struct iso_server *server)
 {
 	struct iso_list *node;
 
-	while ((node = iso_list_pop_front(&server->listeners)) != NULL) {
-		struct iso_server_listener *listener = ISO_CONTAINER(node, struct iso_server_listener, link);
+	while ((node = iso_list_pop_front(&server->listeners)) != NULL)
+		stop(ISO_CONTAINER(node, struct iso_server_listener, link));
+}
 
-		iso_listener_stop(&listener->l);
-		forget(listener);
-		free(listener);
+void iso_server_retain(struct iso_server *server, const struct iso_cfg_listener *listeners, uint32_t n)
+{
+	struct iso_list *next;
+
+	for (struct iso_list *l = server->listeners.next; l != &server->listeners; l = next) {
+		struct iso_server_listener *listener = ISO_CONTAINER(l, struct iso_server_listener, link);
+		uint32_t i = 0;
+
+		next = l->next;
+		while (i < n && !iso_sockaddr_eq(&listeners[i].addr, &listener->addr))
+			i++;
+		if (i < n)
+			continue;
+		iso_list_remove(l);
+		iso_proxied_drop(server, listener);
+		stop(listener);
 	}
 }
 
@@ -70,7 +91,7 @@ void iso_server_done(struct iso_server *server)
 	if (server == NULL || server->loop == NULL)
 		return;
 	stop_listening(server);
-	iso_proxied_drop_all(server);
+	iso_proxied_drop(server, NULL);
 	server->draining = false;
 	while (!iso_list_empty(&server->conns))
 		iso_sconn_close(ISO_CONTAINER(server->conns.next, struct iso_sconn, link));
@@ -128,7 +149,7 @@ void iso_server_drain(struct iso_server *server)
 
 	server->draining = true;
 	stop_listening(server);
-	iso_proxied_drop_all(server);
+	iso_proxied_drop(server, NULL);
 	for (struct iso_list *l = server->conns.next; l != &server->conns; l = next) {
 		struct iso_sconn *c = ISO_CONTAINER(l, struct iso_sconn, link);
 

@@ -12,6 +12,13 @@
 
 struct iso_admin;
 
+/* Somebody who waits for the end of a reload. */
+struct iso_admin_wish {
+	struct iso_list link; /* unlinked: it is over, or nobody waits any more */
+	/* refused: why it was, in words; NULL: generation and hash are in use. */
+	void (*done)(struct iso_admin_wish *wish, const char *refused);
+};
+
 /* What the admin API looks at; all borrowed. */
 struct iso_admin_config {
 	struct iso_loop *loop;
@@ -24,6 +31,9 @@ struct iso_admin_config {
 	const struct iso_exchange_shared *exchanges;
 	const struct iso_ledger *ledger; /* NULL: no Idempotency-Keys are kept */
 	struct iso_snapshot *snapshot;
+	/* POST /reload: begins one. `done` comes later on the control loop, unless the call is forgotten. */
+	void (*reload)(void *arg, struct iso_admin_wish *wish);
+	void *arg;
 };
 
 /* The arrays are copied. ISO_OK or ISO_ENOMEM. */

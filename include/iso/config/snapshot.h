@@ -215,6 +215,7 @@ struct iso_snapshot {
 	uint64_t generation;          /* 1, 2, … in this process; set by process/ before it is handed out */
 	struct iso_slice path;        /* the file; "" when made from the command line */
 	uint64_t hash;                /* of the text */
+	struct iso_slice description; /* see describe.h */
 	uint32_t workers;             /* at least 1 */
 	struct iso_slice user, group; /* to become; "": stay */
 	struct iso_cfg_listener *listeners;

@@ -13,6 +13,9 @@ struct iso_process_source {
 	/* ISO_OK with one reference, or an error that has been reported. */
 	int (*load)(void *arg, struct iso_snapshot **ret_snapshot);
 	void *arg;
+	/* For SIGUSR2: the binary's path, and the arguments it was started with. NULL: not possible. */
+	const char *program;
+	char *const *argv;
 };
 
 /*

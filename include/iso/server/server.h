@@ -68,6 +68,8 @@ ISO_MUST_USE int iso_server_listen(struct iso_server *server, int fd,
 				   const struct iso_cfg_listener *listener);
 /* Replaces what new connections get (certificates, protocols) on the listener with that address. */
 void iso_server_update(struct iso_server *server, const struct iso_cfg_listener *listener);
+/* Stops accepting at addresses that are none of these; connections go on. */
+void iso_server_retain(struct iso_server *server, const struct iso_cfg_listener *listeners, uint32_t n);
 /* Stops accepting; GOAWAY and Connection: close; connections end as their exchanges do. */
 void iso_server_drain(struct iso_server *server);
 

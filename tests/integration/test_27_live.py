@@ -1,0 +1,340 @@
+"""What changes while clients are served: listeners, the whole file, the binary; and what a service manager is told."""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from h1client import H1Client, client_tls
+from lab import HOST, NAME, accepts, find_binary, find_h2rate, free_port, http_json, wait_until
+from product import SLOW, environment
+
+LONG = pytest.mark.slow
+
+
+def reload(proxy, code=200, host=HOST, **fields):
+    """POST /reload, answered when it is over."""
+    with H1Client(proxy.admin) as client:
+        answer = client.request("POST", "/reload", list(fields.items()), host=host)
+    assert answer.status == code, answer.body
+    return json.loads(answer.body) if answer.get("content-type") == "application/json" else answer.body
+
+
+def config_of(proxy):
+    status, _, body = http_json("GET", proxy.admin, "/config")
+    assert status == 200
+    return body
+
+
+def clear(port):
+    return {"address": f"{HOST}:{port}"}
+
+
+def ask(port):
+    with H1Client(port) as client:
+        return client.request("GET", "/", host=NAME).status
+
+
+# ---- reload ----
+
+def test_listeners_come_and_go(start, emulator):
+    first, second = free_port(), free_port()
+    proxy = start({"one": emulator("one").url}, port=first, workers=3, listeners=[clear(first)])
+    with H1Client(first) as kept:
+        assert kept.request("GET", "/", host=NAME).status == 200
+        proxy.config["listeners"].append(clear(second))
+        proxy.rewrite()
+        assert reload(proxy)["generation"] == 2
+        wait_until(lambda: accepts(second), 10, "the new listener")
+        assert [ask(second) for _ in range(10)] == [200] * 10
+        assert ask(first) == 200
+        proxy.config["listeners"] = [clear(second)]
+        proxy.rewrite()
+        assert reload(proxy)["generation"] == 3
+        wait_until(lambda: not accepts(first), 10, "the old listener to go")
+        assert kept.request("GET", "/", host=NAME).status == 200, "its connections go on"
+    assert ask(second) == 200
+
+
+def test_an_address_in_use_changes_nothing(start, emulator):
+    proxy = start({"one": emulator("one").url})
+    taken = socket.create_server((HOST, 0))
+    free = free_port()
+    proxy.config["listeners"] += [clear(free), clear(taken.getsockname()[1])]
+    proxy.rewrite()
+    said = reload(proxy, 409)
+    assert said["reloaded"] is False and "in use" in said["why"]
+    assert config_of(proxy)["generation"] == 1
+    assert not accepts(free), "what was bound for it is closed again"
+    taken.close()
+    assert reload(proxy)["reloaded"] is True
+    wait_until(lambda: accepts(free), 10, "the listener")
+
+
+def test_reload_by_the_admin_api(start, emulator, h2):
+    proxy = start({"one": emulator("one").url})
+    before = config_of(proxy)
+    proxy.rewrite(text="{")
+    assert "bad" in reload(proxy, 409)["why"]
+    assert config_of(proxy) == before
+    proxy.config["services"]["orders"]["timeout"] = "7s"
+    proxy.rewrite()
+    said = reload(proxy)
+    after = config_of(proxy)
+    assert (said["reloaded"], said["generation"]) == (True, 2)
+    assert said["hash"] == after["hash"] != before["hash"]
+    assert after["config"]["services"]["orders"]["timeout"] == "7s"
+    assert after["file"] == str(proxy.file)
+    assert 'reload: /services/orders/timeout: nothing -> "7s"' in proxy.stderr
+    assert h2(proxy).get("/").status == 200
+    with H1Client(proxy.admin) as client:
+        assert client.request("GET", "/reload", host=HOST).status == 405
+
+
+@pytest.mark.parametrize("fields", [{"origin": "https://evil.test"}, {"host": "rebound.evil.test"}])
+def test_a_web_page_cannot_reload(start, emulator, fields):
+    proxy = start({"one": emulator("one").url})
+    assert b"web page" in reload(proxy, 403, **fields)
+    assert config_of(proxy)["generation"] == 1
+
+
+def test_config_masks_secrets(start, emulator):
+    one = emulator("one")
+    proxy = start({"one": {"url": one.url, "host": NAME, "headers": {"x-key": "hunter2", "x-env": "${ISO_TEST_KEY}"}}},
+                  service={"marker": {"header": "x-marker", "secret": "hunter3-hunter3-hunter3"}, "health": {"headers": {"a": "hunter4"}}},
+                  env={"ISO_TEST_KEY": "hunter5"}, routes=[{"service": "orders", "request_headers": {"set": {"b": "hunter6"}}}])
+    _, _, body = http_json("GET", proxy.admin, "/config")
+    assert "hunter" not in json.dumps(body)
+    assert body["config"]["services"]["orders"]["regions"]["one"]["headers"] == {"x-key": "***", "x-env": "***"}
+    assert re.fullmatch("[0-9a-f]{16}", body["hash"])
+
+
+# ---- under load ----
+
+class Load:
+    """HTTP/2 by h2rate, and HTTP/1.1 with keep-alive from threads of our own."""
+
+    def __init__(self, lab, proxy, rate, seconds):
+        self.out, self.seconds, self.stop = lab.path("load.jsonl"), seconds, False
+        self.process = subprocess.Popen(
+            [find_h2rate(lab.dir), "--connect", f"{HOST}:{proxy.port}", "--sni", NAME, "--ca", str(lab.certs.ca),
+             "--connections", "8", "--get-rate", str(rate * 9 // 10), "--post-rate", str(rate // 10), "--seconds", str(seconds),
+             "--out", str(self.out)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.tls, self.port, self.h1, self.errors = client_tls(lab.certs.ca, ["http/1.1"]), proxy.port, 0, []
+        self.threads = [threading.Thread(target=self._h1) for _ in range(2)]
+        for thread in self.threads:
+            thread.start()
+
+    def _h1(self):
+        while not self.stop:
+            try:
+                with H1Client(self.port, self.tls, NAME) as client:
+                    for _ in range(50):
+                        answer = client.request("GET", "/", host=NAME)
+                        if answer.status != 200:
+                            self.errors.append(answer.status)
+                        self.h1 += 1
+                        if self.stop or answer.get("connection") == "close":
+                            break
+            except (OSError, EOFError, ValueError) as e:
+                self.errors.append(repr(e))
+
+    def running(self):
+        return self.process.poll() is None
+
+    def finish(self):
+        _, errors = self.process.communicate(timeout=self.seconds + 60)
+        self.stop = True
+        for thread in self.threads:
+            thread.join(30)
+        assert self.process.returncode == 0, errors
+        lines = [json.loads(line) for line in self.out.read_text().splitlines()]
+        return lines, [x for x in lines if x["status"] != 200]
+
+
+@pytest.fixture
+def load(lab):
+    running = []
+
+    def begin(*args):
+        running.append(Load(lab, *args))
+        return running[-1]
+    yield begin
+    for one in running:
+        one.stop = True
+        one.process.kill()
+        one.process.wait()
+
+
+def pause(seconds):
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= end or None, seconds + 30, "the pause")
+
+
+@pytest.mark.parametrize("rate, seconds", [(200, 6), pytest.param(2000, 60, marks=LONG)])
+def test_reloads_under_load(start, emulator, load, rate, seconds):
+    """Good, changed and bad files in turns, five a second: nobody notices, and what was learnt stays."""
+    regions = {"near": emulator("near", 2), "far": emulator("far", 60)}
+    proxy = start({n: r.url for n, r in regions.items()}, workers=2)
+    proxy.wait_states({n: "healthy" for n in regions})
+    good, changed = json.dumps(proxy.config, indent=1), json.loads(json.dumps(proxy.config))
+    changed["services"]["orders"]["timeout"] = "20s"
+    changed["routes"] = [{"service": "orders", "response_headers": {"set": {"x-changed": "yes"}}}]
+    texts = [good, json.dumps(changed), "{ \"listeners\": 7 }"]
+    running, turn, memory, shares = load(proxy, rate, seconds), 0, [], []
+    while running.running():
+        proxy.rewrite(text=texts[turn % 3])
+        reload(proxy, 409 if turn % 3 == 2 else 200)
+        turn += 1
+        if turn > 10:
+            memory.append(proxy.process.rss_kib())
+            shares.append(proxy.shares()["near"])
+        pause(0.15)
+    lines, failed = running.finish()
+    assert not failed and not running.errors, (failed[:3], running.errors[:3], len(lines))
+    assert running.h1 > 20 and len(lines) > rate * seconds * 0.9
+    assert turn > seconds * 3
+    assert min(shares) > 0.95, "the near region keeps its share"
+    if not os.environ.get("ISO_SLOW"):  # a sanitizer's quarantine grows with every free
+        assert max(memory) - memory[0] < 24 * 1024, memory
+    print(f"{turn} reloads, {len(lines)} + {running.h1} requests, rss {memory[0]} to {max(memory)} KiB")
+
+
+# ---- SIGUSR2 ----
+
+@pytest.fixture
+def successor():
+    """Ends, by id, the processes that took over from one that the lab knows."""
+    pids = []
+    yield pids.append
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            continue
+        try:
+            wait_until(lambda: not pathlib.Path(f"/proc/{pid}/stat").exists() or
+                       pathlib.Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z", 30, "its end")
+        finally:
+            if pathlib.Path(f"/proc/{pid}").exists():
+                os.kill(pid, signal.SIGKILL)
+
+
+def readies(proxy):
+    return len(re.findall(r"^ready ", proxy.stderr, re.M))
+
+
+def upgrade(proxy, pid, successor):
+    """Sends SIGUSR2 to `pid` and waits until that process has gone; the new one's id."""
+    known, ready = len(re.findall(r"upgrade: process \d+ is starting", proxy.stderr)), readies(proxy)
+    os.kill(pid, signal.SIGUSR2)
+    wait_until(lambda: readies(proxy) == ready + 1, 30 * SLOW, "the new process to be ready")
+    new = int(re.findall(r"upgrade: process (\d+) is starting", proxy.stderr)[known])
+    successor(new)
+    return new
+
+
+def gone(pid):
+    stat = pathlib.Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().split(")")[1].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("rate, seconds, times", [(200, 8, 2), pytest.param(2000, 30, 5, marks=LONG)])
+def test_upgrades_under_load(start, emulator, load, successor, rate, seconds, times):
+    regions = {n: emulator(n, 5) for n in ("one", "two")}
+    proxy = start({n: r.url for n, r in regions.items()}, workers=2, limits={"drain_timeout": "10s"})
+    proxy.wait_states({n: "healthy" for n in regions})
+    running, pid = load(proxy, rate, seconds), proxy.process.pid
+    for _ in range(times):
+        pause(0.5)
+        new = upgrade(proxy, pid, successor)
+        assert new != pid
+        wait_until(lambda: gone(pid), 20 * SLOW, "the process before to go")
+        pid = new
+    lines, failed = running.finish()
+    assert not failed and not running.errors, (failed[:3], running.errors[:3])
+    assert len(lines) > rate * seconds * 0.9 and running.h1 > 20
+    assert proxy.process.popen.wait(10) == 0
+    assert ask_tls(proxy) == 200, "the last one serves"
+    assert proxy.metric("isochrone_requests_total") > 0, "its admin listener too"
+
+
+def ask_tls(proxy):
+    with H1Client(proxy.port, client_tls(proxy.lab.certs.ca, ["http/1.1"]), NAME) as client:
+        return client.request("GET", "/", host=NAME).status
+
+
+def test_an_upgrade_that_fails_changes_nothing(lab, start, emulator):
+    """The file on disk has become bad, so the new process ends at once; then it is mended, and works."""
+    proxy = start({"one": emulator("one").url})
+    good = proxy.file.read_text()
+    proxy.rewrite(text="{")
+    proxy.send(signal.SIGUSR2)
+    wait_until(lambda: "has ended with 1: this one goes on" in proxy.stderr, 20 * SLOW, "the failure")
+    assert ask_tls(proxy) == 200
+    proxy.rewrite(text=good)
+    assert reload(proxy)["reloaded"] is True
+
+
+def test_an_upgrade_with_kept_keys_is_refused(start, emulator):
+    proxy = start({"one": emulator("one").url}, service={"idempotency": {"store": True}})
+    proxy.send(signal.SIGUSR2)
+    wait_until(lambda: "upgrade: refused" in proxy.stderr, 20, "the words")
+    assert ask_tls(proxy) == 200
+
+
+# ---- service managers ----
+
+def test_socket_activation_and_notifications(lab, emulator):
+    """As systemd does it: listening sockets from descriptor 3 on, and a datagram socket for states."""
+    listening, admin = socket.create_server((HOST, 0)), socket.create_server((HOST, 0))
+    port = listening.getsockname()[1]
+    states = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    place = str(lab.path("notify"))
+    states.bind(place)
+    states.settimeout(30 * SLOW)
+    config = {"listeners": [clear(port)], "admin": clear(admin.getsockname()[1]), "workers": 3,
+              "services": {"s": {"regions": {"one": {"url": emulator("one", tls=False).url}}}}}
+    file = lab.write("activated.json", json.dumps(config))
+    # The client comes before the proxy: the socket is there already.
+    early = socket.create_connection((HOST, port))
+    early.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+    script = ('import os, sys\n'
+              'for at, fd in enumerate(map(int, sys.argv[1].split(",")), 3):\n    os.dup2(fd, at + 20)\n'
+              'for at in (3, 4):\n    os.dup2(at + 20, at)\n'
+              'os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2")\n'
+              'os.execv(sys.argv[2], sys.argv[2:])\n')
+    binary = find_binary()
+    process = subprocess.Popen(
+        ["/usr/bin/python3", "-c", script, f"{listening.fileno()},{admin.fileno()}", binary, "-c", str(file)],
+        pass_fds=[listening.fileno(), admin.fileno()], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=environment({"NOTIFY_SOCKET": place, "WATCHDOG_USEC": "400000"}))
+    listening.close()
+    admin.close()
+    try:
+        assert states.recv(200).decode().split("\n")[0] == "READY=1"
+        assert early.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert [ask(port) for _ in range(20)] == [200] * 20
+        assert http_json("GET", config["admin"]["address"].split(":")[1], "/healthz")[0] == 200
+        assert states.recv(200) == b"WATCHDOG=1"
+        os.kill(process.pid, signal.SIGHUP)
+        assert state_of(states).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert state_of(states) == b"READY=1"
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=30 * SLOW)
+    assert process.returncode == 0, said
+    assert state_of(states) == b"STOPPING=1"
+    early.close()
+    states.close()
+
+
+def state_of(states):
+    """The next that is no sign of life."""
+    return wait_until(lambda: (state := states.recv(200)) != b"WATCHDOG=1" and state, 30 * SLOW, "a state")
