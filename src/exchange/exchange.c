@@ -139,6 +139,15 @@ static void run_advance(struct iso_task *task)
 	iso_exchange_run(x, x->phase);
 }
 
+/* Before the response began: nothing is waited for any more. */
+static void give_up(struct iso_exchange *x, uint16_t status, const char *words)
+{
+	iso_exchange_cancel_tries(x, NULL);
+	x->fail_status = status;
+	x->error = iso_slice_str(words);
+	iso_exchange_run(x, ISO_PHASE_FAIL);
+}
+
 /* Time is up: before the response began for all of it, afterwards for a side that moves no more. */
 static void on_timer(struct iso_timer *timer)
 {
@@ -152,10 +161,29 @@ static void on_timer(struct iso_timer *timer)
 		}
 		return;
 	}
-	iso_exchange_cancel_tries(x, NULL);
-	x->fail_status = 504;
-	x->error = ISO_SLICE("no region answered before the deadline");
-	iso_exchange_run(x, ISO_PHASE_FAIL);
+	give_up(x, 504, "no region answered before the deadline");
+}
+
+void iso_exchange_host_expire(struct iso_exchange_host *host)
+{
+	struct iso_list *node;
+
+	while ((node = iso_list_pop_front(&host->waiting)) != NULL) {
+		struct iso_exchange *x = ISO_CONTAINER(node, struct iso_exchange, relay.link);
+
+		/* Without a try nothing has been sent to a region. */
+		if (!x->committed)
+			give_up(x, x->try_count == 0 ? 503 : 504, "the proxy ends, and waits no longer");
+	}
+	while ((node = iso_list_pop_front(&host->relaying)) != NULL) {
+		struct iso_exchange *x = ISO_CONTAINER(node, struct iso_exchange, relay.link);
+
+		if (x->response_end)
+			continue; /* all of it is on its way */
+		iso_exchange_cancel_tries(x, NULL);
+		x->error = ISO_SLICE("the proxy ends, and waits no longer");
+		x->response->ops->reset(x->response, ISO_RESET_SHUTDOWN);
+	}
 }
 
 static struct iso_sink *on_request(struct iso_handler *handler, const struct iso_request *request)
@@ -184,6 +212,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	iso_timer_init(&x->timer, on_timer);
 	iso_timer_init(&x->choice.timer, iso_exchange_on_choice_timer);
 	iso_list_init(&x->relay.link);
+	iso_list_push_back(&host->waiting, &x->relay.link);
 	iso_task_init(&x->advance, run_advance);
 	host->in_flight++;
 	iso_metrics_add(host->metrics, ISO_METRIC_IN_FLIGHT, 1);
@@ -241,6 +270,7 @@ int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *
 		iso_budget_init(&host->budgets[i], &shared->services[i].retries);
 		iso_budget_init(&host->hedges[i], &shared->services[i].hedges);
 	}
+	iso_list_init(&host->waiting);
 	iso_list_init(&host->relaying);
 	host->wall_offset_us = iso_clock_wall_us() - iso_clock_mono_us();
 	return iso_exchange_host_adopt(host, snapshot);

@@ -63,9 +63,9 @@ struct iso_exchange_from {
 	bool tls;
 };
 
-/* An answer on its way. */
+/* An answer on its way, or awaited. */
 struct iso_exchange_relay {
-	struct iso_list link; /* the host's, oldest first */
+	struct iso_list link; /* the host's: of those that wait for an answer, or that have one */
 	uint64_t idle_us;     /* no byte either way for so long ends it */
 };
 

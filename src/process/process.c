@@ -16,6 +16,7 @@ enum {
 	CONTROL_CHUNKS = 4096,
 	START_WAIT_US = 2 * 1000 * 1000, /* for the regions' first probes, before clients are let in */
 	START_LOOK_US = 5 * 1000,
+	LAST_WORDS_US = 1000 * 1000, /* for what is cut at the end of a drain */
 };
 
 static void on_urgent(struct iso_worker *worker)
@@ -36,8 +37,15 @@ static void on_drain_deadline(struct iso_timer *timer)
 {
 	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, drain_timer);
 
+	if (p->expired) {
+		iso_loop_stop(&p->loop); /* somebody does not read even that */
+		return;
+	}
+	p->expired = true;
 	fprintf(stderr, "drain: the deadline has come, what is left is cut\n");
-	iso_loop_stop(&p->loop);
+	iso_timer_set(&p->loop.wheel, timer, p->loop.now_us + LAST_WORDS_US);
+	for (uint32_t i = 0; i < p->worker_count; i++)
+		iso_worker_expire(&p->workers[i]);
 }
 
 void iso_process_drain(struct iso_process *p)

@@ -57,7 +57,7 @@ struct iso_process {
 	uint64_t started_us, watchdog_us;
 	uint64_t files_tried; /* certificate files as they were when they last led to a reload */
 	uint32_t worker_count, drained;
-	bool draining, ready, reload_again;
+	bool draining, expired, ready, reload_again;
 };
 
 /* process.c */

@@ -63,6 +63,11 @@ static void deliver_drain(struct iso_letter *letter)
 	iso_server_drain(&worker->own.server);
 }
 
+static void deliver_expire(struct iso_letter *letter)
+{
+	iso_exchange_host_expire(&ISO_CONTAINER(letter, struct iso_worker, expire_letter)->own.host);
+}
+
 static void deliver_stop(struct iso_letter *letter)
 {
 	iso_loop_stop(&ISO_CONTAINER(letter, struct iso_worker, stop_letter)->own.loop);
@@ -80,6 +85,7 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 	worker->urgent_letter.deliver = deliver_urgent;
 	worker->drained_letter.deliver = deliver_drained;
 	worker->drain_letter.deliver = deliver_drain;
+	worker->expire_letter.deliver = deliver_expire;
 	worker->stop_letter.deliver = deliver_stop;
 	err = iso_evidence_init(&worker->shared.evidence);
 	if (err == ISO_OK)
@@ -205,6 +211,11 @@ int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot,
 void iso_worker_drain(struct iso_worker *worker)
 {
 	iso_mailbox_post(&worker->own.loop.mailbox, &worker->drain_letter);
+}
+
+void iso_worker_expire(struct iso_worker *worker)
+{
+	iso_mailbox_post(&worker->own.loop.mailbox, &worker->expire_letter);
 }
 
 void iso_worker_stop(struct iso_worker *worker)

@@ -49,7 +49,7 @@ struct iso_worker {
 		_Atomic bool urgent_posted;
 	} shared;
 	struct iso_worker_env env;
-	struct iso_letter urgent_letter, drained_letter, drain_letter, stop_letter;
+	struct iso_letter urgent_letter, drained_letter, drain_letter, expire_letter, stop_letter;
 	pthread_t thread;
 	uint32_t index;
 	bool started, made;
@@ -71,6 +71,8 @@ ISO_MUST_USE int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot
 				  const struct iso_worker_sockets *sockets);
 /* Control: no new connections; `drained` is called when the last one has gone. */
 void iso_worker_drain(struct iso_worker *worker);
+/* Control: what still runs is answered or broken off. */
+void iso_worker_expire(struct iso_worker *worker);
 /* Control: ends the thread now, whatever runs, and waits for it. */
 void iso_worker_stop(struct iso_worker *worker);
 void iso_worker_done(struct iso_worker *worker);

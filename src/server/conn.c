@@ -13,6 +13,11 @@ enum {
 	SETTLED_US = 1000 * 1000, /* idle for so long, a connection gives back memory */
 	LINGER_US = 1000 * 1000, /* how long a client may take to read our last bytes before the socket closes
 				  */
+	/*
+	 * An idle HTTP/1.1 client cannot be told that its connection ends but with an answer, and loses what
+	 * it sends just then: in a drain it has this long to ask once more.
+	 */
+	DRAIN_IDLE_US = 2000 * 1000,
 };
 
 const char *iso_cut_text(enum iso_cut cut)
@@ -59,6 +64,14 @@ static void uncount_client(struct iso_sconn *c)
 	if (c->counted)
 		iso_sketch_down(c->server->clients, iso_sockaddr_client(&c->peer));
 	c->counted = false;
+}
+
+/* How long nothing needs to happen until the connection ends. */
+static uint64_t keepalive_us(const struct iso_sconn *c)
+{
+	uint64_t limit_us = c->server->limits.keepalive_timeout_us;
+
+	return c->draining && limit_us > DRAIN_IDLE_US ? DRAIN_IDLE_US : limit_us;
 }
 
 static void set_timer(struct iso_sconn *c, uint64_t in_us)
@@ -229,14 +242,14 @@ static void on_timer(struct iso_timer *timer)
 		check_rates(c, now_us);
 		return;
 	}
-	if (now_us >= c->idle_since_us + limits->keepalive_timeout_us) {
+	if (now_us >= c->idle_since_us + keepalive_us(c)) {
 		iso_sconn_finish(c);
 		return;
 	}
 	if (c->ops->idle != NULL && c->head_since_us == 0)
 		c->ops->idle(c);
 	/* Not later than this: a request that begins meanwhile does not set the timer. */
-	left_us = c->idle_since_us + limits->keepalive_timeout_us - now_us;
+	left_us = c->idle_since_us + keepalive_us(c) - now_us;
 	if (c->head_since_us != 0 && c->head_since_us + limits->header_timeout_us - now_us < left_us)
 		left_us = c->head_since_us + limits->header_timeout_us - now_us;
 	set_timer(c, left_us < limits->rate_window_us ? left_us : limits->rate_window_us);
@@ -324,14 +337,18 @@ void iso_sconn_stream_began(struct iso_sconn *c)
 
 void iso_sconn_stream_ended(struct iso_sconn *c)
 {
-	uint64_t keepalive_us = c->server->limits.keepalive_timeout_us;
-
 	c->streams--;
 	ISO_COUNT(c->server, streams, (uint32_t)-1);
 	if (c->streams == 0 && !c->closed) {
 		c->idle_since_us = c->server->loop->now_us;
-		set_timer(c, keepalive_us < SETTLED_US ? keepalive_us : SETTLED_US);
+		set_timer(c, keepalive_us(c) < SETTLED_US ? keepalive_us(c) : SETTLED_US);
 	}
+}
+
+void iso_sconn_idle_out(struct iso_sconn *c)
+{
+	c->idle_since_us = c->server->loop->now_us;
+	set_timer(c, keepalive_us(c));
 }
 
 void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_request)

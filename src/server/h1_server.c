@@ -511,8 +511,9 @@ static void h1_drain(struct iso_sconn *c)
 {
 	struct h1 *h1 = c->codec;
 
+	/* A request may be on its way already: it is answered, and told to close. */
 	if (!h1->running && !iso_h1_parser_begun(&h1->parser))
-		iso_sconn_finish(c);
+		iso_sconn_idle_out(c);
 }
 
 static void run_free(struct iso_task *task)

@@ -4,7 +4,10 @@ import signal
 import subprocess
 import time
 
+from h2.errors import ErrorCodes
+
 from lab import HOST, NAME, find_h2rate, wait_until
+from origin import H2Origin
 from product import SLOW
 
 
@@ -78,6 +81,41 @@ def test_h1_answer_in_drain_says_close(start, emulator, h1):
     answer = client.answer()
     assert answer.status == 200 and answer.get("connection", "").lower() == "close"
     assert ended(proxy) == 0
+
+
+def test_an_idle_client_may_ask_once_more(start, emulator, h1):
+    proxy = start({"one": emulator("one").url})
+    kept, silent = h1(proxy), h1(proxy)
+    assert kept.request("GET", "/").status == 200
+    proxy.send(signal.SIGTERM)
+    wait_until(lambda: not proxy.listening(), 5 * SLOW, "the listener to close")
+    for client in (kept, silent):
+        answer = client.request("GET", "/")
+        assert answer.status == 200 and answer.get("connection", "").lower() == "close"
+    assert ended(proxy, 5) == 0
+
+
+def test_what_is_cut_at_the_deadline_is_told_so(lab, start, origin, h2, h1):
+    """A waiting request is answered, an answer that is on its way is broken off, and both are in the log."""
+    def half(connection, request):
+        if request.path == "/half":
+            connection.h2.send_headers(request.sid, [(":status", "200")])
+            connection.flush()
+
+    one, log = origin(H2Origin, half), lab.path("access.log")
+    proxy = start({"one": one.url}, limits={"drain_timeout": "500ms"}, access_log={"path": str(log)})
+    client, plain = h2(proxy), h1(proxy)
+    waiting, begun = client.start("GET", "/"), client.start("GET", "/half")
+    plain.send(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+    wait_until(lambda: len(one.served) == 3, 10, "the requests in the region")
+    proxy.send(signal.SIGTERM)
+    answer, broken, told = client.wait(waiting), client.wait(begun), plain.answer()
+    assert answer.status == 504 and b"waits no longer" in answer.body
+    assert (broken.status, broken.reset) == (200, ErrorCodes.INTERNAL_ERROR)
+    assert told.status == 504 and told.get("connection").lower() == "close"
+    assert ended(proxy) == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert sorted((x["path"], x["status"]) for x in lines) == [("/", 504), ("/", 504), ("/half", 200)]
 
 
 def test_sigint_ends_it_too(start, emulator):

@@ -41,7 +41,8 @@ struct iso_exchange_host {
 	struct iso_log_ring *log; /* NULL: no access log */
 	struct iso_exchange_shared *shared;
 	struct iso_budget budgets[ISO_HOST_SERVICES], hedges[ISO_HOST_SERVICES];
-	struct iso_list relaying;  /* exchanges whose answer is on its way, oldest first */
+	struct iso_list waiting;   /* exchanges that have no region's answer yet */
+	struct iso_list relaying;  /* those whose answer is on its way, oldest first */
 	struct iso_sketch *rates;  /* of clients by route, shared by all workers; NULL: no rate limits */
 	struct iso_ledger *ledger; /* of Idempotency-Keys; NULL: no service keeps them */
 	uint64_t wall_offset_us;   /* wall clock minus loop clock */
@@ -59,6 +60,11 @@ void iso_exchange_shared_adopt(struct iso_exchange_shared *shared, const struct 
 ISO_MUST_USE int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *upstream,
 					struct iso_snapshot *snapshot, struct iso_metrics *metrics,
 					struct iso_exchange_shared *shared);
+/*
+ * The end of a drain: what waits for a region is answered 503 (nothing was sent) or 504, what is on its way
+ * is broken off as an error of ours.
+ */
+void iso_exchange_host_expire(struct iso_exchange_host *host);
 /* Every exchange has ended. */
 void iso_exchange_host_done(struct iso_exchange_host *host);
 /* New exchanges use this snapshot from now on; running ones keep theirs. ISO_OK or ISO_ENOMEM (nothing
