@@ -97,6 +97,13 @@ static int write_all(int fd, const char *bytes, size_t len)
 	return ISO_OK;
 }
 
+void iso_journal_break(struct iso_journal *j)
+{
+	if (j->fd >= 0)
+		(void)close(j->fd);
+	j->fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+}
+
 int iso_journal_flush(struct iso_journal *j, bool sync)
 {
 	size_t len = j->len;
@@ -113,8 +120,7 @@ int iso_journal_flush(struct iso_journal *j, bool sync)
 		j->size += len;
 	} else if (ftruncate(j->fd, (off_t)j->size) != 0 || lseek(j->fd, (off_t)j->size, SEEK_SET) < 0) {
 		/* Half a record may stand there: whatever comes after it would not be read. */
-		(void)close(j->fd);
-		j->fd = open("/dev/full", O_WRONLY | O_CLOEXEC); /* every further write fails, and says so */
+		iso_journal_break(j);
 	}
 	return err;
 }
@@ -186,6 +192,15 @@ static int read_all(struct iso_journal *j, struct iso_ledger_table *t, uint64_t 
 	return ISO_OK;
 }
 
+/* Whether the path still names it: who wrote it anew has locked the new file and let go of this one. */
+static bool is_there(const struct iso_journal *j)
+{
+	struct stat ours, named;
+
+	return fstat(j->fd, &ours) == 0 && stat(j->path, &named) == 0 && ours.st_ino == named.st_ino &&
+	       ours.st_dev == named.st_dev;
+}
+
 int iso_journal_open(struct iso_journal *j, const char *path, struct iso_ledger_table *t, uint64_t now_us,
 		     const char **ret_why)
 {
@@ -200,7 +215,7 @@ int iso_journal_open(struct iso_journal *j, const char *path, struct iso_ledger_
 		*ret_why = "it cannot be opened for writing";
 		return err;
 	}
-	if (flock(j->fd, LOCK_EX | LOCK_NB) != 0) {
+	if (flock(j->fd, LOCK_EX | LOCK_NB) != 0 || !is_there(j)) {
 		iso_journal_close(j);
 		*ret_why = "another process uses it";
 		return ISO_EEXISTS;

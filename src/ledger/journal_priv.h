@@ -23,6 +23,8 @@ struct iso_journal {
 ISO_MUST_USE int iso_journal_open(struct iso_journal *j, const char *path, struct iso_ledger_table *t,
 				  uint64_t now_us, const char **ret_why);
 void iso_journal_close(struct iso_journal *j);
+/* It cannot be used: every further write fails, and says so. */
+void iso_journal_break(struct iso_journal *j);
 /* Notes how the entry stands, or (released) that there is none; written by the next flush. ISO_OK,
  * ISO_ENOMEM. */
 ISO_MUST_USE int iso_journal_note(struct iso_journal *j, const struct iso_ledger_entry *entry);

@@ -14,7 +14,7 @@
 #include "iso/base/clock.h"
 #include "journal_priv.h"
 
-enum { TICK_MS = 1000 };
+enum { TICK_MS = 1000, JOURNAL_LOOK_MS = 10 };
 
 enum how { HOW_BEGIN, HOW_DONE, HOW_SPENT, HOW_UNKNOWN, HOW_RELEASED };
 
@@ -27,7 +27,9 @@ struct iso_ledger {
 	struct iso_letter wake; /* the last one before the thread ends */
 	pthread_t thread;
 	enum iso_ledger_sync sync;
-	struct { /* the ledger's thread */
+	const char *path; /* of a journal that another process still uses; NULL: it is ours, or there is none
+			   */
+	struct {          /* the ledger's thread */
 		struct iso_ledger_table table;
 		struct iso_journal journal;
 		struct iso_ledger_ask *round; /* begun in this round, newest first; linked by letter.next */
@@ -187,10 +189,28 @@ static void play_round(struct iso_ledger *l, bool tick)
 	publish(l);
 }
 
+/* The process before still has the journal: until then what is asked stays in the mailbox. */
+static void await_journal(struct iso_ledger *l)
+{
+	const char *why;
+	int err = ISO_EEXISTS;
+
+	while (l->path != NULL && err == ISO_EEXISTS && !atomic_load(&l->shared.stopping)) {
+		(void)poll(NULL, 0, JOURNAL_LOOK_MS);
+		err = iso_journal_open(&l->own.journal, l->path, &l->own.table, iso_clock_wall_us(), &why);
+	}
+	if (err != ISO_OK && l->path != NULL) {
+		count(&l->shared.counters.journal_errors, 1);
+		iso_journal_break(&l->own.journal);
+	}
+	publish(l);
+}
+
 static void *run(void *arg)
 {
 	struct iso_ledger *l = arg;
 
+	await_journal(l);
 	while (!atomic_load(&l->shared.stopping)) {
 		struct pollfd in = { .fd = l->mailbox.fd, .events = POLLIN };
 		bool tick;
@@ -221,6 +241,10 @@ int iso_ledger_start(const struct iso_ledger_config *config, const char **ret_wh
 	if (err == ISO_OK) {
 		err = iso_journal_open(&l->own.journal, config->journal, &l->own.table, iso_clock_wall_us(),
 				       ret_why);
+		if (err == ISO_EEXISTS && config->wait) {
+			l->path = config->journal;
+			err = ISO_OK;
+		}
 		if (err != ISO_OK)
 			iso_mailbox_done(&l->mailbox);
 	}

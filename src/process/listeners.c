@@ -50,7 +50,7 @@ static long number_of(const char *name)
 	return end != NULL && *end == '\0' && end != text ? n : -1;
 }
 
-int iso_sockets_inherit(struct iso_sockets *sockets)
+int iso_sockets_inherit(struct iso_process *p)
 {
 	long count = number_of("LISTEN_PID") == (long)getpid() ? number_of("LISTEN_FDS") : 0;
 	int err = ISO_OK;
@@ -67,8 +67,10 @@ int iso_sockets_inherit(struct iso_sockets *sockets)
 		}
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-		err = add(sockets, fd, &addr);
+		err = add(&p->inherited, fd, &addr);
 	}
+	if (count > 0 && count <= ISO_SOCKETS_MAX && iso_upgrade_is_one())
+		p->learnt = fcntl(FIRST_INHERITED + (int)count, F_DUPFD_CLOEXEC, 0);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");

@@ -55,7 +55,8 @@ void iso_process_drain(struct iso_process *p)
 		return;
 	}
 	p->draining = true;
-	iso_notify("STOPPING=1");
+	if (p->successor == 0) /* else the service goes on, in another process */
+		iso_notify("STOPPING=1");
 	iso_admin_drain(p->admin);
 	iso_sockets_close(&p->sockets);
 	fprintf(stderr, "drain: no new connections; waiting for running exchanges\n");
@@ -77,7 +78,7 @@ static void turn_end(void *arg)
 /* Before the workers run. */
 static int listen_all(struct iso_process *p, const char **ret_why)
 {
-	int fds[ISO_WORKER_SOCKETS_MAX], err = iso_sockets_inherit(&p->inherited);
+	int fds[ISO_WORKER_SOCKETS_MAX], err = iso_sockets_inherit(p);
 
 	for (uint32_t i = 0; i < p->snapshot->listener_count && err == ISO_OK; i++) {
 		struct iso_cfg_listener *listener = &p->snapshot->listeners[i];
@@ -187,6 +188,7 @@ static int start_ledger(struct iso_process *p, const struct iso_snapshot *snapsh
 		.memory = snapshot->ledger.memory,
 		.journal = snapshot->ledger.journal.len > 0 ? snapshot->ledger.journal.ptr : NULL,
 		.sync = (enum iso_ledger_sync)snapshot->ledger.sync,
+		.wait = iso_upgrade_is_one(),
 		.seed = { iso_rng_next(&p->loop.rng), iso_rng_next(&p->loop.rng) },
 	};
 	const char *why;
@@ -253,6 +255,7 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	memset(p, 0, sizeof(*p));
 	p->snapshot = snapshot;
 	p->source = *source;
+	p->learnt = -1;
 	iso_list_init(&p->wishes);
 	snapshot->generation = 1;
 	*ret_why = "out of memory";
@@ -281,6 +284,8 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	if (err == ISO_OK)
 		err = iso_process_start_admin(p, ret_why);
 	iso_sockets_close(&p->inherited); /* nobody listens there any more */
+	if (err == ISO_OK)
+		iso_upgrade_learn(p);
 	if (err == ISO_OK)
 		err = iso_privileges_drop(snapshot, ret_why);
 	if (err != ISO_OK) {

@@ -54,6 +54,7 @@ struct iso_process {
 	struct iso_list wishes;    /* of the admin API, for the reload after the one that is being built */
 	struct iso_reload *reload; /* one that is being built; NULL: none */
 	pid_t successor;           /* the process that is to come after; 0: none */
+	int learnt;                /* what the process before has learnt; -1: nothing */
 	uint64_t started_us, watchdog_us;
 	uint64_t files_tried; /* certificate files as they were when they last led to a reload */
 	uint32_t worker_count, drained;
@@ -64,8 +65,9 @@ struct iso_process {
 void iso_process_drain(struct iso_process *p);
 ISO_MUST_USE int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot);
 
-/* listeners.c: what a service manager or the process before has given us. ISO_OK or ISO_ENOMEM. */
-ISO_MUST_USE int iso_sockets_inherit(struct iso_sockets *sockets);
+/* listeners.c: into p->inherited what a service manager or the process before has given us; from the latter
+ * p->learnt, too. ISO_OK or ISO_ENOMEM. */
+ISO_MUST_USE int iso_sockets_inherit(struct iso_process *p);
 /*
  * Into p->sockets those of one address: inherited, else `count` bound anew; port 0 becomes a number. Else an
  * error with words.
@@ -83,9 +85,12 @@ void iso_sockets_retain(struct iso_sockets *sockets, const struct iso_snapshot *
 uint32_t iso_sockets_copy(const struct iso_sockets *sockets, int *fds, uint32_t max);
 void iso_sockets_close(struct iso_sockets *sockets);
 
-/* upgrade.c: SIGUSR2 and SIGCHLD; and in a process that was started so: ends the one before. */
+/* upgrade.c: SIGUSR2 and SIGCHLD. */
 void iso_upgrade_start(struct iso_process *p);
 void iso_upgrade_reap(struct iso_process *p);
+/* In a process that was started so: whether it was; takes in what was learnt; ends the one before. */
+bool iso_upgrade_is_one(void);
+void iso_upgrade_learn(struct iso_process *p);
 void iso_upgrade_take_over(void);
 
 /* notify.c: to the service manager, if there is one: a state; that we are ready, and then alive. */

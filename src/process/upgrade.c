@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "iso/monitor/learnt.h"
 #include "process_priv.h"
 
 enum { FIRST = 3, ENVIRONMENT_MORE = 4 };
@@ -21,8 +23,9 @@ struct launch {
 	char **environment;
 	char pid_text[40]; /* LISTEN_PID, filled in by the child */
 	char count_text[40], from_text[64];
-	int fds[ISO_SOCKETS_MAX];
+	int fds[ISO_SOCKETS_MAX + 1]; /* the sockets, and behind them what was learnt */
 	uint32_t fd_count;
+	int learnt;
 };
 
 static bool is_ours(const char *variable)
@@ -48,6 +51,12 @@ static int prepare(const struct iso_process *p, struct launch *launch)
 	launch->fd_count = iso_sockets_copy(&p->sockets, launch->fds, ISO_SOCKETS_MAX);
 	snprintf(launch->count_text, sizeof(launch->count_text), "LISTEN_FDS=%u", launch->fd_count);
 	snprintf(launch->from_text, sizeof(launch->from_text), ISO_UPGRADE_FROM "=%ld", (long)getpid());
+	launch->learnt = memfd_create("learnt", MFD_CLOEXEC);
+	if (launch->learnt < 0 || iso_learnt_write(p->publisher, launch->learnt) != ISO_OK) {
+		fprintf(stderr, "upgrade: what was learnt of the regions cannot be handed over\n");
+		return ISO_ENOMEM;
+	}
+	launch->fds[launch->fd_count++] = launch->learnt;
 	launch->environment[kept++] = launch->pid_text;
 	launch->environment[kept++] = launch->count_text;
 	launch->environment[kept] = launch->from_text;
@@ -77,7 +86,7 @@ static _Noreturn void become(const struct iso_process *p, struct launch *launch)
 	sigset_t none;
 
 	for (uint32_t i = 0; i < launch->fd_count; i++)
-		launch->fds[i] = fcntl(launch->fds[i], F_DUPFD_CLOEXEC, FIRST + ISO_SOCKETS_MAX);
+		launch->fds[i] = fcntl(launch->fds[i], F_DUPFD_CLOEXEC, FIRST + ISO_SOCKETS_MAX + 1);
 	for (uint32_t i = 0; i < launch->fd_count; i++) {
 		if (launch->fds[i] < 0 || dup2(launch->fds[i], FIRST + (int)i) < 0)
 			_exit(127);
@@ -89,30 +98,41 @@ static _Noreturn void become(const struct iso_process *p, struct launch *launch)
 	_exit(127);
 }
 
+/* Why not now, in words; NULL: go on. */
+static const char *refused(const struct iso_process *p)
+{
+	if (p->source.program == NULL)
+		return "this process does not know its own binary";
+	if (p->draining || !p->ready)
+		return "this process is about to begin or to end";
+	if (p->successor > 0)
+		return "one is under way";
+	if (getpid() == 1)
+		return "this is process 1, and its end is the container's: replace the container";
+	/* Two processes with a memory of keys each would let a request run twice; a journal they can hand
+	 * over. */
+	if (p->ledger != NULL && p->snapshot->ledger.journal.len == 0)
+		return "Idempotency-Keys are kept in memory only: set `idempotency.journal`";
+	return NULL;
+}
+
 void iso_upgrade_start(struct iso_process *p)
 {
-	struct launch launch = { .environment = NULL };
-	pid_t pid;
+	struct launch launch = { .environment = NULL, .learnt = -1 };
+	const char *why = refused(p);
+	pid_t pid = -1;
 
-	if (p->source.program == NULL || p->draining || !p->ready)
-		return;
-	if (p->successor > 0) {
-		fprintf(stderr, "upgrade: one is under way (process %ld)\n", (long)p->successor);
+	if (why != NULL) {
+		fprintf(stderr, "upgrade: refused: %s\n", why);
 		return;
 	}
-	if (p->ledger != NULL) {
-		/* Two processes with one memory of keys each would let a request run twice. */
-		fprintf(stderr, "upgrade: refused: `idempotency.store` is in use, restart instead\n");
-		return;
-	}
-	if (prepare(p, &launch) != ISO_OK) {
-		fprintf(stderr, "upgrade: out of memory\n");
-		return;
-	}
-	pid = fork();
+	if (prepare(p, &launch) == ISO_OK)
+		pid = fork();
 	if (pid == 0)
 		become(p, &launch);
 	free(launch.environment);
+	if (launch.learnt >= 0)
+		close(launch.learnt);
 	if (pid < 0) {
 		fprintf(stderr, "upgrade: cannot start a process: %s\n", strerror(errno));
 		return;
@@ -134,6 +154,26 @@ void iso_upgrade_reap(struct iso_process *p)
 		fprintf(stderr, "upgrade: process %ld was killed by signal %d: this one goes on\n",
 			(long)p->successor, WTERMSIG(status));
 	p->successor = 0;
+}
+
+void iso_upgrade_learn(struct iso_process *p)
+{
+	uint32_t regions = 0;
+
+	if (p->learnt < 0)
+		return;
+	if (iso_learnt_read(p->publisher, p->learnt, &regions) == ISO_OK)
+		fprintf(stderr, "upgrade: what was learnt of %u regions is kept\n", regions);
+	else
+		fprintf(stderr,
+			"upgrade: what was learnt is not understood, the regions are measured anew\n");
+	close(p->learnt);
+	p->learnt = -1;
+}
+
+bool iso_upgrade_is_one(void)
+{
+	return getenv(ISO_UPGRADE_FROM) != NULL;
 }
 
 void iso_upgrade_take_over(void)

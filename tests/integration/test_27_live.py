@@ -1,4 +1,5 @@
 """What changes while clients are served: listeners, the whole file, the binary; and what a service manager is told."""
+import itertools
 import json
 import os
 import pathlib
@@ -282,11 +283,63 @@ def test_an_upgrade_that_fails_changes_nothing(lab, start, emulator):
     assert reload(proxy)["reloaded"] is True
 
 
-def test_an_upgrade_with_kept_keys_is_refused(start, emulator):
+def test_an_upgrade_with_keys_in_memory_alone_is_refused(start, emulator):
     proxy = start({"one": emulator("one").url}, service={"idempotency": {"store": True}})
     proxy.send(signal.SIGUSR2)
-    wait_until(lambda: "upgrade: refused" in proxy.stderr, 20, "the words")
+    wait_until(lambda: "upgrade: refused: Idempotency-Keys are kept in memory only" in proxy.stderr, 20, "the words")
     assert ask_tls(proxy) == 200
+
+
+def test_what_was_learnt_is_handed_over(start, emulator, h2, successor):
+    """Shares and an ejection are the new process's from its first moment, though it has sent nothing yet."""
+    near, far, bad = emulator("near", 5), emulator("far", 50), emulator("bad", 1)
+    proxy = start({n: r.url for n, r in (("near", near), ("far", far), ("bad", bad))}, workers=1,
+                  service={"health": {"interval": "30s", "path": "/health"}, "retry": {"budget": 1}})
+    proxy.wait_states({"near": "healthy", "far": "healthy", "bad": "healthy"})
+    bad.set(mode="reset")
+    client = h2(proxy)
+    wait_until(lambda: client.get("/").status == 200 and proxy.region("bad")["state"] == "ejected", 20 * SLOW, "the ejection")
+    before = proxy.region("near")["latency_ms"]["estimate"]
+    upgrade(proxy, proxy.process.pid, successor)
+    wait_until(lambda: gone(proxy.process.pid), 20 * SLOW, "the process before to go")
+    assert "upgrade: what was learnt of 3 regions is kept" in proxy.stderr
+    now = proxy.status()["services"]["orders"]["regions"]
+    assert now["bad"]["state"] == "ejected" and now["bad"]["share"] == 0
+    assert now["near"]["share"] > 0.9 and now["near"]["latency_ms"]["estimate"] == pytest.approx(before, rel=0.2)
+
+
+def test_kept_keys_are_handed_over_by_the_journal(lab, start, emulator, h2, successor):
+    """Keyed requests come without a pause: each key runs once, before, during and after the upgrade."""
+    one = emulator("one", 20)
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=2, idempotency={"journal": str(lab.path("journal"))},
+                  service={"idempotency": {"store": True}})
+    old, said, numbers, stop = proxy.process.pid, {}, itertools.count(), False
+    first = h2(proxy).post("/", b"{}", [("idempotency-key", '"before"')])
+
+    def ask():
+        while not stop:
+            key = next(numbers)
+            try:
+                said[key] = [h2(proxy).post("/", b"{}", [("idempotency-key", f'"k{key}"')]).status for _ in range(2)]
+            except Exception as e:
+                said[key] = repr(e)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        upgrade(proxy, old, successor)
+        wait_until(lambda: gone(old), 20 * SLOW, "the process before to go")
+        after = len(said)
+        wait_until(lambda: len(said) > after + 20, 30 * SLOW, "more requests")
+    finally:
+        stop = True
+        for thread in threads:
+            thread.join(60)
+    assert {k: v for k, v in said.items() if v != [200, 200]} == {}
+    again = h2(proxy).post("/", b"{}", [("idempotency-key", '"before"')])
+    assert again.get("idempotent-replayed") == "true" and again.body == first.body
+    assert one.executed() == len(said) + 1
 
 
 # ---- service managers ----

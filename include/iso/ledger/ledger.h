@@ -34,6 +34,7 @@ struct iso_ledger_config {
 	uint64_t memory;           /* bytes of all entries */
 	const char *journal;       /* path; NULL: nothing outlives the process */
 	enum iso_ledger_sync sync; /* ALWAYS: what begins is on disk before it may run */
+	bool wait;                 /* another process may still use the journal: who asks waits for its end */
 	uint64_t seed[2];
 };
 
