@@ -238,11 +238,12 @@ def test_a_full_disk_refuses_instead_of_running_twice(lab, emulator, h2):
     client = h2(proxy)
     statuses = [client.post("/", b"{}", [(KEY[0], f"k{i}"), ("x-request-id", f"k{i}")]).status for i in range(60)]
     full = statuses.index(503)
-    assert full > 5 and set(statuses[full:]) == {503}
+    # Records of two requests that are written together may not fit where the next one's alone does.
+    assert full > 5 and set(statuses) == {200, 503} and set(statuses[full + 5:]) == {503}
     answer = client.post("/", b"{}", [(KEY[0], "new")])
     assert answer.status == 503 and b"journal" in answer.body
     assert client.post("/", b"{}", [(KEY[0], "k0")]).get("idempotent-replayed") == "true"
     assert client.post("/", headers=[("x-request-id", "bare")]).status == 200, "without a key"
-    assert one.executions() == {**{f"k{i}": 1 for i in range(full)}, "bare": 1}
+    assert one.executions() == {**{f"k{i}": 1 for i, status in enumerate(statuses) if status == 200}, "bare": 1}
     assert proxy.metric("isochrone_idempotency_journal_errors_total") >= 1
     proxy.stop()
