@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from h1client import H1Client, client_tls
 from lab import HOST, NAME, accepts, find_binary, find_h2rate, free_port, http_json, wait_until
-from product import SLOW, environment
+from product import SLOW, Isochrone, environment
 
 LONG = pytest.mark.slow
 
@@ -201,8 +202,8 @@ def test_reloads_under_load(start, emulator, load, rate, seconds):
     assert not failed and not running.errors, (failed[:3], running.errors[:3], len(lines))
     assert running.h1 > 20 and len(lines) > rate * seconds * 0.9
     assert turn > seconds * 3
-    assert min(shares) > 0.95, "the near region keeps its share"
-    if not os.environ.get("ISO_SLOW"):  # a sanitizer's quarantine grows with every free
+    if not os.environ.get("ISO_SLOW"):  # 2 ms are not 2 ms there, and a sanitizer's quarantine grows with every free
+        assert min(shares) > 0.95, "the near region keeps its share"
         assert max(memory) - memory[0] < 24 * 1024, memory
     print(f"{turn} reloads, {len(lines)} + {running.h1} requests, rss {memory[0]} to {max(memory)} KiB")
 
@@ -281,6 +282,28 @@ def test_an_upgrade_that_fails_changes_nothing(lab, start, emulator):
     assert ask_tls(proxy) == 200
     proxy.rewrite(text=good)
     assert reload(proxy)["reloaded"] is True
+
+
+def test_a_binary_that_ends_at_once(lab, emulator, successor):
+    """The file at the binary's path is replaced by one that does nothing, and then by a good one."""
+    binary = lab.path("isochrone")
+    shutil.copy(find_binary(), binary)
+    proxy = Isochrone.over(lab, {"one": emulator("one").url}, binary=str(binary))
+    replace(binary, "/bin/false")
+    proxy.send(signal.SIGUSR2)
+    wait_until(lambda: "has ended with 1: this one goes on" in proxy.stderr, 20 * SLOW, "the failure")
+    assert ask_tls(proxy) == 200 and proxy.process.alive()
+    replace(binary, find_binary())
+    new = upgrade(proxy, proxy.process.pid, successor)
+    wait_until(lambda: gone(proxy.process.pid), 20 * SLOW, "the process before to go")
+    assert ask_tls(proxy) == 200 and new != proxy.process.pid
+    proxy.stop()
+
+
+def replace(binary, by):
+    """Under the same name, as an installer does it: a running file cannot be written."""
+    shutil.copy(by, f"{binary}.new")
+    os.replace(f"{binary}.new", binary)
 
 
 def test_an_upgrade_with_keys_in_memory_alone_is_refused(start, emulator):
