@@ -37,8 +37,7 @@ static void add_regions(const struct iso_admin *admin, struct page *page)
 	for (uint32_t s = 0; s < snapshot->service_count; s++) {
 		const struct iso_cfg_service *service = &snapshot->services[s];
 
-		if (s < ISO_METRICS_SERVICES)
-			page->names.services[s] = service->name;
+		page->names.services[service->slot] = service->name;
 		for (uint32_t r = 0; r < service->region_count; r++) {
 			const struct iso_cfg_region *region = &service->regions[r];
 			struct iso_region_report report;
@@ -86,9 +85,10 @@ static void add_exchanges(const struct iso_admin *admin, struct page *page)
 	const struct iso_exchange_shared *shared = admin->config.exchanges;
 	const struct iso_snapshot *snapshot = admin->config.snapshot;
 
-	for (uint32_t s = 0; s < snapshot->service_count && s < ISO_HOST_SERVICES; s++) {
+	for (uint32_t s = 0; s < snapshot->service_count; s++) {
 		add(page, ISO_METRIC_RETRY_BUDGET, NULL, NULL,
-		    (double)iso_bucket_level_milli(&shared->services[s].retries) / 1000);
+		    (double)iso_bucket_level_milli(&shared->services[snapshot->services[s].slot].retries) /
+			    1000);
 		page->samples[page->count - 1].label = snapshot->services[s].name;
 	}
 	add(page, ISO_METRIC_REPLAY_BYTES, NULL, NULL,

@@ -35,7 +35,7 @@ void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but
 
 struct iso_budget *iso_exchange_budget(struct iso_exchange *x)
 {
-	return &x->host->budgets[x->service->index % ISO_HOST_SERVICES];
+	return &x->host->budgets[x->service->slot];
 }
 
 /* What the region asked for when it was last tried. */

@@ -79,7 +79,7 @@ void iso_hedge_arm(struct iso_exchange *x)
 
 void iso_hedge_run(struct iso_exchange *x)
 {
-	struct iso_budget *hedges = &x->host->hedges[x->service->index % ISO_HOST_SERVICES];
+	struct iso_budget *hedges = &x->host->hedges[x->service->slot];
 
 	if (x->try_count == 1 && x->tries[0]->live && !x->tries[0]->kept_head && may_double(x, x->tries[0]) &&
 	    iso_budget_spend(hedges, true, x->host->loop->now_us))

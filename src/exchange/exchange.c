@@ -245,12 +245,12 @@ void iso_exchange_shared_init(struct iso_exchange_shared *shared, uint64_t now_u
 
 void iso_exchange_shared_adopt(struct iso_exchange_shared *shared, const struct iso_snapshot *snapshot)
 {
-	for (uint32_t i = 0; i < snapshot->service_count && i < ISO_HOST_SERVICES; i++) {
+	for (uint32_t i = 0; i < snapshot->service_count; i++) {
 		const struct iso_cfg_service *service = &snapshot->services[i];
 
-		iso_bucket_set_income(&shared->services[i].retries, ISO_BUDGET_BASE_MILLI,
+		iso_bucket_set_income(&shared->services[service->slot].retries, ISO_BUDGET_BASE_MILLI,
 				      service->retry.budget_milli);
-		iso_bucket_set_income(&shared->services[i].hedges, HEDGE_BASE_MILLI,
+		iso_bucket_set_income(&shared->services[service->slot].hedges, HEDGE_BASE_MILLI,
 				      service->hedge.share_milli);
 	}
 	atomic_store_explicit(&shared->replay.limit, snapshot->limits.replay_memory, memory_order_relaxed);

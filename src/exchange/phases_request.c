@@ -201,7 +201,7 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x)
 		return refuse(x, 413, "the request's content is larger than what is kept for replay");
 	iso_budget_request(iso_exchange_budget(x), loop->now_us);
 	if (x->route->hedge.after != ISO_HEDGE_OFF)
-		iso_budget_request(&x->host->hedges[x->service->index % ISO_HOST_SERVICES], loop->now_us);
+		iso_budget_request(&x->host->hedges[x->service->slot], loop->now_us);
 	iso_retry_init(&x->plan, retry->attempts);
 	x->choice.allowed = x->route->region_mask;
 	x->choice.reason = -1;

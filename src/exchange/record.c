@@ -176,7 +176,7 @@ void iso_record_exchange(struct iso_exchange *x, enum iso_reset why)
 	if (x->winner != NULL)
 		row = x->winner->a.slot;
 	else if (x->service != NULL)
-		row = iso_metrics_service_row(x->service->index);
+		row = iso_metrics_service_row(x->service->slot);
 	iso_metrics_request(x->host->metrics, row, x->committed ? x->status : 499);
 	if (x->host->log != NULL)
 		write_log(x, why);

@@ -95,7 +95,7 @@ bool iso_try_start(struct iso_exchange *x, uint32_t region)
 	t->reason = (uint8_t)(x->choice.reason >= 0 ? x->choice.reason : 0);
 	iso_timer_init(&t->patience, iso_try_on_patience);
 	if (x->choice.reason >= 0)
-		iso_metrics_retry(x->host->metrics, x->service->index, (unsigned int)x->choice.reason);
+		iso_metrics_retry(x->host->metrics, x->service->slot, (unsigned int)x->choice.reason);
 	x->tries[x->try_count++] = t;
 	iso_retry_begin(&x->plan, region);
 	pass_gate(x, x->service->regions[region].slot);

@@ -30,24 +30,36 @@ void iso_monitor_unmake(struct iso_process *p)
 	p->publisher = NULL;
 }
 
-static int bind_rows(struct iso_metrics *m, const struct iso_snapshot *snapshot)
+/* A row whose slot has been given to something new counts from zero. */
+static int bind_row(struct iso_metrics *m, uint32_t row, const struct iso_registry_slot *slot)
+{
+	if (slot->since == slot->generation)
+		iso_metrics_restart(m, row);
+	return iso_metrics_bind(m, row);
+}
+
+static int bind_rows(struct iso_metrics *m, const struct iso_registry *registry,
+		     const struct iso_snapshot *snapshot)
 {
 	int err = ISO_OK;
 
 	for (uint32_t s = 0; s < snapshot->service_count && err == ISO_OK; s++) {
-		err = iso_metrics_bind(m, iso_metrics_service_row(s));
-		for (uint32_t r = 0; r < snapshot->services[s].region_count && err == ISO_OK; r++)
-			err = iso_metrics_bind(m, snapshot->services[s].regions[r].slot);
+		const struct iso_cfg_service *service = &snapshot->services[s];
+
+		err = bind_row(m, iso_metrics_service_row(service->slot), &registry->services[service->slot]);
+		for (uint32_t r = 0; r < service->region_count && err == ISO_OK; r++)
+			err = bind_row(m, service->regions[r].slot,
+				       &registry->slots[service->regions[r].slot]);
 	}
 	return err;
 }
 
 int iso_process_bind_metrics(struct iso_process *p, const struct iso_snapshot *snapshot)
 {
-	int err = bind_rows(&p->metrics, snapshot);
+	int err = bind_rows(&p->metrics, &p->registry, snapshot);
 
 	for (uint32_t i = 0; i < p->worker_count && err == ISO_OK; i++)
-		err = bind_rows(&p->workers[i].shared.metrics, snapshot);
+		err = bind_rows(&p->workers[i].shared.metrics, &p->registry, snapshot);
 	return err;
 }
 

@@ -10,65 +10,76 @@ void iso_registry_init(struct iso_registry *registry)
 	memset(registry, 0, sizeof(*registry));
 }
 
+static void forget(struct iso_registry_slot *slots, int n)
+{
+	for (int i = 0; i < n; i++)
+		free(slots[i].identity);
+}
+
 void iso_registry_done(struct iso_registry *registry)
 {
-	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
-		free(registry->slots[i].identity);
+	forget(registry->slots, ISO_REGION_SLOTS);
+	forget(registry->services, ISO_SERVICE_SLOTS);
 	memset(registry, 0, sizeof(*registry));
 }
 
-static int find(const struct iso_registry *registry, struct iso_slice identity)
+/* A slot outlives one generation, so that workers that are a step behind never meet a reused one. */
+static void expire(struct iso_registry_slot *slots, int n, uint64_t generation)
 {
-	for (int i = 0; i < ISO_REGION_SLOTS; i++) {
-		const char *have = registry->slots[i].identity;
-
-		if (have != NULL && iso_slice_eq(iso_slice_str(have), identity))
-			return i;
+	for (int i = 0; i < n; i++) {
+		if (slots[i].identity == NULL || slots[i].generation + 1 >= generation)
+			continue;
+		free(slots[i].identity);
+		memset(&slots[i], 0, sizeof(slots[i]));
 	}
+}
+
+static int find(const struct iso_registry_slot *slots, int n, struct iso_slice identity)
+{
+	for (int i = 0; i < n; i++)
+		if (slots[i].identity != NULL && iso_slice_eq(iso_slice_str(slots[i].identity), identity))
+			return i;
 	return -1;
 }
 
-/* Takes slots for what is new. On failure the caller gives back those of this generation. */
-static int bind_region(struct iso_registry *registry, struct iso_cfg_region *region, uint64_t generation)
+/* The slot of the identity, taken where it has none. */
+static int bind_slot(struct iso_registry_slot *slots, int n, struct iso_slice identity, uint64_t generation,
+		     uint32_t *ret_slot)
 {
-	int slot = find(registry, region->identity);
+	int slot = find(slots, n, identity);
 
-	for (int i = 0; slot < 0 && i < ISO_REGION_SLOTS; i++) {
-		struct iso_registry_slot *free_slot = &registry->slots[i];
-
-		if (free_slot->identity != NULL)
+	for (int i = 0; slot < 0 && i < n; i++) {
+		if (slots[i].identity != NULL)
 			continue;
-		free_slot->identity = strndup(region->identity.ptr, region->identity.len);
-		if (free_slot->identity == NULL)
+		slots[i].identity = strndup(identity.ptr, identity.len);
+		if (slots[i].identity == NULL)
 			return ISO_ENOMEM;
-		free_slot->drained = false;
+		slots[i].since = generation;
+		slots[i].drained = false;
 		slot = i;
 	}
 	if (slot < 0)
 		return ISO_ELIMIT;
-	registry->slots[slot].generation = generation;
-	region->slot = (uint32_t)slot;
+	slots[slot].generation = generation;
+	*ret_slot = (uint32_t)slot;
 	return ISO_OK;
 }
 
 int iso_registry_bind(struct iso_registry *registry, struct iso_snapshot *snapshot)
 {
+	uint64_t generation = snapshot->generation;
 	int err = ISO_OK;
 
-	/* A slot outlives one generation, so that workers that are a step behind never meet a reused one. */
-	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
-		struct iso_registry_slot *slot = &registry->slots[i];
-
-		if (slot->identity != NULL && slot->generation + 1 < snapshot->generation) {
-			free(slot->identity);
-			memset(slot, 0, sizeof(*slot));
-		}
-	}
+	expire(registry->slots, ISO_REGION_SLOTS, generation);
+	expire(registry->services, ISO_SERVICE_SLOTS, generation);
 	for (uint32_t s = 0; s < snapshot->service_count && err == ISO_OK; s++) {
 		struct iso_cfg_service *service = &snapshot->services[s];
 
+		err = bind_slot(registry->services, ISO_SERVICE_SLOTS, service->name, generation,
+				&service->slot);
 		for (uint32_t r = 0; r < service->region_count && err == ISO_OK; r++)
-			err = bind_region(registry, &service->regions[r], snapshot->generation);
+			err = bind_slot(registry->slots, ISO_REGION_SLOTS, service->regions[r].identity,
+					generation, &service->regions[r].slot);
 	}
 	return err;
 }

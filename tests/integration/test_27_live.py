@@ -99,6 +99,26 @@ def test_reload_by_the_admin_api(start, emulator, h2):
         assert client.request("GET", "/reload", host=HOST).status == 405
 
 
+def test_what_is_counted_goes_by_name(start, emulator, h2):
+    """Another service is put before it in the file: counts and budget stay with their own."""
+    one, two = emulator("one"), emulator("two")
+    proxy = start({"one": one.url})
+    client = h2(proxy)
+    assert [client.get("/").status for _ in range(5)] == [200] * 5
+    one.set(mode="refuse")
+    assert client.get("/").status == 502
+    wait_until(lambda: proxy.metric("isochrone_requests_total", service="orders", code=502) == 1, 10, "the count")
+    proxy.config["services"] = {"first": {"regions": {"two": {"url": two.url, "host": NAME}}, "tls": proxy.config["services"]["orders"]["tls"]},
+                                **proxy.config["services"]}
+    proxy.config["routes"] = [{"service": "orders"}, {"match": {"path": "/first"}, "service": "first"}]
+    proxy.rewrite()
+    assert reload(proxy)["reloaded"] is True
+    assert proxy.metric("isochrone_requests_total", service="orders", code=502) == 1
+    assert proxy.metric("isochrone_requests_total", service="first") == 0
+    assert h2(proxy).get("/first").status == 200
+    assert proxy.metric("isochrone_requests_total", service="first") == 1
+
+
 @pytest.mark.parametrize("fields", [{"origin": "https://evil.test"}, {"host": "rebound.evil.test"}])
 def test_a_web_page_cannot_reload(start, emulator, fields):
     proxy = start({"one": emulator("one").url})

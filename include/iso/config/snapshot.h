@@ -107,6 +107,7 @@ struct iso_cfg_sticky {
 struct iso_cfg_service {
 	struct iso_slice name;
 	uint32_t index; /* in snapshot->services */
+	uint32_t slot;  /* the same over reloads; set as a region's is */
 	struct iso_cfg_region regions[ISO_SERVICE_REGIONS_MAX];
 	uint32_t region_count;
 	struct iso_cfg_health health;

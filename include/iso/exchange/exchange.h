@@ -14,7 +14,7 @@
 #include "iso/telemetry/metrics.h"
 #include "iso/upstream/upstream.h"
 
-enum { ISO_HOST_SERVICES = 64 }; /* services of one snapshot that a host can serve */
+enum { ISO_HOST_SERVICES = ISO_SERVICE_SLOTS };
 
 /* One snapshot as a worker holds it: one reference, and how many exchanges still use it here. */
 struct iso_generation {
@@ -51,7 +51,8 @@ struct iso_exchange_host {
 
 /* Control: before any host is made. */
 void iso_exchange_shared_init(struct iso_exchange_shared *shared, uint64_t now_us);
-/* Control: its limits are this snapshot's from now on. */
+/* Control: its limits are this snapshot's from now on, its slots those of the registry, which is bound to it.
+ */
 void iso_exchange_shared_adopt(struct iso_exchange_shared *shared, const struct iso_snapshot *snapshot);
 /*
  * Borrows all but the snapshot, of which it takes a reference. The caller sets what else it has: shared (not

@@ -1,6 +1,7 @@
 /*
- * The registry of regions: what is learnt about a region is kept under its identity in a slot that stays the
- * same over reloads. Owned by the control thread; workers know a region by its slot number only.
+ * The registry of regions and services: what is learnt or counted about one is kept under its identity (a
+ * service's is its name) in a slot that stays the same over reloads, wherever it stands in the file. Owned by
+ * the control thread; workers know them by their slot numbers only.
  */
 #ifndef ISO_UPSTREAM_REGION_H
 #define ISO_UPSTREAM_REGION_H
@@ -9,24 +10,27 @@
 
 enum {
 	ISO_REGION_SLOTS = 64, /* regions of all services, over all live snapshots */
+	ISO_SERVICE_SLOTS = ISO_REGION_SLOTS,
 	ISO_ENDPOINTS_MAX = 8, /* addresses of one region in use */
 };
 
 struct iso_registry_slot {
 	char *identity;      /* NULL: free */
 	uint64_t generation; /* of the newest snapshot that names it */
-	bool drained;        /* by an operator; outlives reloads */
+	uint64_t since;      /* of the first one */
+	bool drained;        /* a region, by an operator; outlives reloads */
 };
 
 struct iso_registry {
 	struct iso_registry_slot slots[ISO_REGION_SLOTS];
+	struct iso_registry_slot services[ISO_SERVICE_SLOTS];
 };
 
 void iso_registry_init(struct iso_registry *registry);
 void iso_registry_done(struct iso_registry *registry);
 /*
- * Gives every region of the snapshot its slot: the one its identity has, or a free one. A slot is free again
- * when neither this nor the previous generation names it. ISO_ELIMIT: too many regions (nothing changed).
+ * Gives every region and service of the snapshot its slot: the one its identity has, or a free one. A slot is
+ * free again once a whole generation has not named it. ISO_ELIMIT: too many (nothing changed).
  */
 ISO_MUST_USE int iso_registry_bind(struct iso_registry *registry, struct iso_snapshot *snapshot);
 
