@@ -96,6 +96,7 @@ static void build_limits(struct iso_load *load, const json_t *root)
 	limits->keepalive_timeout_us = iso_load_u64(load, object, "limits.keepalive_timeout");
 	limits->loop_lag_us = iso_load_u64(load, object, "limits.loop_lag");
 	limits->drain_timeout_us = iso_load_u64(load, object, "limits.drain_timeout");
+	limits->upgrade_timeout_us = iso_load_u64(load, object, "limits.upgrade_timeout");
 	limits->replay_memory = iso_load_u64(load, object, "limits.replay_memory");
 	limits->body_memory = iso_load_u64(load, object, "limits.body_memory");
 	limits->connections = (uint32_t)iso_load_u64(load, object, "limits.connections");

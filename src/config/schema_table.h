@@ -133,6 +133,8 @@ X("limits.loop_lag", DURATION, 0, 0, MINUTE, "\"250ms\"", NULL, NULL, \
   "get 503 until it has caught up. 0s: never.") \
 X("limits.drain_timeout", DURATION, 0, 0, 24 * HOUR, "\"30s\"", NULL, NULL, \
   "After SIGTERM, running exchanges have this long to finish.") \
+X("limits.upgrade_timeout", DURATION, 0, 100 * MS, 24 * HOUR, "\"60s\"", NULL, NULL, \
+  "After SIGUSR2, the new process has this long to get ready; else it is ended.") \
 X("limits.replay_memory", SIZE, 0, 0, 64 * GIB, "\"64MiB\"", NULL, NULL, \
   "Request bodies kept for replay, all together. What comes when that is full is as one over " \
   "`retry.body_limit`.") \

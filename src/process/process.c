@@ -57,6 +57,8 @@ void iso_process_drain(struct iso_process *p)
 	p->draining = true;
 	if (p->successor == 0) /* else the service goes on, in another process */
 		iso_notify("STOPPING=1");
+	else
+		iso_timer_clear(&p->loop.wheel, &p->upgrade_timer);
 	iso_admin_drain(p->admin);
 	iso_sockets_close(&p->sockets);
 	fprintf(stderr, "drain: no new connections; waiting for running exchanges\n");

@@ -49,7 +49,7 @@ struct iso_process {
 	struct iso_server admin_server;
 	struct iso_sockaddr admin_addr;
 	struct event *signals[ISO_SIGNALS];
-	struct iso_timer start_timer, drain_timer, watch_timer, watchdog_timer;
+	struct iso_timer start_timer, drain_timer, watch_timer, watchdog_timer, upgrade_timer;
 	struct iso_letter stop_letter;
 	struct iso_list wishes;    /* of the admin API, for the reload after the one that is being built */
 	struct iso_reload *reload; /* one that is being built; NULL: none */

@@ -116,6 +116,15 @@ static const char *refused(const struct iso_process *p)
 	return NULL;
 }
 
+static void on_deadline(struct iso_timer *timer)
+{
+	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, upgrade_timer);
+
+	fprintf(stderr, "upgrade: process %ld is not ready after limits.upgrade_timeout, and is ended\n",
+		(long)p->successor);
+	(void)kill(p->successor, SIGKILL);
+}
+
 void iso_upgrade_start(struct iso_process *p)
 {
 	struct launch launch = { .environment = NULL, .learnt = -1 };
@@ -138,6 +147,9 @@ void iso_upgrade_start(struct iso_process *p)
 		return;
 	}
 	p->successor = pid;
+	iso_timer_init(&p->upgrade_timer, on_deadline);
+	iso_timer_set(&p->loop.wheel, &p->upgrade_timer,
+		      p->loop.now_us + p->snapshot->limits.upgrade_timeout_us);
 	fprintf(stderr, "upgrade: process %ld is starting\n", (long)pid);
 }
 
@@ -154,6 +166,7 @@ void iso_upgrade_reap(struct iso_process *p)
 		fprintf(stderr, "upgrade: process %ld was killed by signal %d: this one goes on\n",
 			(long)p->successor, WTERMSIG(status));
 	p->successor = 0;
+	iso_timer_clear(&p->loop.wheel, &p->upgrade_timer);
 }
 
 void iso_upgrade_learn(struct iso_process *p)

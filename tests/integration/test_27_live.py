@@ -320,6 +320,19 @@ def test_a_binary_that_ends_at_once(lab, emulator, successor):
     proxy.stop()
 
 
+def test_a_binary_that_never_gets_ready(lab, emulator):
+    binary = lab.path("isochrone")
+    shutil.copy(find_binary(), binary)
+    proxy = Isochrone.over(lab, {"one": emulator("one").url}, binary=str(binary), limits={"upgrade_timeout": "1s"})
+    idle = lab.write("idle", "#!/bin/sh\nread forever < /dev/zero\n")
+    idle.chmod(0o755)
+    replace(binary, idle)
+    proxy.send(signal.SIGUSR2)
+    wait_until(lambda: "was killed by signal 9: this one goes on" in proxy.stderr, 20 * SLOW, "its end")
+    assert "is not ready after limits.upgrade_timeout" in proxy.stderr and ask_tls(proxy) == 200
+    proxy.stop()
+
+
 def replace(binary, by):
     """Under the same name, as an installer does it: a running file cannot be written."""
     shutil.copy(by, f"{binary}.new")

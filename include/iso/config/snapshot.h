@@ -191,6 +191,7 @@ struct iso_cfg_limits {
 	uint64_t keepalive_timeout_us;                    /* idle downstream connection, 60 s */
 	uint64_t loop_lag_us;            /* a loop further behind takes no new requests; 0: all */
 	uint64_t drain_timeout_us;       /* after SIGTERM, 30 s */
+	uint64_t upgrade_timeout_us;     /* for the process that SIGUSR2 starts, 60 s */
 	uint64_t replay_memory;          /* bytes of all bodies kept for replay, of the process; 64 MiB */
 	uint64_t body_memory;            /* bytes of body chunks per worker; 256 MiB */
 	uint32_t connections;            /* per worker; 10,000 */

@@ -33,6 +33,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s->limits.header_timeout_us, 10000000);
 	assert_int_equal(s->limits.keepalive_timeout_us, 60000000);
 	assert_int_equal(s->limits.drain_timeout_us, 30000000);
+	assert_int_equal(s->limits.upgrade_timeout_us, 60000000);
 	assert_int_equal(s->limits.body_memory, 268435456);
 	assert_int_equal(s->limits.connections, 10000);
 	assert_int_equal(l.diag.count, 0);
