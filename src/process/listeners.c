@@ -70,7 +70,7 @@ int iso_sockets_inherit(struct iso_process *p)
 		err = add(&p->inherited, fd, &addr);
 	}
 	if (count > 0 && count <= ISO_SOCKETS_MAX && iso_upgrade_is_one())
-		p->learnt = fcntl(FIRST_INHERITED + (int)count, F_DUPFD_CLOEXEC, 0);
+		p->upgrade.learnt = fcntl(FIRST_INHERITED + (int)count, F_DUPFD_CLOEXEC, 0);
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");

@@ -55,10 +55,10 @@ void iso_process_drain(struct iso_process *p)
 		return;
 	}
 	p->draining = true;
-	if (p->successor == 0) /* else the service goes on, in another process */
+	if (p->upgrade.successor == 0) /* else the service goes on, in another process */
 		iso_notify("STOPPING=1");
 	else
-		iso_timer_clear(&p->loop.wheel, &p->upgrade_timer);
+		iso_timer_clear(&p->loop.wheel, &p->upgrade.timer);
 	iso_admin_drain(p->admin);
 	iso_sockets_close(&p->sockets);
 	fprintf(stderr, "drain: no new connections; waiting for running exchanges\n");
@@ -257,7 +257,7 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	memset(p, 0, sizeof(*p));
 	p->snapshot = snapshot;
 	p->source = *source;
-	p->learnt = -1;
+	p->upgrade.learnt = -1;
 	iso_list_init(&p->wishes);
 	snapshot->generation = 1;
 	*ret_why = "out of memory";

@@ -26,6 +26,13 @@ struct iso_sockets {
 	uint32_t n;
 };
 
+/* The processes before and after this one. */
+struct iso_upgrade {
+	int learnt;             /* what the one before has learnt, a descriptor; -1: nothing */
+	pid_t successor;        /* the one that is to come after; 0: none */
+	struct iso_timer timer; /* until it must be ready */
+};
+
 struct iso_process {
 	struct iso_loop loop;
 	struct iso_registry registry;
@@ -49,12 +56,11 @@ struct iso_process {
 	struct iso_server admin_server;
 	struct iso_sockaddr admin_addr;
 	struct event *signals[ISO_SIGNALS];
-	struct iso_timer start_timer, drain_timer, watch_timer, watchdog_timer, upgrade_timer;
+	struct iso_timer start_timer, drain_timer, watch_timer, watchdog_timer;
 	struct iso_letter stop_letter;
 	struct iso_list wishes;    /* of the admin API, for the reload after the one that is being built */
 	struct iso_reload *reload; /* one that is being built; NULL: none */
-	pid_t successor;           /* the process that is to come after; 0: none */
-	int learnt;                /* what the process before has learnt; -1: nothing */
+	struct iso_upgrade upgrade;
 	uint64_t started_us, watchdog_us;
 	uint64_t files_tried; /* certificate files as they were when they last led to a reload */
 	uint32_t worker_count, drained;
@@ -66,7 +72,7 @@ void iso_process_drain(struct iso_process *p);
 ISO_MUST_USE int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot);
 
 /* listeners.c: into p->inherited what a service manager or the process before has given us; from the latter
- * p->learnt, too. ISO_OK or ISO_ENOMEM. */
+ * p->upgrade.learnt, too. ISO_OK or ISO_ENOMEM. */
 ISO_MUST_USE int iso_sockets_inherit(struct iso_process *p);
 /*
  * Into p->sockets those of one address: inherited, else `count` bound anew; port 0 becomes a number. Else an

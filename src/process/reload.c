@@ -76,24 +76,30 @@ static int open_listeners(struct iso_process *p, struct iso_snapshot *snapshot, 
 	return err;
 }
 
-static int adopt(struct iso_process *p, struct iso_snapshot *snapshot, const bool *fresh)
+/* What each worker needs; all of it, or the caller frees what there is. */
+static int prepare(struct iso_process *p, struct iso_snapshot *snapshot, const bool *fresh,
+		   struct iso_worker_adoption *adoptions[])
 {
-	struct iso_worker_sockets *sockets = calloc(snapshot->listener_count + 1u, sizeof(*sockets));
-	int err = sockets != NULL ? ISO_OK : ISO_ENOMEM;
+	int err = ISO_OK;
 
 	for (uint32_t w = 0; w < p->worker_count && err == ISO_OK; w++) {
+		struct iso_worker_sockets *sockets;
+
+		err = iso_worker_adoption_new(&p->workers[w], snapshot, &adoptions[w]);
+		if (err != ISO_OK)
+			break;
+		sockets = iso_worker_adoption_sockets(adoptions[w]);
 		for (uint32_t i = 0; i < snapshot->listener_count; i++)
-			sockets[i].n = fresh[i] ? iso_sockets_share(&p->sockets, &snapshot->listeners[i].addr,
-								    p->worker_count, w, sockets[i].fds)
-						: 0;
-		err = iso_worker_adopt(&p->workers[w], snapshot, sockets);
+			if (fresh[i])
+				sockets[i].n = iso_sockets_share(&p->sockets, &snapshot->listeners[i].addr,
+								 p->worker_count, w, sockets[i].fds);
 	}
-	free(sockets);
 	return err;
 }
 
 static void take_over(struct iso_process *p, struct iso_snapshot *snapshot)
 {
+	struct iso_worker_adoption *adoptions[ISO_WORKERS_MAX] = { NULL };
 	struct iso_snapshot *old = p->snapshot;
 	bool *fresh = calloc(snapshot->listener_count + 1u, sizeof(*fresh));
 	int err = fresh != NULL ? ISO_OK : ISO_ENOMEM;
@@ -105,18 +111,20 @@ static void take_over(struct iso_process *p, struct iso_snapshot *snapshot)
 	if (err == ISO_OK)
 		err = open_listeners(p, snapshot, fresh, &why);
 	if (err == ISO_OK)
-		err = iso_process_bind(p, snapshot);
+		err = prepare(p, snapshot, fresh, adoptions);
 	if (err == ISO_OK)
-		err = adopt(p, snapshot, fresh);
+		err = iso_process_bind(p, snapshot);
 	free(fresh);
 	if (err != ISO_OK) {
-		/* Workers that have adopted it hold references of their own; the others go on with the old
-		 * one. */
+		for (uint32_t w = 0; w < p->worker_count; w++)
+			iso_worker_adoption_free(adoptions[w]);
 		refuse(p, why != NULL ? why : err == ISO_ELIMIT ? "too many regions" : iso_err_text(err));
 		iso_sockets_retain(&p->sockets, old, &p->admin_addr);
 		iso_snapshot_unref(snapshot);
 		return;
 	}
+	for (uint32_t w = 0; w < p->worker_count; w++)
+		iso_worker_adopt(adoptions[w]);
 	/* The workers' copies are the last ones now: a listener that has gone is closed with them. */
 	iso_sockets_retain(&p->sockets, snapshot, &p->admin_addr);
 	iso_config_diff(old, snapshot, stderr);

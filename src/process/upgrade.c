@@ -105,7 +105,7 @@ static const char *refused(const struct iso_process *p)
 		return "this process does not know its own binary";
 	if (p->draining || !p->ready)
 		return "this process is about to begin or to end";
-	if (p->successor > 0)
+	if (p->upgrade.successor > 0)
 		return "one is under way";
 	if (getpid() == 1)
 		return "this is process 1, and its end is the container's: replace the container";
@@ -118,11 +118,11 @@ static const char *refused(const struct iso_process *p)
 
 static void on_deadline(struct iso_timer *timer)
 {
-	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, upgrade_timer);
+	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, upgrade.timer);
 
 	fprintf(stderr, "upgrade: process %ld is not ready after limits.upgrade_timeout, and is ended\n",
-		(long)p->successor);
-	(void)kill(p->successor, SIGKILL);
+		(long)p->upgrade.successor);
+	(void)kill(p->upgrade.successor, SIGKILL);
 }
 
 void iso_upgrade_start(struct iso_process *p)
@@ -146,9 +146,9 @@ void iso_upgrade_start(struct iso_process *p)
 		fprintf(stderr, "upgrade: cannot start a process: %s\n", strerror(errno));
 		return;
 	}
-	p->successor = pid;
-	iso_timer_init(&p->upgrade_timer, on_deadline);
-	iso_timer_set(&p->loop.wheel, &p->upgrade_timer,
+	p->upgrade.successor = pid;
+	iso_timer_init(&p->upgrade.timer, on_deadline);
+	iso_timer_set(&p->loop.wheel, &p->upgrade.timer,
 		      p->loop.now_us + p->snapshot->limits.upgrade_timeout_us);
 	fprintf(stderr, "upgrade: process %ld is starting\n", (long)pid);
 }
@@ -157,31 +157,32 @@ void iso_upgrade_reap(struct iso_process *p)
 {
 	int status = 0;
 
-	if (p->successor <= 0 || waitpid(p->successor, &status, WNOHANG) != p->successor)
+	if (p->upgrade.successor <= 0 ||
+	    waitpid(p->upgrade.successor, &status, WNOHANG) != p->upgrade.successor)
 		return;
 	if (WIFEXITED(status))
 		fprintf(stderr, "upgrade: process %ld has ended with %d: this one goes on\n",
-			(long)p->successor, WEXITSTATUS(status));
+			(long)p->upgrade.successor, WEXITSTATUS(status));
 	else
 		fprintf(stderr, "upgrade: process %ld was killed by signal %d: this one goes on\n",
-			(long)p->successor, WTERMSIG(status));
-	p->successor = 0;
-	iso_timer_clear(&p->loop.wheel, &p->upgrade_timer);
+			(long)p->upgrade.successor, WTERMSIG(status));
+	p->upgrade.successor = 0;
+	iso_timer_clear(&p->loop.wheel, &p->upgrade.timer);
 }
 
 void iso_upgrade_learn(struct iso_process *p)
 {
 	uint32_t regions = 0;
 
-	if (p->learnt < 0)
+	if (p->upgrade.learnt < 0)
 		return;
-	if (iso_learnt_read(p->publisher, p->learnt, &regions) == ISO_OK)
+	if (iso_learnt_read(p->publisher, p->upgrade.learnt, &regions) == ISO_OK)
 		fprintf(stderr, "upgrade: what was learnt of %u regions is kept\n", regions);
 	else
 		fprintf(stderr,
 			"upgrade: what was learnt is not understood, the regions are measured anew\n");
-	close(p->learnt);
-	p->learnt = -1;
+	close(p->upgrade.learnt);
+	p->upgrade.learnt = -1;
 }
 
 bool iso_upgrade_is_one(void)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct adopt_letter {
+struct iso_worker_adoption {
 	struct iso_letter letter;
 	struct iso_worker *worker;
 	struct iso_snapshot *snapshot;       /* one reference */
@@ -153,7 +153,7 @@ static void close_sockets(const struct iso_worker_sockets *sockets, uint32_t lis
 	}
 }
 
-static void adopt_listeners(struct iso_worker *worker, const struct adopt_letter *adopt)
+static void adopt_listeners(struct iso_worker *worker, const struct iso_worker_adoption *adopt)
 {
 	struct iso_server *server = &worker->own.server;
 
@@ -174,7 +174,7 @@ static void adopt_listeners(struct iso_worker *worker, const struct adopt_letter
 
 static void deliver_adopt(struct iso_letter *letter)
 {
-	struct adopt_letter *adopt = ISO_CONTAINER(letter, struct adopt_letter, letter);
+	struct iso_worker_adoption *adopt = ISO_CONTAINER(letter, struct iso_worker_adoption, letter);
 	struct iso_worker *worker = adopt->worker;
 	struct iso_snapshot *snapshot = adopt->snapshot;
 
@@ -190,22 +190,38 @@ static void deliver_adopt(struct iso_letter *letter)
 	free(adopt);
 }
 
-int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot,
-		     const struct iso_worker_sockets *sockets)
+int iso_worker_adoption_new(struct iso_worker *worker, struct iso_snapshot *snapshot,
+			    struct iso_worker_adoption **ret_adoption)
 {
-	size_t bytes = snapshot->listener_count * sizeof(*sockets);
-	struct adopt_letter *adopt = calloc(1, sizeof(*adopt) + bytes);
+	struct iso_worker_adoption *adopt =
+		calloc(1, sizeof(*adopt) + snapshot->listener_count * sizeof(adopt->sockets[0]));
 
-	if (adopt == NULL) {
-		close_sockets(sockets, snapshot->listener_count);
+	if (adopt == NULL)
 		return ISO_ENOMEM;
-	}
-	memcpy(adopt->sockets, sockets, bytes);
 	adopt->letter.deliver = deliver_adopt;
 	adopt->worker = worker;
 	adopt->snapshot = iso_snapshot_ref(snapshot);
-	iso_mailbox_post(&worker->own.loop.mailbox, &adopt->letter);
+	*ret_adoption = adopt;
 	return ISO_OK;
+}
+
+struct iso_worker_sockets *iso_worker_adoption_sockets(struct iso_worker_adoption *adoption)
+{
+	return adoption->sockets;
+}
+
+void iso_worker_adoption_free(struct iso_worker_adoption *adoption)
+{
+	if (adoption == NULL)
+		return;
+	close_sockets(adoption->sockets, adoption->snapshot->listener_count);
+	iso_snapshot_unref(adoption->snapshot);
+	free(adoption);
+}
+
+void iso_worker_adopt(struct iso_worker_adoption *adoption)
+{
+	iso_mailbox_post(&adoption->worker->own.loop.mailbox, &adoption->letter);
 }
 
 void iso_worker_drain(struct iso_worker *worker)

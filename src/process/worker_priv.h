@@ -14,6 +14,8 @@ struct iso_worker;
 
 enum { ISO_WORKER_SOCKETS_MAX = ISO_WORKERS_MAX }; /* of one address */
 
+struct iso_worker_adoption;
+
 /* Sockets of a listener that is new with a snapshot; the worker's once it has adopted it. */
 struct iso_worker_sockets {
 	int fds[ISO_WORKER_SOCKETS_MAX];
@@ -63,12 +65,20 @@ ISO_MUST_USE int iso_worker_listen(struct iso_worker *worker, int fd,
 				   const struct iso_cfg_listener *listener);
 ISO_MUST_USE int iso_worker_start(struct iso_worker *worker);
 /*
- * Control: the worker uses this snapshot from now on; `sockets`: of each of its listeners that is new (taken,
- * also on failure), none for the others. Listeners that are not in it any more stop; their connections go on.
- * ISO_OK or ISO_ENOMEM.
+ * Control: all that a worker needs to use another snapshot, made before any worker does. ISO_OK or
+ * ISO_ENOMEM.
  */
-ISO_MUST_USE int iso_worker_adopt(struct iso_worker *worker, struct iso_snapshot *snapshot,
-				  const struct iso_worker_sockets *sockets);
+ISO_MUST_USE int iso_worker_adoption_new(struct iso_worker *worker, struct iso_snapshot *snapshot,
+					 struct iso_worker_adoption **ret_adoption);
+/* To be filled in: for each listener of the snapshot that is new its sockets, which are the adoption's. */
+struct iso_worker_sockets *iso_worker_adoption_sockets(struct iso_worker_adoption *adoption);
+/* It is not to be after all. NULL is fine. */
+void iso_worker_adoption_free(struct iso_worker_adoption *adoption);
+/*
+ * Takes the adoption: the worker uses its snapshot from now on. Listeners that are not in it any more stop;
+ * their connections go on.
+ */
+void iso_worker_adopt(struct iso_worker_adoption *adoption);
 /* Control: no new connections; `drained` is called when the last one has gone. */
 void iso_worker_drain(struct iso_worker *worker);
 /* Control: what still runs is answered or broken off. */
