@@ -655,9 +655,10 @@ def test_a_dependency_of_one_region(start, regions, h2, kinds):
     here.redis.start()
     wait_until(lambda: asked(client, "/orders/1") == both, 10 * SLOW, "/orders to come back")
     there.redis.process.send(signal.SIGSTOP)
-    wait_until(lambda: asked(client, "/orders/1") == {here.name}, 10 * SLOW, "/orders to leave the one that hangs")
-    assert said(proxy, there) == {"database": "fail", "payments": "fail"}
-    assert asked(client, "/other", 40) == both
+    # While such a probe waits, its connection may count as silent, and with it the region: that passes.
+    wait_until(lambda: said(proxy, there) == {"database": "fail", "payments": "fail"}, 10 * SLOW, "the hang")
+    assert asked(client, "/orders/1") == {here.name}
+    wait_until(lambda: asked(client, "/other", 40) == both, 10 * SLOW, "the other routes in the region that hangs")
     there.redis.process.send(signal.SIGCONT)
     wait_until(lambda: asked(client, "/orders/1") == both, 10 * SLOW, "/orders to come back")
     shown = proxy.region(here.name)["dependencies"]["database"]["observed_ms"]

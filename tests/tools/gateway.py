@@ -2,17 +2,18 @@
 proxy integration with one of the functions of conf/aws/health, run for real by node or python3.
 
 Everything else under the base path is answered with 200 and the region's name. A Host that is not the custom domain
-gets 403, as the service gives it. The events are those of payload format 1.0 (REST) and 2.0 (HTTP).
+gets 403, as the service gives it. The events are those of payload format 1.0 (REST) and 2.0 (HTTP). An nginx before it
+speaks TLS and HTTP/2 to clients, as the service does.
 """
 import http.server
 import itertools
 import json
 import pathlib
-import ssl
 import subprocess
 import sys
 import threading
 
+import peers
 from lab import HOST, NAME, ROOT, LabError, free_port
 
 HEALTH = ROOT / "conf" / "aws" / "health"
@@ -116,6 +117,16 @@ def checked(response):
 
 # ---- The endpoint ----
 
+FRONT = f"""
+  upstream inner {{ server {HOST}:%d; keepalive 64; }}
+  server {{
+    listen {HOST}:%d ssl http2;
+    location / {{ proxy_pass http://inner; proxy_set_header Host $host; proxy_set_header Connection "";
+                 proxy_http_version 1.1; }}
+  }}
+"""
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -150,6 +161,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, request, address):
         """A connection that the other side ends is none."""
@@ -163,12 +175,11 @@ class Gateway:
     def __init__(self, lab, name, function, kind="rest", base_path="", domain=NAME):
         self.name, self.function, self.event, self.base_path = name, function, EVENTS[kind], base_path
         self.domain, self.requests, self.port = domain, [], free_port()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(lab.certs.cert(), lab.certs.key())
-        self._server = _Server((HOST, self.port), _Handler)
+        inner = free_port()
+        self._server = _Server((HOST, inner), _Handler)
         self._server.gateway = self
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        peers.start_nginx(lab, f"front-{name}", FRONT % (inner, self.port)).wait_port(self.port)
 
     @property
     def url(self):
