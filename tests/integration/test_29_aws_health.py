@@ -318,7 +318,7 @@ def test_time_limits(function, peer, language):
     made.invoke(rest_event())
     response, took = timed(lambda: made.invoke(rest_event()))
     found = checks_of(response)
-    assert 395 <= took <= 400 + 400 * SLOW, took
+    assert 395 <= took <= 2000, "one after the other they would take eight seconds"
     assert found.pop("quick")["output"] == "it takes longer than 50 ms"
     assert {c["output"] for c in found.values()} == {"it takes longer than 400 ms"}
     assert all(c["observedValue"] >= 395 for c in found.values())
@@ -331,9 +331,9 @@ def test_the_time_of_all(function, peer, language):
     made = function(language, checks, HEALTH_TIMEOUT_MS=30000, HEALTH_TOTAL_MS=300)
     made.invoke(rest_event())
     response, took = timed(lambda: made.invoke(rest_event()))
-    assert checks_of(response)["mute"]["output"] == "it takes longer than 300 ms" and took <= 300 + 400 * SLOW
+    assert checks_of(response)["mute"]["output"] == "it takes longer than 300 ms" and took <= 2000
     response, took = timed(lambda: made.invoke(rest_event(), left_ms=250))
-    assert checks_of(response)["mute"]["output"] == "it takes longer than 150 ms" and took <= 150 + 400 * SLOW
+    assert checks_of(response)["mute"]["output"] == "it takes longer than 150 ms" and took <= 2000
     assert checks_of(made.invoke(rest_event(), left_ms=20))["mute"]["status"] == "fail"
 
 
@@ -589,6 +589,9 @@ class Region:
             "database": {"url": f"tcp://{HOST}:{self.redis.port}", "send": "PING\r\n", "expect": "+PONG"},
             "payments": {"url": f"https://{HOST}:{self.web}/status", "ca": str(self.lab.certs.ca)}})}
 
+    def probes(self):
+        return [path for _, path, _ in list(self.gateway.requests) if path.endswith("/health")]
+
     def close(self):
         self.gateway.close()
         self.function.close()
@@ -622,6 +625,15 @@ def said(proxy, region):
     return {n: d["status"] for n, d in proxy.region(region.name)["dependencies"].items()}
 
 
+def stay(proxy, client, region, paths):
+    """More bad probes than make a region unhealthy do not make this one, and it goes on serving these paths."""
+    before = len(region.probes())
+    wait_until(lambda: len(region.probes()) >= before + 5, 20 * SLOW, "five more probes")
+    assert proxy.region(region.name)["state"] in ("healthy", "degraded"), proxy.region(region.name)["why"]
+    for path in paths:
+        wait_until(lambda: region.name in asked(client, path), 10 * SLOW, f"{region.name} to serve {path}")
+
+
 def behind(start, regions, **more):
     proxy = start({r.name: {"url": r.gateway.url, "host": NAME} for r in regions},
                   service={"health": FAST, "balance": {"policy": "weighted"}, **more.pop("service", {})}, **more)
@@ -644,13 +656,13 @@ def test_a_dependency_of_one_region(start, regions, h2, kinds):
     here.redis.stop()
     wait_until(lambda: asked(client, "/orders/1") == {there.name}, 10 * SLOW, "/orders to leave")
     assert said(proxy, here) == {"database": "fail", "payments": "pass"} and said(proxy, there) == well
-    assert proxy.region(here.name)["state"] == "healthy"
-    assert asked(client, "/pay/1", 40) == both and asked(client, "/other", 40) == both
+    stay(proxy, client, here, ("/pay/1", "/other"))
 
     there.lab.end(there.nginx)
     wait_until(lambda: asked(client, "/pay/1") == {here.name}, 10 * SLOW, "/pay to leave the other")
     assert said(proxy, there) == {"database": "pass", "payments": "fail"}
-    assert asked(client, "/orders/1", 40) == {there.name} and asked(client, "/other", 40) == both
+    assert asked(client, "/orders/1", 40) == {there.name}
+    stay(proxy, client, there, ("/other",))
 
     here.redis.start()
     wait_until(lambda: asked(client, "/orders/1") == both, 10 * SLOW, "/orders to come back")
@@ -658,12 +670,12 @@ def test_a_dependency_of_one_region(start, regions, h2, kinds):
     # While such a probe waits, its connection may count as silent, and with it the region: that passes.
     wait_until(lambda: said(proxy, there) == {"database": "fail", "payments": "fail"}, 10 * SLOW, "the hang")
     assert asked(client, "/orders/1") == {here.name}
-    wait_until(lambda: asked(client, "/other", 40) == both, 10 * SLOW, "the other routes in the region that hangs")
+    stay(proxy, client, there, ("/other",))
     there.redis.process.send(signal.SIGCONT)
     wait_until(lambda: asked(client, "/orders/1") == both, 10 * SLOW, "/orders to come back")
     shown = proxy.region(here.name)["dependencies"]["database"]["observed_ms"]
     assert 0 < shown < 300
-    assert {p for _, p, _ in here.gateway.requests if "health" in p} == {"/prod/health"}
+    assert set(here.probes()) == {"/prod/health"}
 
 
 def test_a_deployment_without_configuration(start, regions):

@@ -164,8 +164,8 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, address):
-        """A connection that the other side ends is none."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        """A connection that the other side ends is none, nor what is under way when the test is over."""
+        if not isinstance(sys.exc_info()[1], OSError) and not self.gateway.closing:
             super().handle_error(request, address)
 
 
@@ -174,7 +174,7 @@ class Gateway:
 
     def __init__(self, lab, name, function, kind="rest", base_path="", domain=NAME):
         self.name, self.function, self.event, self.base_path = name, function, EVENTS[kind], base_path
-        self.domain, self.requests, self.port = domain, [], free_port()
+        self.domain, self.requests, self.port, self.closing = domain, [], free_port(), False
         inner = free_port()
         self._server = _Server((HOST, inner), _Handler)
         self._server.gateway = self
@@ -186,5 +186,6 @@ class Gateway:
         return f"https://{HOST}:{self.port}{self.base_path}"
 
     def close(self):
+        self.closing = True
         self._server.shutdown()
         self._server.server_close()
