@@ -390,13 +390,20 @@ async function examine(config, context) {
 
 let configured, last;
 
+// An environment that Lambda froze may have missed time by the one clock, and the other may be set: both must agree.
+function isFresh(kept, cacheMs) {
+	const ages = [performance.now() - kept.ended, Date.now() - kept.endedAt];
+	return ages.every((age) => age >= 0 && age < cacheMs);
+}
+
 // Who asks while pings are under way waits for those; who asks soon enough afterwards gets what they said.
 function examined(config, context) {
-	if (last && (last.until === undefined || performance.now() < last.until))
+	if (last && (last.ended === undefined || isFresh(last, config.cacheMs)))
 		return last.answer;
 	const mine = { answer: examine(config, context) };
 	const ended = () => {
-		mine.until = performance.now() + config.cacheMs;
+		mine.ended = performance.now();
+		mine.endedAt = Date.now();
 	};
 	last = mine;
 	mine.answer.then(ended, ended);

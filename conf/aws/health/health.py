@@ -417,7 +417,13 @@ def examine(config, context):
 
 _config_lock, _ping_lock = threading.Lock(), threading.Lock()
 _config = None
-_last = None  # (when it ended, the answer)
+_last = None  # (when it ended, the same by the wall's clock, the answer)
+
+
+def is_fresh(kept, cache_ms):
+    """An environment that Lambda froze may have missed time by the one clock, and the other may be set: both must
+    agree."""
+    return all(0 <= age < cache_ms for age in (now_ms() - kept[0], time.time() * 1000 - kept[1]))
 
 
 def examined(config, context):
@@ -425,10 +431,10 @@ def examined(config, context):
     global _last
     asked = now_ms()
     with _ping_lock:
-        if _last and (asked < _last[0] or now_ms() < _last[0] + config.cache_ms):
-            return _last[1]
+        if _last and (asked < _last[0] or is_fresh(_last, config.cache_ms)):
+            return _last[2]
         answer = examine(config, context)
-        _last = now_ms(), answer
+        _last = now_ms(), time.time() * 1000, answer
         return answer
 
 
