@@ -67,6 +67,12 @@ int iso_publisher_add_worker(struct iso_publisher *pub, struct iso_evidence *evi
 	return ISO_OK;
 }
 
+int iso_publisher_add_prober(struct iso_publisher *pub, struct iso_evidence *evidence)
+{
+	pub->probes = evidence;
+	return iso_publisher_add_worker(pub, evidence);
+}
+
 void iso_publisher_set_hook(struct iso_publisher *pub, const struct iso_publisher_hook *hook)
 {
 	pub->hook = *hook;
@@ -159,10 +165,15 @@ static uint32_t load32(const _Atomic uint32_t *cell)
 static void read_cells(struct iso_publisher *pub, uint32_t slot)
 {
 	struct iso_cell_view views[ISO_WORKERS_MAX];
+	uint32_t n = 0;
 
 	for (uint32_t w = 0; w < pub->worker_count; w++) {
 		const struct iso_cell *cell = &pub->workers[w]->cells[slot];
-		struct iso_cell_view *view = &views[w];
+		struct iso_cell_view *view = &views[n];
+
+		if (pub->workers[w] == pub->probes)
+			continue;
+		n++;
 
 		view->waiting = load32(&cell->waiting);
 		view->oldest_us = load64(&cell->oldest_us);
@@ -171,7 +182,7 @@ static void read_cells(struct iso_publisher *pub, uint32_t slot)
 		if (view->oldest_us == 0)
 			view->waiting = 0;
 	}
-	iso_region_stats_cells(&pub->slots[slot].stats, views, pub->worker_count, pub->loop->now_us);
+	iso_region_stats_cells(&pub->slots[slot].stats, views, n, pub->loop->now_us);
 }
 
 void iso_publisher_load(const struct iso_publisher *pub, uint32_t slot, uint32_t *ret_in_flight,

@@ -35,6 +35,7 @@ struct iso_publisher {
 	struct iso_publisher_hook hook;
 	struct iso_metrics *metrics; /* where probes are counted; NULL: nowhere */
 	struct iso_evidence *workers[ISO_WORKERS_MAX];
+	struct iso_evidence *probes; /* among the workers', the control loop's own; NULL: none */
 	uint32_t worker_count;
 	bool uplink_down;
 	struct iso_publisher_slot slots[ISO_REGION_SLOTS];

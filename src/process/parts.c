@@ -14,7 +14,7 @@ int iso_monitor_make(struct iso_process *p)
 				    &p->publisher);
 
 	if (err == ISO_OK)
-		err = iso_publisher_add_worker(p->publisher, &p->evidence);
+		err = iso_publisher_add_prober(p->publisher, &p->evidence);
 	if (err == ISO_OK) {
 		iso_publisher_count_in(p->publisher, &p->metrics);
 		err = iso_prober_new(&p->upstream, p->publisher, &p->prober);

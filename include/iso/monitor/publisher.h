@@ -19,11 +19,13 @@ ISO_MUST_USE int iso_publisher_new(struct iso_loop *loop, struct iso_board_stand
 				   struct iso_registry *registry, const char *dns_servers,
 				   struct iso_publisher **ret_publisher);
 void iso_publisher_free(struct iso_publisher *publisher);
-/*
- * A thread's evidence, to be read from now on; borrowed until free. The control loop's own (the probes') goes
- * in, too. ISO_OK or ISO_ELIMIT.
- */
+/* A worker's evidence, to be read from now on; borrowed until free. ISO_OK or ISO_ELIMIT. */
 ISO_MUST_USE int iso_publisher_add_worker(struct iso_publisher *publisher, struct iso_evidence *evidence);
+/*
+ * Likewise the control loop's own, once. It is the probes': how long one of them waits makes no region
+ * suspect, since a deep health check takes the time of its slowest dependency.
+ */
+ISO_MUST_USE int iso_publisher_add_prober(struct iso_publisher *publisher, struct iso_evidence *evidence);
 /*
  * The snapshot that counts now (bound to the registry already); takes a reference of its own. What is known
  * of a slot is kept while its identity stays. Begins to resolve and to publish. ISO_OK or ISO_ENOMEM (nothing

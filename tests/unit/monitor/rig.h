@@ -199,7 +199,7 @@ static inline void rig_init(struct rig *rig, bool probing)
 	if (iso_registry_bind(&rig->registry, rig->snapshot) != ISO_OK ||
 	    iso_upstream_init(&rig->upstream, &rig->loop, &rig->stand, &rig->evidence, 0) != ISO_OK ||
 	    iso_publisher_new(&rig->loop, &rig->stand, &rig->registry, "127.0.0.1:1", &rig->pub) != ISO_OK ||
-	    iso_publisher_add_worker(rig->pub, &rig->evidence) != ISO_OK ||
+	    iso_publisher_add_prober(rig->pub, &rig->evidence) != ISO_OK ||
 	    iso_publisher_add_worker(rig->pub, &rig->worker) != ISO_OK ||
 	    iso_publisher_bind(rig->pub, rig->snapshot) != ISO_OK ||
 	    iso_upstream_bind(&rig->upstream, rig->snapshot) != ISO_OK)
