@@ -93,7 +93,7 @@ static bool ask_file(struct question *q, struct iso_text *answer)
 	int err;
 
 	if (q->file.path == NULL)
-		q->file.path = "isochrone.json";
+		q->file.path = config_file_default();
 	if (config_file_load(&q->file, &snapshot) != ISO_OK)
 		return false;
 	iso_rng_seed_os(&rng);

@@ -14,6 +14,13 @@ struct config_file {
 	bool quiet;       /* notes are not printed */
 };
 
+/* What is read without -c: the file that ISOCHRONE_CONFIG names, else isochrone.json. */
+const char *config_file_default(void);
+/*
+ * admin.address of the file, read leniently: what else is wrong with it does not matter to who only wants to
+ * ask the process that runs with an earlier state of it. False: words are on stderr. Free *ret_address.
+ */
+bool config_file_admin(const char *path, char **ret_address);
 /* ISO_OK with one reference; else every mistake has been printed. `arg` is a struct config_file. */
 int config_file_load(void *arg, struct iso_snapshot **ret_snapshot);
 

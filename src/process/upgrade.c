@@ -100,6 +100,12 @@ void iso_upgrade_start(struct iso_process *p)
 		fprintf(stderr, "upgrade: one is under way (process %ld)\n", (long)p->successor);
 		return;
 	}
+	if (getpid() == 1) {
+		/* A container ends with its first process, whoever has taken over its sockets. */
+		fprintf(stderr,
+			"upgrade: refused: the first process of a container, replace the container\n");
+		return;
+	}
 	if (p->ledger != NULL) {
 		/* Two processes with one memory of keys each would let a request run twice. */
 		fprintf(stderr, "upgrade: refused: `idempotency.store` is in use, restart instead\n");
@@ -125,6 +131,9 @@ void iso_upgrade_reap(struct iso_process *p)
 {
 	int status = 0;
 
+	/* The first process of a container inherits the orphans of what is run beside it. */
+	while (getpid() == 1 && p->successor <= 0 && waitpid(-1, NULL, WNOHANG) > 0)
+		;
 	if (p->successor <= 0 || waitpid(p->successor, &status, WNOHANG) != p->successor)
 		return;
 	if (WIFEXITED(status))
