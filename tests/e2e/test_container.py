@@ -2,6 +2,7 @@
 import json
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -141,6 +142,15 @@ def test_it_serves_confined(proxy):
     for path in ("/x", "/tmp/x", "/etc/isochrone/x", "/var/x"):
         code, said = proxy.container.execute("/bin/sh", "-c", f": >{path}")
         assert code != 0 and "Read-only" in said, (path, said)
+
+
+def test_the_page_confines_it_as_much(image):
+    """docs/deploy.md's `docker run` is what is tested here, and what it says of itself."""
+    text = (ROOT / "docs" / "deploy.md").read_text()
+    words = shlex.split(re.search(r"^\$ docker run ((?:.*\\\n)*.*)$", text, re.M)[1].replace("\\\n", " "))
+    assert words[-1] == "isochrone" and set(Container.CONFINED) - {"--read-only-tmpfs=false"} <= set(words)
+    assert int(words[words.index("--stop-timeout") + 1]) > 30
+    assert words[words.index("--volume") + 1] == "/etc/isochrone:/etc/isochrone:ro"
 
 
 def test_logs_go_to_the_standard_streams(proxy):
