@@ -4,24 +4,12 @@
  * says why not.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "admin_get.h"
 #include "cli.h"
 #include "config_file.h"
 
 enum { ANSWER_MAX = 4096 };
-
-/* Which process: --admin, else ISOCHRONE_ADMIN, else the one that runs with the file. Free *ret_address. */
-static bool find_address(const char *admin, const char *path, char **ret_address)
-{
-	if (admin == NULL && path == NULL)
-		admin = getenv("ISOCHRONE_ADMIN");
-	if (admin == NULL || admin[0] == '\0')
-		return config_file_admin(path != NULL ? path : config_file_default(), ret_address);
-	*ret_address = strdup(admin);
-	return *ret_address != NULL;
-}
 
 int cmd_healthcheck(int argc, char **argv)
 {
@@ -44,7 +32,7 @@ int cmd_healthcheck(int argc, char **argv)
 		fprintf(stderr, "isochrone healthcheck: --timeout wants a duration like 3s\n");
 		return EXIT_USAGE;
 	}
-	if (!find_address(admin, path, &address))
+	if (!config_file_find_admin(admin, path, &address))
 		return EXIT_FAILED;
 	iso_text_init(&answer, ANSWER_MAX);
 	status = admin_get_within(address, alive ? "/healthz" : "/readyz", wait_us, &answer);

@@ -73,7 +73,7 @@ static char *expand(const char *text)
 	return made;
 }
 
-bool config_file_admin(const char *path, char **ret_address)
+static bool read_admin(const char *path, char **ret_address)
 {
 	json_error_t error;
 	json_t *root = json_load_file(path, 0, &error);
@@ -91,4 +91,14 @@ bool config_file_admin(const char *path, char **ret_address)
 		return false;
 	*ret_address = expanded;
 	return true;
+}
+
+bool config_file_find_admin(const char *admin, const char *path, char **ret_address)
+{
+	if (admin == NULL && path == NULL)
+		admin = getenv("ISOCHRONE_ADMIN");
+	if (admin == NULL || admin[0] == '\0')
+		return read_admin(path != NULL ? path : config_file_default(), ret_address);
+	*ret_address = strdup(admin);
+	return *ret_address != NULL;
 }

@@ -13,6 +13,8 @@ static const struct command commands[] = {
 	  cmd_check },
 	{ "explain", "[-c FILE | --admin ADDRESS] METHOD URL [-H FIELD]... | --recompute LOG",
 	  "where a request would go, and why; or whether recorded decisions hold", cmd_explain },
+	{ "status", "[-c FILE | --admin ADDRESS] [--json]", "what the running proxy thinks of its regions",
+	  cmd_status },
 	{ "healthcheck", "[-c FILE | --admin ADDRESS] [--alive] [--timeout DURATION]",
 	  "is the running proxy ready? 0: yes, 1: no, and why", cmd_healthcheck },
 	{ "demo", "[--address IP] [--port N] [--seconds N]",

@@ -1,4 +1,4 @@
-"""isochrone healthcheck: what a container's HEALTHCHECK and a service manager ask; and being a container's first process."""
+"""isochrone healthcheck and status, which ask a running proxy; and being a container's first process."""
 import json
 import os
 import signal
@@ -151,6 +151,44 @@ def test_something_else_answers():
 @pytest.mark.parametrize("arguments", [["--timeout", "soon"], ["--timeout", "0s"], ["--admin"], ["--what"], ["word"]])
 def test_wrong_usage(arguments):
     assert check(*arguments)[0] == 2
+
+
+# ---- status ----
+
+def status(*arguments):
+    done = subprocess.run([find_binary(), "status", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=60, env=environment())
+    return done.returncode, done.stdout, done.stderr.strip()
+
+
+def test_status_is_a_table(pair):
+    code, table, errors = status("-c", pair.file)
+    assert (code, errors) == (0, "") and f"configuration 1 of {pair.file}" in table
+    rows = {line.split()[0]: line.split() for line in table.splitlines() if line.startswith("  ")}
+    assert set(rows) == {"region", "one", "two"} and "service orders, policy latency\n" in table
+    for name, region in pair.status()["services"]["orders"]["regions"].items():
+        assert rows[name][1] == region["state"] == "healthy" and 0 < float(rows[name][2]) < 100
+
+
+def test_status_says_what_is_wrong(pair):
+    for one in pair.emulators.values():
+        one.set(mode="status", status=503)
+    wait_until(lambda: "no region is up" in status("-c", pair.file)[1], 20 * SLOW, "the table to say so")
+    table = status("-c", pair.file)[1]
+    why = pair.region("one")["why"]
+    assert why and why in table
+
+
+def test_status_as_json(pair):
+    code, text, _ = status("--json", "--admin", f"{HOST}:{pair.admin}")
+    assert code == 0 and set(json.loads(text)["services"]["orders"]["regions"]) == {"one", "two"}
+
+
+def test_status_of_nobody(tmp_path):
+    code, text, errors = status("--admin", f"{HOST}:{free_port()}")
+    assert (code, text) == (1, "") and "Connection refused" in errors
+    assert status("-c", tmp_path / "none.json")[0] == 1
+    assert status("--what")[0] == 2
 
 
 # ---- A container's first process ----
