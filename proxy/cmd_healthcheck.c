@@ -36,12 +36,11 @@ int cmd_healthcheck(int argc, char **argv)
 		return EXIT_FAILED;
 	iso_text_init(&answer, ANSWER_MAX);
 	status = admin_get_within(address, alive ? "/healthz" : "/readyz", wait_us, &answer);
-	while (answer.len > 0 && answer.bytes[answer.len - 1] == '\n')
-		answer.len--;
 	if (status == 200)
 		printf("healthy\n");
-	else if (status != 0)
-		fprintf(stderr, "unhealthy: %.*s\n", (int)answer.len, answer.bytes);
+	else if (status != 0) /* the first line, should it be somebody else's page */
+		fprintf(stderr, "unhealthy: %.*s\n", (int)iso_slice_find(iso_text_slice(&answer), '\n'),
+			answer.bytes);
 	iso_text_done(&answer);
 	free(address);
 	return status == 200 ? EXIT_OK : EXIT_FAILED;

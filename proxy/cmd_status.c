@@ -44,7 +44,10 @@ static void print_service(const char *name, const json_t *service)
 		       : "");
 	printf("  %-20s %-10s %8s %9s %9s %9s %9s %9s\n", "region", "state", "share", "ms", "p50", "p95",
 	       "p99", "in flight");
-	json_object_foreach(regions, key, region) print_region(key, region);
+	json_object_foreach(regions, key, region)
+	{
+		print_region(key, region);
+	}
 }
 
 static int print_table(const struct iso_text *answer)
@@ -63,7 +66,10 @@ static int print_table(const struct iso_text *answer)
 	       json_string_value(json_object_get(root, "config")),
 	       json_is_true(json_object_get(root, "draining")) ? ", draining" : "",
 	       json_is_true(json_object_get(root, "uplink_down")) ? ", no region can be reached" : "");
-	json_object_foreach(json_object_get(root, "services"), name, service) print_service(name, service);
+	json_object_foreach(json_object_get(root, "services"), name, service)
+	{
+		print_service(name, service);
+	}
 	json_decref(root);
 	return EXIT_OK;
 }
