@@ -14,12 +14,22 @@ from lab import LabError, ROOT, run, wait_until
 
 RELEASE = re.search(r"^ARG DEBIAN=(\w+)-", (ROOT / "Dockerfile").read_text(), re.M)[1]
 TAG = f"{RELEASE}-isochrone-test"
+BASE = f"localhost/debian:{TAG}"
 USER = 10001
+# Images live in the build directory: what is on the machine otherwise is not touched, and nothing is left on it.
+STORE = ROOT / "build" / "containers"
+WHERE = ["--root", str(STORE / "root"), "--runroot", str(STORE / "run")]
+
+
+def ask(*words, seconds=180):
+    """A podman command and how it ended."""
+    return subprocess.run(["podman", *WHERE, "--runtime", "runc", *map(str, words)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=seconds)
 
 
 def podman(*words, seconds=180):
-    done = subprocess.run(["podman", "--runtime", "runc", *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, timeout=seconds)
+    """One that must succeed: what it has printed."""
+    done = ask(*words, seconds=seconds)
     if done.returncode != 0:
         raise LabError(f"podman {' '.join(map(str, words))}: {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()
@@ -52,8 +62,7 @@ def apt_options():
 
 def make_base(folder):
     """Debian's slim image, near enough: no documents, no translations. Kept: it is the same for every run."""
-    name = f"docker.io/library/debian:{TAG}"
-    if subprocess.run(["podman", "image", "exists", name], timeout=60).returncode == 0:
+    if ask("image", "exists", BASE).returncode == 0:
         return
     options = folder / "apt.conf"
     options.write_text(apt_options())
@@ -64,14 +73,14 @@ def make_base(folder):
                            tar, "-"], input=debian_sources(), capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         raise LabError(f"mmdebstrap: {done.stderr[-3000:]}")
-    podman("import", tar, name)
+    podman("import", tar, BASE)
     tar.unlink()
 
 
 def build(tag, **arguments):
     """The Dockerfile's image; layers are kept, so that the second build only does what differs."""
     given = [x for name, value in {"DEBIAN": TAG, **arguments}.items() for x in ("--build-arg", f"{name}={value}")]
-    done = subprocess.run(["buildah", "bud", "--layers", "--runtime", "runc", "--network", "host", "--pull-never", "--format",
+    done = subprocess.run(["buildah", *WHERE, "bud", "--layers", "--runtime", "runc", "--network", "host", "--pull-never", "--format",
                            "docker", *given, "-t", f"localhost/{tag}", str(ROOT)], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=1800)
     if done.returncode != 0:
@@ -98,7 +107,7 @@ class Container:
         return self.inspect()["State"]
 
     def logs(self):
-        done = subprocess.run(["podman", "logs", self.id], capture_output=True, text=True, timeout=60)
+        done = ask("logs", self.id)
         return done.stdout, done.stderr
 
     def wait_logs(self, words, seconds=30):
@@ -111,14 +120,12 @@ class Container:
         wait_until(there, seconds, f"'{words}' in {self.logs()}", every=0.1)
 
     def execute(self, *words):
-        done = subprocess.run(["podman", "--runtime", "runc", "exec", self.id, *words], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=60)
+        done = ask("exec", self.id, *words)
         return done.returncode, (done.stdout + done.stderr).strip()
 
     def health(self):
         """What HEALTHCHECK says, by its exit code: 0 or 1."""
-        return subprocess.run(["podman", "--runtime", "runc", "healthcheck", "run", self.id], stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=60).returncode
+        return ask("healthcheck", "run", self.id).returncode
 
     def stop(self, seconds):
         """As an orchestrator does: SIGTERM, and SIGKILL when the time is over. (exit code, seconds it took)"""
@@ -127,8 +134,7 @@ class Container:
         return self.state()["ExitCode"], time.monotonic() - began
 
     def close(self):
-        subprocess.run(["podman", "--runtime", "runc", "rm", "--force", "--time", "0", self.id], stdin=subprocess.DEVNULL,
-                       capture_output=True, timeout=60)
+        ask("rm", "--force", "--time", "0", self.id)
 
 
 def readable(folder):

@@ -8,7 +8,9 @@ import subprocess
 import pytest
 import yaml
 
-from lab import NAME, find_binary, free_port, run
+from h1client import H1Client
+from lab import HOST, NAME, find_binary, free_port, run
+from product import environment
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
@@ -203,6 +205,26 @@ def test_the_unit_gives_time_to_drain():
     unit = (UNITS / "isochrone.service").read_text()
     assert seconds(re.search(r"^TimeoutStopSec=(.*)$", unit, re.M)[1]) > default_drain()
     assert re.search(r"^Type=notify$", unit, re.M) and re.search(r"^NotifyAccess=all$", unit, re.M)
+
+
+def test_the_socket_is_that_of_the_samples():
+    listened = re.findall(r"^ListenStream=(.*)$", (UNITS / "isochrone.socket").read_text(), re.M)
+    config = json.loads((CONF / "two-regions.json").read_text())
+    assert listened == [x["address"] for x in config["listeners"]]
+
+
+def test_started_by_a_socket(lab, emulator):
+    """A service manager's own tool holds the socket: who comes before the proxy has started is served, too."""
+    region, port = emulator("one", tls=False), free_port()
+    config = lab.write("isochrone.json", json.dumps({
+        "listeners": [{"address": f"{HOST}:{port}"}], "services": {"orders": {"regions": {"one": {"url": region.url}}}}}))
+    process = lab.start("activated", ["systemd-socket-activate", "--listen", f"{HOST}:{port}", find_binary(), "-c", config],
+                        env=environment())
+    process.wait_output("Listening on ", 15)
+    with H1Client(port) as client:
+        assert client.request("GET", "/", host=NAME).status == 200
+    assert f"ready {HOST}:{port}" in process.output()
+    assert process.stop() == 0
 
 
 def test_the_user_of_the_unit_is_made():

@@ -102,7 +102,7 @@ def test_it_goes_in_works_and_goes_out(package, tmp_path):
     engine.make_base(tmp_path)
     script = INSTALL % (package.name, package.name)
     said = podman("run", "--rm", "--network", "host", *engine.Container.LIMITS, "--volume", f"{package.parent}:/package:ro",
-                  f"docker.io/library/debian:{engine.TAG}", "sh", "-ec", script, seconds=300)
+                  engine.BASE, "sh", "-ec", script, seconds=300)
     wanted = [f"isochrone {VERSION}", "isochrone", "/nonexistent:/usr/sbin/nologin",
               "/etc/isochrone/isochrone.json: good: 1 listeners, 1 services, 1 routes", "600 root", '{ "mine": 1 }', "gone"]
     lines = [line for line in said.splitlines() if line in wanted]
