@@ -6,24 +6,40 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "iso/base/clock.h"
 #include "iso/http/uri.h"
 
-enum { WAIT_S = 10, ANSWER_MAX = 16 * 1024 * 1024 };
+enum { WAIT_US = 10 * 1000 * 1000, ANSWER_MAX = 16 * 1024 * 1024 };
 
-static int connect_to(const char *address)
+/* The next call on the socket may take what is left; false: nothing is. */
+static bool allow_rest(int fd, uint64_t deadline_us)
+{
+	uint64_t now_us = iso_clock_mono_us(), rest_us;
+	struct timeval wait;
+
+	if (now_us >= deadline_us) {
+		errno = ETIMEDOUT;
+		return false;
+	}
+	rest_us = deadline_us - now_us;
+	wait = (struct timeval){ .tv_sec = (time_t)(rest_us / 1000000),
+				 .tv_usec = (suseconds_t)(rest_us % 1000000) };
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) == 0 &&
+	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0;
+}
+
+static int connect_to(const char *address, uint64_t deadline_us)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
-	struct timeval wait = { .tv_sec = WAIT_S };
 	struct iso_slice host = iso_uri_host(iso_slice_str(address));
 	const char *port = strrchr(address, ':');
 	char name[256];
-	int fd = -1;
+	int fd = -1, why;
 
 	if (port == NULL || host.len >= sizeof(name)) {
 		errno = EINVAL;
@@ -36,19 +52,19 @@ static int connect_to(const char *address)
 		return -1;
 	}
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0) {
-		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-		if (connect(fd, found->ai_addr, found->ai_addrlen) != 0) {
-			close(fd);
-			fd = -1;
-		}
+	if (fd >= 0 &&
+	    (!allow_rest(fd, deadline_us) || connect(fd, found->ai_addr, found->ai_addrlen) != 0)) {
+		why = errno;
+		close(fd);
+		fd = -1;
+		errno = why;
 	}
 	freeaddrinfo(found);
 	return fd;
 }
 
-static bool ask(int fd, const char *address, const char *target, struct iso_text *answer)
+static bool ask(int fd, const char *address, const char *target, uint64_t deadline_us,
+		struct iso_text *answer)
 {
 	char chunk[16384];
 	ssize_t n;
@@ -58,27 +74,43 @@ static bool ask(int fd, const char *address, const char *target, struct iso_text
 	if (n != (ssize_t)answer->len)
 		return false;
 	answer->len = 0;
-	while ((n = recv(fd, chunk, sizeof(chunk), 0)) > 0)
-		iso_text_add(answer, iso_slice(chunk, (size_t)n));
+	do {
+		if (!allow_rest(fd, deadline_us))
+			return false;
+		n = recv(fd, chunk, sizeof(chunk), 0);
+		if (n > 0)
+			iso_text_add(answer, iso_slice(chunk, (size_t)n));
+	} while (n > 0);
 	return n == 0 && iso_text_ok(answer) == ISO_OK;
 }
 
 int admin_get(const char *address, const char *target, struct iso_text *text)
 {
-	int fd = connect_to(address), status = 0;
+	return admin_get_within(address, target, WAIT_US, text);
+}
+
+int admin_get_within(const char *address, const char *target, uint64_t wait_us, struct iso_text *text)
+{
+	uint64_t deadline_us = iso_clock_mono_us() + wait_us;
+	int fd = connect_to(address, deadline_us), status = 0;
 	const char *content = NULL;
 	struct iso_text answer;
+	uint64_t code;
+	bool complete;
 
 	iso_text_init(&answer, ANSWER_MAX);
-	if (fd < 0 || !ask(fd, address, target, &answer))
+	complete = fd >= 0 && ask(fd, address, target, deadline_us, &answer);
+	if (!complete)
 		fprintf(stderr, "isochrone: the admin API at %s does not answer: %s\n", address,
-			strerror(errno));
+			errno == EAGAIN || errno == EINPROGRESS ? "it takes too long" : strerror(errno));
 	else
 		content = memmem(answer.bytes, answer.len, "\r\n\r\n", 4);
 	if (content != NULL && answer.len > 12 && memcmp(answer.bytes, "HTTP/1.1 ", 9) == 0) {
-		status = (int)strtol(answer.bytes + 9, NULL, 10);
+		status = iso_slice_u64(iso_slice(answer.bytes + 9, 3), &code) == ISO_OK ? (int)code : 0;
 		content += 4;
 		iso_text_add(text, iso_slice(content, (size_t)(answer.bytes + answer.len - content)));
+	} else if (complete) {
+		fprintf(stderr, "isochrone: what answers at %s is no admin API\n", address);
 	}
 	if (fd >= 0)
 		close(fd);

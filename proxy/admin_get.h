@@ -11,5 +11,7 @@
  * stderr: no answer. Else the status.
  */
 int admin_get(const char *address, const char *target, struct iso_text *text);
+/* The same, waiting `wait_us` at most from first to last. */
+int admin_get_within(const char *address, const char *target, uint64_t wait_us, struct iso_text *text);
 
 #endif

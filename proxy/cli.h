@@ -25,6 +25,8 @@ struct command {
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_healthcheck(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_emulate(int argc, char **argv);
 int cmd_schema(int argc, char **argv);

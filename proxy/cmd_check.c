@@ -16,7 +16,7 @@ int cmd_check(int argc, char **argv)
 	if (code != EXIT_OK)
 		return code;
 	if (file.path == NULL)
-		file.path = words.n > 0 ? words.v[0] : "isochrone.json";
+		file.path = words.n > 0 ? words.v[0] : config_file_default();
 	if (config_file_load(&file, &snapshot) != ISO_OK)
 		return EXIT_FAILED;
 	printf("%s: good: %u listeners, %u services, %u routes\n", file.path, snapshot->listener_count,

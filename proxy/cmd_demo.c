@@ -98,7 +98,7 @@ static bool start_region(struct demo *d, int i)
 	       word_after(line, "control=", d->regions[i].control, sizeof(d->regions[i].control));
 }
 
-static bool start_proxy(struct demo *d, int port)
+static bool start_proxy(struct demo *d, const char *address, int port)
 {
 	char path[320], line[512];
 	const char *arguments[] = { "isochrone", "run", "-c", path, NULL };
@@ -109,7 +109,7 @@ static bool start_proxy(struct demo *d, int port)
 	if (out == NULL)
 		return false;
 	fprintf(out,
-		"{ \"listeners\": [ { \"address\": \"127.0.0.1:%d\",\n"
+		"{ \"listeners\": [ { \"address\": \"%s:%d\",\n"
 		"    \"protocols\": [\"h2\", \"http/1.1\"],\n"
 		"    \"tls\": { \"certificates\": [\n"
 		"      { \"cert\": \"%s/server.pem\", \"key\": \"%s/server.key\" } ] } } ],\n"
@@ -117,7 +117,7 @@ static bool start_proxy(struct demo *d, int port)
 		"    \"tls\": { \"ca\": \"%s/ca.pem\" },\n    \"health\": { \"path\": \"/health\",\n"
 		"      \"interval\": \"1s\",\n"
 		"      \"timeout\": \"800ms\" },\n    \"regions\": {\n",
-		port, d->dir, d->dir, port == 0 ? 0 : port + 1, d->dir);
+		address, port, d->dir, d->dir, port == 0 ? 0 : port + 1, d->dir);
 	for (int i = 0; i < DEMO_REGIONS; i++)
 		fprintf(out, "      \"%s\": { \"url\": \"https://%s\", \"host\": \"localhost\" }%s\n",
 			demo_regions[i].name, d->regions[i].address, i + 1 < DEMO_REGIONS ? "," : "");
@@ -160,7 +160,7 @@ static void end_all(struct demo *d)
 	demo_remove_dir(d);
 }
 
-static bool start_all(struct demo *d, int port)
+static bool start_all(struct demo *d, const char *address, int port)
 {
 	if (!demo_make_certs(d)) {
 		fprintf(stderr, "demo: cannot make certificates in %s: is the openssl command there?\n",
@@ -174,7 +174,7 @@ static bool start_all(struct demo *d, int port)
 			return false;
 		}
 	}
-	if (!start_proxy(d, port)) {
+	if (!start_proxy(d, address, port)) {
 		fprintf(stderr, "demo: the proxy did not start; is port %d free?\n", port);
 		return false;
 	}
@@ -184,8 +184,9 @@ static bool start_all(struct demo *d, int port)
 int cmd_demo(int argc, char **argv)
 {
 	static struct demo demo;
-	const char *port_text = "8443", *seconds_text = "0";
+	const char *address = "127.0.0.1", *port_text = "8443", *seconds_text = "0";
 	const struct cli_option options[] = {
+		{ "--address", NULL, &address, NULL, NULL },
 		{ "--port", NULL, &port_text, NULL, NULL },
 		{ "--seconds", NULL, &seconds_text, NULL, NULL },
 	};
@@ -203,7 +204,7 @@ int cmd_demo(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	code = EXIT_FAILED;
-	if (start_all(&demo, (int)port)) {
+	if (start_all(&demo, address, (int)port)) {
 		say_what_to_try(&demo);
 		demo_watch(&demo, seconds, &stopped);
 		code = EXIT_OK;

@@ -10,7 +10,7 @@
 
 int cmd_run(int argc, char **argv)
 {
-	static struct config_file file = { .path = "isochrone.json" };
+	static struct config_file file = { .path = NULL };
 	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL, NULL } };
 	struct iso_process_source source = { .load = config_file_load, .arg = &file };
 	static char program[PATH_MAX];
@@ -21,6 +21,8 @@ int cmd_run(int argc, char **argv)
 
 	if (code != EXIT_OK)
 		return code;
+	if (file.path == NULL)
+		file.path = config_file_default();
 	if (config_file_load(&file, &snapshot) != ISO_OK)
 		return EXIT_FAILED;
 	/* The path, not the file: an upgrade starts what is there by then. */

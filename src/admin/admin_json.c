@@ -143,11 +143,24 @@ int iso_admin_status(const struct iso_admin *admin, struct iso_text *text)
 	return iso_text_ok(text);
 }
 
+/* Whatever a request asks for, it goes to a region that is not well. */
+static bool nothing_is_up(const struct iso_admin *admin)
+{
+	const struct iso_snapshot *snapshot = admin->config.snapshot;
+
+	for (uint32_t i = 0; i < snapshot->service_count; i++)
+		if (!iso_publisher_fails_open(admin->config.publisher, snapshot->services[i].index))
+			return false;
+	return snapshot->service_count > 0;
+}
+
 const char *iso_admin_not_ready(const struct iso_admin *admin)
 {
 	if (admin->draining)
 		return "draining\n";
 	if (iso_publisher_uplink_down(admin->config.publisher))
 		return "no region can be reached: our own network is down\n";
+	if (nothing_is_up(admin))
+		return "no region of any service is up: requests go to all that are not drained\n";
 	return NULL;
 }

@@ -157,6 +157,9 @@ void iso_upgrade_reap(struct iso_process *p)
 {
 	int status = 0;
 
+	/* The first process of a container inherits the orphans of what is run beside it. */
+	while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0)
+		;
 	if (p->upgrade.successor <= 0 ||
 	    waitpid(p->upgrade.successor, &status, WNOHANG) != p->upgrade.successor)
 		return;

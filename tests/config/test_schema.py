@@ -60,7 +60,8 @@ def test_wrong_usage():
 
 def test_there_are_samples():
     assert {p.name for p in SAMPLES} >= {"minimal.json", "three-regions.json", "failover.json", "weighted.json",
-                                         "cleartext.json"}
+                                         "cleartext.json", "two-regions.json", "canary.json", "dependencies.json",
+                                         "behind-a-balancer.json", "websocket.json", "default.json"}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda p: p.name)

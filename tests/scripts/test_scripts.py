@@ -91,9 +91,29 @@ def test_the_lists_grow_from_build_to_full():
 
 
 def test_nothing_is_installed_where_nothing_is_missing(tmp_path):
-    env = stand_in(tmp_path / "bin", dpkg_query="printf 'install ok installed'", apt_get="echo called; exit 9")
+    env = stand_in(tmp_path / "bin", dpkg_query="printf 'install ok installed'", apt_get="echo called; exit 9",
+                   npm="echo called; exit 9")
+    linters = tmp_path / "node_modules" / ".bin"
+    linters.mkdir(parents=True)
+    for name in ("dockerfilelint", "dockerfile-utils"):
+        (linters / name).write_text("")
+        (linters / name).chmod(0o755)
+    env["ISO_NPM"] = str(tmp_path)
     done = run(SCRIPTS / "packages", "full", env=env)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("mode, calls", [("full", 1), ("test", 0)])
+def test_the_linters_come_with_full_at_fixed_versions(tmp_path, mode, calls):
+    log = tmp_path / "calls"
+    env = stand_in(tmp_path / "bin", dpkg_query="printf 'install ok installed'", apt_get="exit 9",
+                   npm=f'echo "$@" >>{log}; echo noise')
+    env["ISO_NPM"] = str(tmp_path / "npm")
+    done = run(SCRIPTS / "packages", mode, env=env)
+    assert (done.returncode, done.stdout) == (0, "")
+    lines = log.read_text().splitlines() if log.exists() else []
+    assert len(lines) == calls
+    assert all(re.search(r" dockerfilelint@\d\S* dockerfile-utils@\d\S*$", x) for x in lines)
 
 
 def test_what_is_missing_is_said_and_only_that_is_installed(tmp_path):
