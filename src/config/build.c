@@ -112,21 +112,27 @@ static void build_ledger(struct iso_load *load, const json_t *root)
 {
 	const json_t *object = iso_load_member(root, "idempotency");
 	struct iso_slice journal = iso_load_text(load, object, "idempotency.journal");
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("idempotency"));
 
+	(void)iso_pointer_key(&load->at, ISO_SLICE("journal"));
 	load->snapshot->ledger.memory = iso_load_u64(load, object, "idempotency.memory");
 	load->snapshot->ledger.journal = journal.len > 0 ? iso_load_file(load, journal) : ISO_SLICE("");
 	load->snapshot->ledger.sync = iso_load_enum(load, object, "idempotency.sync");
+	iso_pointer_cut(&load->at, mark);
 }
 
 static void build_access_log(struct iso_load *load, const json_t *root)
 {
 	const json_t *object = iso_load_member(root, "access_log");
 	struct iso_slice path = iso_load_text(load, object, "access_log.path");
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("access_log"));
 
+	(void)iso_pointer_key(&load->at, ISO_SLICE("path"));
 	load->snapshot->access_log = iso_slice_eq(path, ISO_SLICE("-")) ? path : iso_load_file(load, path);
 	load->snapshot->access_log_decisions =
 		(uint32_t)(iso_load_number(load, object, "access_log.decisions") * UINT32_MAX);
 	load->snapshot->access_log_query = iso_load_bool(load, object, "access_log.query");
+	iso_pointer_cut(&load->at, mark);
 }
 
 bool iso_load_token_ok(struct iso_slice s)

@@ -1,6 +1,8 @@
 /*
  * Listeners: addresses, protocols, certificates, the networks that are believed.
  */
+#include <stdio.h>
+
 #include "iso/net/listener.h"
 #include "iso/net/resolver.h"
 #include "load_priv.h"
@@ -152,6 +154,16 @@ static void build_protocols(struct iso_load *load, const json_t *object, struct 
 	}
 }
 
+static void report_twice(struct iso_load *load, size_t other)
+{
+	char pointer[48], where[ISO_LOAD_WHERE_MAX];
+
+	(void)snprintf(pointer, sizeof(pointer), "/listeners/%zu/address", other);
+	iso_load_where(load, pointer, ISO_PLACE_VALUE, where);
+	iso_load_error_in(load, "address", "use another port, or remove one of the two",
+			  "listeners/%zu has this address already, in %s", other, where);
+}
+
 static void build_listener(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
 {
 	json_t *tls = iso_load_member(object, "tls");
@@ -167,9 +179,7 @@ static void build_listener(struct iso_load *load, const json_t *object, struct i
 		       !(other->addr.len > 0 && iso_sockaddr_eq(&other->addr, &listener->addr)))
 			other++;
 		if (other < listener && iso_load_port(&listener->addr) != 0)
-			iso_load_error_in(load, "address", "use another port, or remove one of the two",
-					  "listeners/%zu has this address already",
-					  (size_t)(other - load->snapshot->listeners));
+			report_twice(load, (size_t)(other - load->snapshot->listeners));
 	}
 	if (tls != NULL)
 		build_server_tls(load, tls, listener);

@@ -8,17 +8,48 @@
 
 enum { MESSAGE_MAX = 512, MEND_MAX = 400 };
 
+static const struct iso_source *find(const struct iso_load *load, const char *pointer,
+				     char ret_pointer[ISO_POINTER_MAX])
+{
+	if (load->reading == NULL)
+		return iso_sources_of(&load->sources, pointer, ret_pointer);
+	(void)snprintf(ret_pointer, ISO_POINTER_MAX, "%s", pointer);
+	return load->reading;
+}
+
+const struct iso_source *iso_load_source(const struct iso_load *load)
+{
+	char pointer[ISO_POINTER_MAX];
+
+	return find(load, load->at.text, pointer);
+}
+
+void iso_load_where(struct iso_load *load, const char *pointer, enum iso_place_of of,
+		    char ret_text[ISO_LOAD_WHERE_MAX])
+{
+	char own[ISO_POINTER_MAX];
+	const struct iso_source *source = find(load, pointer, own);
+	struct iso_place place;
+
+	(void)iso_place_find(source->text, own, of, &place);
+	(void)snprintf(ret_text, ISO_LOAD_WHERE_MAX, "%.250s:%u:%u",
+		       source->parent != NULL ? source->name : load->diag->file, place.line, place.column);
+}
+
 static void report(struct iso_load *load, enum iso_diag_level level, enum iso_place_of of, const char *mend,
 		   const char *message)
 {
-	struct iso_place place;
-	char text[MESSAGE_MAX];
+	char text[MESSAGE_MAX], pointer[ISO_POINTER_MAX];
+	const struct iso_source *source = find(load, load->at.text, pointer);
 	size_t n = strlen(message);
+	struct iso_place place;
 
-	(void)iso_place_find(load->text, load->at.text, of, &place);
+	(void)iso_place_find(source->text, pointer, of, &place);
 	for (size_t i = 0; i <= n; i++) /* a bar would be taken for the beginning of the mend */
 		text[i] = message[i] == '|' ? '!' : message[i];
-	iso_diag_add(load->diag, level, (struct iso_diag_place){ place.line, place.column, load->at.text },
+	iso_diag_add(load->diag, level,
+		     (struct iso_diag_place){ place.line, place.column, pointer,
+					      source->parent != NULL ? source->name : NULL },
 		     "%s|%.*s", text, MEND_MAX, mend);
 }
 

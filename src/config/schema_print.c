@@ -141,6 +141,7 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 static void print_required(FILE *out, const struct iso_schema_key *parent, unsigned depth)
 {
 	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
+	bool root = parent == iso_schema_row(0);
 	const char *separator = "";
 
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
@@ -149,13 +150,15 @@ static void print_required(FILE *out, const struct iso_schema_key *parent, unsig
 		if (separator[0] == '\0') {
 			(void)fputs(",\n", out);
 			indent(out, depth);
+			/* What the file itself does not have may be in one that it includes. */
+			(void)fputs(root ? "\"anyOf\": [ { \"required\": [\"include\"] }, { " : "", out);
 			(void)fputs("\"required\": [", out);
 		}
 		(void)fprintf(out, "%s\"%s\"", separator, iso_schema_name(key));
 		separator = ", ";
 	}
 	if (separator[0] != '\0')
-		(void)fputc(']', out);
+		(void)fputs(root ? "] } ]" : "]", out);
 }
 
 static void print_choice(FILE *out, const struct iso_schema_key *parent, unsigned depth)
@@ -299,20 +302,23 @@ static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 
 void iso_schema_print_markdown(FILE *out)
 {
-	(void)fputs("# Configuration reference\n\n"
-		    "This file is generated from the schema table; change the table, not this text.\n\n"
-		    "In a key, `*` stands for a name of your own and `[]` for an item of an array.\n\n"
-		    "* A duration is a string with a unit: `\"250ms\"`, `\"1.5s\"`, `\"5m\"`, `\"1h\"` "
-		    "(`us`, `ms`, `s`, `m`, `h`).\n"
-		    "* A size is a string with a unit: `\"512B\"`, `\"64KiB\"`, `\"1MiB\"` "
-		    "(`B`, `KiB`, `MiB`, `GiB`).\n"
-		    "* `${NAME}` in a string is replaced by that environment variable, which must be set; "
-		    "`$${` is a literal `${`.\n"
-		    "* Unknown keys, duplicate keys, wrong types and values out of range are errors; all "
-		    "of them are "
-		    "reported at once.\n\n"
-		    "| key | type | default | meaning |\n| --- | --- | --- | --- |\n",
-		    out);
+	(void)fputs(
+		"# Configuration reference\n\n"
+		"This file is generated from the schema table; change the table, not this text.\n\n"
+		"In a key, `*` stands for a name of your own and `[]` for an item of an array.\n\n"
+		"* A duration is a string with a unit: `\"250ms\"`, `\"1.5s\"`, `\"5m\"`, `\"1h\"` "
+		"(`us`, `ms`, `s`, `m`, `h`).\n"
+		"* A size is a string with a unit: `\"512B\"`, `\"64KiB\"`, `\"1MiB\"` "
+		"(`B`, `KiB`, `MiB`, `GiB`).\n"
+		"* `${NAME}` in a string is replaced by that environment variable, which must be set. "
+		"`${file:PATH}` is replaced by the content of a file of at most 64 KiB, without the newline "
+		"at its end; a relative name starts at the directory of the file that it stands in, and a "
+		"change of the file is a reload. `$${` is a literal `${`.\n"
+		"* Unknown keys, duplicate keys, wrong types and values out of range are errors; all "
+		"of them are "
+		"reported at once.\n\n"
+		"| key | type | default | meaning |\n| --- | --- | --- | --- |\n",
+		out);
 	for (size_t i = 1; i < iso_schema_count(); i++) {
 		static const char *const needs[] = { " | | ", " | required | ", " | one of several | " };
 		const struct iso_schema_key *key = iso_schema_row(i);

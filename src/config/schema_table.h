@@ -21,6 +21,17 @@ X("", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "The configuration of isochrone.") \
 X("$schema", STRING, 0, 0, 0, NULL, NULL, NULL, \
   "Ignored by the proxy; lets an editor find the JSON Schema.") \
+X("include", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
+  "More files, which are read as if they stood here. Objects are joined member by member, so that " \
+  "services may stand in several files; `listeners` and `routes` are appended; what two files have otherwise is an " \
+  "error that names both places. Included files may include others, 8 levels deep.") \
+X("include[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "A file, or a pattern such as `routes.d/*.json` with `*`, `?` and `[...]` in its last part: files in the " \
+  "order of their names, or none. A relative name starts at the directory of the file that it stands in, " \
+  "as all names in an included file do.") \
+X("watch", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
+  "Reload when this file or an included one changes, within two seconds. Certificates, keys and other files " \
+  "that are named here are looked after always.") \
 X("workers", INTEGER, 0, 1, 256, NULL, NULL, NULL, \
   "Worker threads. Default: one per usable core; CPU affinity and the cgroup's limit are honoured.") \
 X("user", STRING, 0, 1, 256, NULL, NULL, NULL, \
@@ -177,7 +188,7 @@ X("services.*.regions.*.max_in_flight", INTEGER, 0, 0, 1000000, "0", NULL, NULL,
 X("services.*.regions.*.headers", MAP, 0, 0, 32, NULL, NULL, NULL, \
   "Header fields set on each request to this region, probes included.") \
 X("services.*.regions.*.headers.*", STRING, 0, 0, 8192, NULL, NULL, NULL, \
-  "The value; `${NAME}` keeps a secret out of the file.") \
+  "The value; `${NAME}` or `${file:PATH}` keeps a secret out of the file.") \
 X("services.*.regions.*.tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "TLS towards this region.") \
 X("services.*.regions.*.tls.ca", STRING, 0, 1, 4096, NULL, NULL, NULL, \
@@ -277,7 +288,7 @@ X("services.*.marker.header", STRING, 1, 1, 128, NULL, "[!#$%&'*+.^_`|~0-9A-Za-z
   "Name of the field, such as `x-gw-type`.") \
 X("services.*.marker.secret", STRING, 1, 8, 128, NULL, "[!-~]{8,128}", NULL, \
   "What its value begins with, before the gateway response type: a function that does not know it cannot " \
-  "forge the field. `${NAME}` keeps it out of the file.") \
+  "forge the field. `${NAME}` or `${file:PATH}` keeps it out of the file.") \
 X("services.*.connect_timeout", DURATION, 0, 10 * MS, 10 * MINUTE, "\"1s\"", NULL, NULL, \
   "TCP and TLS together.") \
 X("services.*.timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"31s\"", NULL, NULL, \

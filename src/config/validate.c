@@ -12,8 +12,6 @@
 
 enum { MEND_MAX = 256, SHOWN_MAX = 60 };
 
-static json_t *check(struct iso_load *load, const struct iso_schema_key *key, json_t *value);
-
 static const char *type_text(enum iso_schema_type type)
 {
 	switch (type) {
@@ -148,30 +146,44 @@ static bool in_range(const struct iso_schema_key *key, double value)
 	return (key->min == 0 && key->max == 0) || (value >= key->min && value <= key->max);
 }
 
+static void expansion_error(struct iso_load *load, int err, struct iso_slice name)
+{
+	int shown = name.len < 20 ? (int)name.len : 20;
+
+	switch (err) {
+	case ISO_ENOTFOUND:
+		iso_load_error(load, ISO_PLACE_VALUE, "set it, or write $${ for a literal ${",
+			       "the environment variable %.*s is not set", ISO_SLICE_FMT(name));
+		break;
+	case ISO_EBAD:
+		iso_load_error(load, ISO_PLACE_VALUE,
+			       "write ${NAME} with letters, digits and underscores, ${file:PATH}, or $${ for "
+			       "a literal ${",
+			       "\"%.*s\" names neither an environment variable nor a file", shown, name.ptr);
+		break;
+	case ISO_EUNSUPPORTED:
+		iso_load_error(load, ISO_PLACE_VALUE, "put something between the two",
+			       "a value that ends in $ is filled in before \"%.*s\"", shown, name.ptr);
+		break;
+	case ISO_ESYS: /* of a file: reported */
+		break;
+	default:
+		load->nomem = true;
+	}
+}
+
 /* A new reference to the string with its variables filled in; NULL when that was reported. */
 static json_t *expand(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
+	const struct iso_expand_files files = { iso_load_secret_file, load };
 	struct iso_slice name = { NULL, 0 };
-	char *text = NULL, mend[MEND_MAX];
-	int err = iso_expand(json_string_value(value), key->type == ISO_SCHEMA_TEMPLATE, &text, &name);
+	char *text = NULL;
+	int err = iso_expand(json_string_value(value), key->type == ISO_SCHEMA_TEMPLATE, &files, &text,
+			     &name);
 	json_t *expanded;
 
-	if (err == ISO_ENOTFOUND) {
-		(void)snprintf(mend, sizeof(mend), "set it, or write $${ for a literal ${");
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "the environment variable %.*s is not set",
-			       ISO_SLICE_FMT(name));
-		return NULL;
-	}
-	if (err == ISO_EBAD) {
-		iso_load_error(load, ISO_PLACE_VALUE,
-			       "write ${NAME} with letters, digits and underscores, or $${ for a "
-			       "literal ${",
-			       "\"%.*s\" does not name an environment variable",
-			       (int)(name.len < 20 ? name.len : 20), name.ptr);
-		return NULL;
-	}
 	if (err != ISO_OK) {
-		load->nomem = true;
+		expansion_error(load, err, name);
 		return NULL;
 	}
 	if (text == NULL)
@@ -179,8 +191,9 @@ static json_t *expand(struct iso_load *load, const struct iso_schema_key *key, j
 	expanded = json_string(text);
 	iso_secret_free(text);
 	if (expanded == NULL)
-		iso_load_error(load, ISO_PLACE_VALUE, "set the environment variable to UTF-8 text",
-			       "an environment variable used here is not UTF-8");
+		iso_load_error(load, ISO_PLACE_VALUE,
+			       "set the environment variable, or fill the file, with UTF-8 text",
+			       "what is filled in here is not UTF-8");
 	return expanded;
 }
 
@@ -302,6 +315,8 @@ static void check_required(struct iso_load *load, const struct iso_schema_key *p
 	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
 	char mend[MEND_MAX];
 
+	if (load->partial && parent == iso_schema_row(0))
+		return;
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
 		const char *name = iso_schema_name(key);
 
@@ -362,7 +377,7 @@ static void check_members(struct iso_load *load, const struct iso_schema_key *pa
 		if (key == NULL) {
 			unknown_key(load, parent, text);
 		} else {
-			checked = check(load, key, member);
+			checked = iso_load_check(load, key, member);
 			if (parent->type == ISO_SCHEMA_MAP && parent->values != NULL &&
 			    !iso_load_name_ok(text)) {
 				iso_load_error(load, ISO_PLACE_KEY,
@@ -389,7 +404,7 @@ static void check_items(struct iso_load *load, const struct iso_schema_key *pare
 	json_array_foreach(array, i, item)
 	{
 		size_t mark = iso_pointer_index(&load->at, i);
-		json_t *checked = check(load, key, item);
+		json_t *checked = iso_load_check(load, key, item);
 
 		if (checked == NULL)
 			checked = json_null();
@@ -413,9 +428,8 @@ static bool check_count(struct iso_load *load, const struct iso_schema_key *key,
 	return false;
 }
 
-/* A new reference to the value as it is to be used (what was wrong inside is null); NULL when it was
- * reported. */
-static json_t *check(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
+/* What was wrong inside is null. */
+json_t *iso_load_check(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
 	bool ok = true;
 
@@ -450,5 +464,5 @@ static json_t *check(struct iso_load *load, const struct iso_schema_key *key, js
 
 void iso_load_validate(struct iso_load *load, json_t *root)
 {
-	json_decref(check(load, iso_schema_row(0), root));
+	json_decref(iso_load_check(load, iso_schema_row(0), root));
 }

@@ -112,7 +112,7 @@ static void test_unknown_and_missing(void **state)
 	(void)state;
 	expect_one(WITH("\"wrokers\": 2"), "/wrokers", "\"wrokers\" is no key", "did you mean \"workers\"");
 	expect_one(WITH("\"frobnicate\": 2"), "/frobnicate", "no key",
-		   "the keys here are $schema workers user group listeners");
+		   "the keys here are $schema include watch workers user group listeners");
 	expect_one(SERVICE("\"time~out/x\": 2"), "/services/s/time~0out~1x", "no key", "");
 	expect_one(SERVICE("\"balance\": { \"after_write\": \"5s\" }"), "/services/s/balance/after_write",
 		   "no key", "policy");
@@ -180,7 +180,7 @@ static void test_variables(void **state)
 		   "ISO_T_NONE is "
 		   "not set",
 		   "set it");
-	expect_one(SERVICE("\"timeout\": \"${7}\""), "/services/s/timeout", "does not name", "${NAME}");
+	expect_one(SERVICE("\"timeout\": \"${7}\""), "/services/s/timeout", "names neither", "${NAME}");
 	expect_one(SERVICE("\"timeout\": \"${ISO_T_BAD}\""), "/services/s/timeout", "not UTF-8", "UTF-8");
 	expect_one(WITH("\"access_log\": { \"path\": \"${ISO_T_NIL}\" }"), "/access_log/path", "empty", "");
 	expect_one(WITH("\"access_log\": { \"path\": \"$${ISO_T_NONE} ${ISO_T_NONE}\" "
