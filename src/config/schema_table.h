@@ -23,15 +23,15 @@ X("$schema", STRING, 0, 0, 0, NULL, NULL, NULL, \
   "Ignored by the proxy; lets an editor find the JSON Schema.") \
 X("include", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
   "More files, which are read as if they stood here. Objects are joined member by member, so that " \
-  "services may stand in several files; `listeners` and `routes` are appended; what two files have otherwise is an " \
-  "error that names both places. Included files may include others, 8 levels deep.") \
+  "services may stand in several files; `listeners` and `routes` are appended; what two files have " \
+  "otherwise is an error that names both places. Included files may include others, 8 levels deep.") \
 X("include[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "A file, or a pattern such as `routes.d/*.json` with `*`, `?` and `[...]` in its last part: files in the " \
   "order of their names, or none. A relative name starts at the directory of the file that it stands in, " \
   "as all names in an included file do.") \
 X("watch", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
-  "Reload when this file or an included one changes, within two seconds. Certificates, keys and other files " \
-  "that are named here are looked after always.") \
+  "Reload when this file or an included one changes, within two seconds. Certificates, keys and other " \
+  "files that are named here are looked after always.") \
 X("workers", INTEGER, 0, 1, 256, NULL, NULL, NULL, \
   "Worker threads. Default: one per usable core; CPU affinity and the cgroup's limit are honoured.") \
 X("user", STRING, 0, 1, 256, NULL, NULL, NULL, \
