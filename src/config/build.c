@@ -76,9 +76,12 @@ static void build_dns(struct iso_load *load, const json_t *root)
 	load->snapshot->dns_servers = iso_load_dup(load, iso_slice(text, n));
 	load->snapshot->dns_min_ttl_us = iso_load_u64(load, iso_load_member(root, "dns"), "dns.min_ttl");
 	load->snapshot->dns_max_ttl_us = iso_load_u64(load, iso_load_member(root, "dns"), "dns.max_ttl");
-	if (!load->nomem && load->snapshot->dns_max_ttl_us < load->snapshot->dns_min_ttl_us)
-		iso_load_error(load, ISO_PLACE_VALUE, "make dns.max_ttl the longer one",
-			       "dns.min_ttl is longer than dns.max_ttl");
+	iso_pointer_cut(&load->at, mark);
+	if (load->nomem || load->snapshot->dns_max_ttl_us >= load->snapshot->dns_min_ttl_us)
+		return;
+	(void)iso_pointer_key(&load->at, ISO_SLICE("dns"));
+	iso_load_error_in(load, iso_load_has(iso_load_member(root, "dns"), "min_ttl") ? "min_ttl" : "max_ttl",
+			  "make dns.max_ttl the longer one", "dns.min_ttl is longer than dns.max_ttl");
 	iso_pointer_cut(&load->at, mark);
 }
 

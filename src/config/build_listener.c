@@ -134,24 +134,26 @@ static struct iso_cidr_set *build_networks(struct iso_load *load, const json_t *
 static void build_protocols(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
 {
 	json_t *array = iso_load_member(object, "protocols"), *item;
-	size_t i;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("protocols")), i;
 
 	if (array == NULL) { /* the schema's default is both */
 		listener->h2 = listener->http11 = true;
+		iso_pointer_cut(&load->at, mark);
 		return;
 	}
 	json_array_foreach(array, i, item)
 	{
 		bool h2 = json_is_string(item) && strcmp(json_string_value(item), "h2") == 0;
+		size_t at = iso_pointer_index(&load->at, i);
 
-		if (json_is_null(item))
-			continue;
-		if (h2 ? listener->h2 : listener->http11)
-			iso_load_error_in(load, "protocols", "name each once", "\"%s\" is named twice",
-					  json_string_value(item));
-		listener->h2 |= h2;
-		listener->http11 |= !h2;
+		if (!json_is_null(item) && (h2 ? listener->h2 : listener->http11))
+			iso_load_error(load, ISO_PLACE_VALUE, "name each once", "\"%s\" is named twice",
+				       json_string_value(item));
+		listener->h2 |= !json_is_null(item) && h2;
+		listener->http11 |= !json_is_null(item) && !h2;
+		iso_pointer_cut(&load->at, at);
 	}
+	iso_pointer_cut(&load->at, mark);
 }
 
 static void report_twice(struct iso_load *load, size_t other)

@@ -87,6 +87,18 @@ static void print_enum(FILE *out, const char *values)
 	(void)fputs("] }, { \"pattern\": \"" VARIABLE "\" } ]", out);
 }
 
+static void print_numbers(FILE *out, const char *values)
+{
+	struct iso_slice rest = iso_slice_str(values), part;
+	const char *separator = "\"enum\": [";
+
+	while (iso_slice_next(&rest, '|', &part)) {
+		(void)fprintf(out, "%s%.*s", separator, ISO_SLICE_FMT(part));
+		separator = ", ";
+	}
+	(void)fputc(']', out);
+}
+
 /* The members that say what a value must be, without those about children. */
 static void print_constraints(FILE *out, const struct iso_schema_key *key, unsigned depth)
 {
@@ -118,6 +130,17 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 		(void)fputs(",\n", out);
 		indent(out, depth);
 		(void)fprintf(out, "\"pattern\": \"^(%s|.*" VARIABLE ".*)$\"", key->values);
+	}
+	if (key->type == ISO_SCHEMA_INTEGER && key->values != NULL) {
+		(void)fputs(",\n", out);
+		indent(out, depth);
+		print_numbers(out, key->values);
+		return;
+	}
+	if (key->type == ISO_SCHEMA_ARRAY && iso_schema_child(key, ISO_SLICE(""))->type == ISO_SCHEMA_ENUM) {
+		(void)fputs(",\n", out);
+		indent(out, depth);
+		(void)fputs("\"uniqueItems\": true", out);
 	}
 	if (!has_range(key))
 		return;

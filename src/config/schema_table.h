@@ -14,6 +14,8 @@
 #define MIB 1048576.0
 #define GIB 1073741824.0
 #define NAME_PATTERN "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+#define ADDRESS_PATTERN "([0-9.]+|\\\\[[0-9A-Fa-f:.]+\\\\]):[0-9]{1,5}"
+#define NETWORK_PATTERN "[0-9A-Fa-f:.]+(/[0-9]{1,3})?"
 
 /* clang-format off */
 #define ISO_SCHEMA_TABLE(X) \
@@ -43,7 +45,7 @@ X("listeners", ARRAY, 1, 1, 64, NULL, NULL, NULL, \
   "Where clients are accepted.") \
 X("listeners[]", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One address and port.") \
-X("listeners[].address", STRING, 1, 1, 4096, NULL, NULL, NULL, \
+X("listeners[].address", STRING, 1, 1, 4096, NULL, ADDRESS_PATTERN, NULL, \
   "IP address and port, such as `0.0.0.0:443` or `[::]:443`; port 0 takes a free one.") \
 X("listeners[].protocols", ARRAY, 0, 1, 2, "[\"h2\", \"http/1.1\"]", NULL, NULL, \
   "What is spoken: by ALPN under TLS; in cleartext h2 by prior knowledge.") \
@@ -52,12 +54,12 @@ X("listeners[].protocols[]", ENUM, 0, 0, 0, NULL, "h2|http/1.1", NULL, \
 X("listeners[].proxy_protocol", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
   "Networks whose connections begin with a PROXY protocol header, version 1 or 2, and are refused without " \
   "one. Everybody else's begin as usual. Absent: nobody's.") \
-X("listeners[].proxy_protocol[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+X("listeners[].proxy_protocol[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("listeners[].trusted_proxies", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
   "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed and added to. Everybody else's are " \
   "replaced. Absent: nobody's are believed.") \
-X("listeners[].trusted_proxies[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+X("listeners[].trusted_proxies[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("listeners[].tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "TLS of this listener. Absent: cleartext.") \
@@ -82,7 +84,7 @@ X("listeners[].tls.min_version", ENUM, 0, 0, 0, "\"1.2\"", "1.2|1.3", NULL, \
   "The oldest TLS version accepted.") \
 X("admin", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "The admin listener: status, metrics, dashboard. Absent: none.") \
-X("admin.address", STRING, 1, 1, 4096, NULL, NULL, NULL, \
+X("admin.address", STRING, 1, 1, 4096, NULL, ADDRESS_PATTERN, NULL, \
   "IP address and port. It asks for no password: keep it on a loopback address.") \
 X("dns", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Name resolution of the regions' hosts.") \
@@ -206,7 +208,7 @@ X("services.*.tls.key", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "PEM file of its private key.") \
 X("services.*.health", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Probes of the regions.") \
-X("services.*.health.path", STRING, 0, 1, 4096, "\"/health\"", NULL, NULL, \
+X("services.*.health.path", STRING, 0, 1, 4096, "\"/health\"", "/[!-~]*", NULL, \
   "Path of the health endpoint; the region's base path goes before it.") \
 X("services.*.health.headers", MAP, 0, 0, 32, NULL, NULL, NULL, \
   "Header fields of a probe.") \
@@ -331,7 +333,7 @@ X("routes[].match", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
 X("routes[].match.host", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "`api.example.com`, or `*.example.com` with one or more labels for the star; without a port, which " \
   "is ignored.") \
-X("routes[].match.path", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+X("routes[].match.path", STRING, 0, 1, 4096, NULL, "/.*", NULL, \
   "`/orders`, `/orders/{id}` with a name for one segment, or `/orders/*`, which takes `/orders` and all " \
   "below it.") \
 X("routes[].match.methods", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
@@ -376,7 +378,7 @@ X("routes[].match.cookies.*.present", BOOLEAN, 2, 0, 0, NULL, NULL, NULL, \
   "It is there, whatever its value; `false`: it is not.") \
 X("routes[].match.clients", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
   "Networks that the client is in (behind trusted proxies: the one that they name).") \
-X("routes[].match.clients[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+X("routes[].match.clients[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("routes[].match.percentage", NUMBER, 0, 0, 100, NULL, NULL, NULL, \
   "Of the requests that fit in all else, drawn for each request and rule anew.") \
@@ -396,7 +398,7 @@ X("routes[].redirect", OBJECT, 2, 0, 0, NULL, NULL, NULL, \
   "The client is sent elsewhere.") \
 X("routes[].redirect.location", TEMPLATE, 1, 1, 4096, NULL, NULL, NULL, \
   "Where to, such as `https://www.example.com${path}${query}`.") \
-X("routes[].redirect.status", INTEGER, 0, 301, 308, "308", NULL, NULL, \
+X("routes[].redirect.status", INTEGER, 0, 301, 308, "308", "301|302|303|307|308", NULL, \
   "301, 302, 303, 307 or 308.") \
 X("routes[].rewrite", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What goes upstream in place of the request's path.") \

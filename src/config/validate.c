@@ -310,6 +310,24 @@ static void unknown_key(struct iso_load *load, const struct iso_schema_key *pare
 	iso_load_error(load, ISO_PLACE_KEY, mend, "\"%.*s\" is no key of this object", shown, name.ptr);
 }
 
+/* Is a key that is missing there after all, misspelt? That was reported. */
+static bool is_misspelt(const struct iso_schema_key *parent, const json_t *object, const char *name)
+{
+	json_t *value;
+	const char *given;
+
+	json_object_foreach((json_t *)(uintptr_t)object, given, value)
+	{
+		const char *meant = iso_schema_child(parent, iso_slice_str(given)) == NULL
+					    ? iso_schema_suggest(parent, iso_slice_str(given))
+					    : NULL;
+
+		if (meant != NULL && strcmp(meant, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void check_required(struct iso_load *load, const struct iso_schema_key *parent, const json_t *object)
 {
 	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
@@ -321,7 +339,7 @@ static void check_required(struct iso_load *load, const struct iso_schema_key *p
 		const char *name = iso_schema_name(key);
 
 		if (key->need != ISO_SCHEMA_REQUIRED || !iso_schema_is_child(parent, key) ||
-		    json_object_get(object, name) != NULL)
+		    json_object_get(object, name) != NULL || is_misspelt(parent, object, name))
 			continue;
 		(void)snprintf(mend, sizeof(mend), "add \"%s\", %s", name, type_text(key->type));
 		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%s\" is missing", name);
@@ -339,7 +357,8 @@ static void check_choice(struct iso_load *load, const struct iso_schema_key *par
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
 		if (key->need != ISO_SCHEMA_CHOICE || !iso_schema_is_child(parent, key))
 			continue;
-		if (json_object_get(object, iso_schema_name(key)) != NULL)
+		if (json_object_get(object, iso_schema_name(key)) != NULL ||
+		    is_misspelt(parent, object, iso_schema_name(key)))
 			given++;
 		if (n > 0 && (size_t)n < sizeof(mend))
 			n += snprintf(mend + n, sizeof(mend) - (size_t)n, "%s \"%s\"", choices > 0 ? "," : "",

@@ -37,7 +37,7 @@ struct iso_schema_key {
 	enum iso_schema_need need;
 	double min, max;         /* of the value, the bytes, members or items; both 0: no limits */
 	const char *fallback;    /* the default, as JSON; NULL: none */
-	const char *values;      /* ENUM: "a|b"; STRING and MAP: a pattern for the JSON Schema, or NULL */
+	const char *values;      /* ENUM and INTEGER: "a|b"; STRING and MAP: a pattern for the JSON Schema */
 	const char *unavailable; /* ENUM: values that this version does not have, "a|b", or NULL */
 	const char *doc;         /* one sentence or two */
 };
