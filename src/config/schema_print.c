@@ -4,12 +4,22 @@
  */
 #include "iso/config/schema.h"
 
+#include "schema_print_priv.h"
 #include "schema_table.h"
 
 #define VARIABLE "\\\\$\\\\{" /* a string may take its text from the environment */
 
 static const char *const duration_pattern = "^([0-9]+([.][0-9]+)?(us|ms|s|m|h)|.*" VARIABLE ".*)$";
 static const char *const size_pattern = "^([0-9]+([.][0-9]+)?(B|KiB|MiB|GiB)|.*" VARIABLE ".*)$";
+
+const char *const iso_schema_route_order[ISO_SCHEMA_ORDERS] = {
+	"host: exact, then the longest `*.suffix`, then none given (the port is ignored)",
+	"path, segment by segment from the left: written out, then named (`{id}`), then the star (`/x/*` "
+	"also takes `/x`); then none given",
+	"methods: given, then not given",
+	"conditions on headers, query, cookies, clients and percentage: more of them, then fewer",
+	"`order`: lower, then higher",
+};
 
 static void indent(FILE *out, unsigned depth)
 {
@@ -290,7 +300,7 @@ void iso_schema_print_json(FILE *out)
 	(void)fputc('\n', out);
 }
 
-static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
+void iso_schema_put_type(FILE *out, const struct iso_schema_key *key, const char *quote)
 {
 	static const char *const types[] = {
 		[ISO_SCHEMA_OBJECT] = "object",
@@ -310,7 +320,7 @@ static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 
 	(void)fputs(types[key->type], out);
 	while (key->type == ISO_SCHEMA_ENUM && iso_slice_next(&rest, '|', &part)) {
-		(void)fprintf(out, "%s`%.*s`", separator, ISO_SLICE_FMT(part));
+		(void)fprintf(out, "%s%s%.*s%s", separator, quote, ISO_SLICE_FMT(part), quote);
 		separator = ", ";
 	}
 	if (has_range(key) && key->type != ISO_SCHEMA_STRING && key->type != ISO_SCHEMA_TEMPLATE) {
@@ -347,22 +357,24 @@ void iso_schema_print_markdown(FILE *out)
 		const struct iso_schema_key *key = iso_schema_row(i);
 
 		(void)fprintf(out, "| `%s` | ", key->path);
-		print_markdown_type(out, key);
+		iso_schema_put_type(out, key, "`");
 		if (key->fallback != NULL)
 			(void)fprintf(out, " | `%s` | ", key->fallback);
 		else
 			(void)fputs(needs[key->need], out);
 		(void)fprintf(out, "%s |\n", key->doc);
 	}
-	(void)fputs("\n## Which route wins\n\n"
-		    "The most specific rule that matches the request, compared in this order and never "
-		    "by the order in "
-		    "the file:\n\n"
-		    "1. host: exact, then the longest `*.suffix`, then none given (the port is ignored);\n"
-		    "2. path: exact, then the longest prefix, then none given (`/x/*` also takes `/x`);\n"
-		    "3. methods: given, then not given.\n\n"
-		    "Two rules of equal specificity that would both take some request are an error.\n",
-		    out);
+	(void)fputs(
+		"\n## Which route wins\n\n"
+		"The most specific rule that matches the request, compared in this order and never by the "
+		"order in the file:\n\n",
+		out);
+	for (size_t i = 0; i < ISO_SCHEMA_ORDERS; i++)
+		(void)fprintf(out, "%zu. %s%s\n", i + 1, iso_schema_route_order[i],
+			      i + 1 < ISO_SCHEMA_ORDERS ? ";" : ".");
+	(void)fputs(
+		"\nTwo rules that are equal in all of it and would both take some request are an error.\n",
+		out);
 }
 
 /* True when a default is somewhere below (or at) the key. */

@@ -58,9 +58,11 @@ bool iso_schema_one_of(const char *alternatives, struct iso_slice value);
 /* Are two words a small typing error apart? For suggestions among names of the user's. */
 bool iso_schema_near(struct iso_slice a, struct iso_slice b);
 
-/* The JSON Schema (draft 2020-12), the reference manual, and all defaults as a JSON text. */
+/* The JSON Schema (draft 2020-12), the reference manual as Markdown and as a page for man(1), and all
+ * defaults as a JSON text. */
 void iso_schema_print_json(FILE *out);
 void iso_schema_print_markdown(FILE *out);
+void iso_schema_print_man(FILE *out);
 void iso_schema_print_defaults(FILE *out);
 
 #endif
