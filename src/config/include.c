@@ -124,7 +124,6 @@ static void take_file(struct including *in, const struct iso_source *parent, siz
 {
 	struct iso_load *load = in->load;
 	struct iso_source *source = read_source(load, parent, item, name);
-	size_t mark = load->at.len;
 	struct iso_pointer at = load->at;
 	json_t *tree;
 
@@ -144,7 +143,6 @@ static void take_file(struct including *in, const struct iso_source *parent, siz
 	}
 	json_decref(tree);
 	load->at = at;
-	iso_pointer_cut(&load->at, mark);
 	load->reading = parent;
 }
 
@@ -202,18 +200,17 @@ static void take(struct including *in, const struct iso_source *source, json_t *
 	const struct iso_schema_key *key = iso_schema_find("include");
 	json_t *include = json_incref(json_object_get(tree, "include")), *checked = NULL, *item;
 	struct iso_load *load = in->load;
-	size_t errors = load->diag->errors, i;
+	size_t errors, i;
 
 	(void)json_object_del(tree, "include");
 	if (tree != in->root)
 		iso_load_merge(load, source, in->root, tree);
 	load->reading = source;
 	(void)iso_pointer_key(&load->at, ISO_SLICE("include"));
-	if (include != NULL) {
-		errors = load->diag->errors;
+	errors = load->diag->errors;
+	if (include != NULL)
 		checked = iso_load_check(load, key, include);
-		load->partial |= load->diag->errors > errors;
-	}
+	load->partial |= load->diag->errors > errors;
 	json_array_foreach(checked, i, item)
 	{
 		size_t mark = iso_pointer_index(&load->at, i);

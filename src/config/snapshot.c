@@ -79,6 +79,7 @@ uint64_t iso_cfg_pattern_look(const char *path)
 	for (size_t i = 0; i < list.n; i++) {
 		for (size_t k = 0; k <= strlen(list.names[i]); k++)
 			seen = (seen ^ (uint8_t)list.names[i][k]) * UINT64_C(0x100000001b3);
+		seen = (seen ^ iso_cfg_file_look(list.names[i])) * UINT64_C(0x100000001b3);
 	}
 	iso_pattern_list_done(&list);
 	return seen | 1;

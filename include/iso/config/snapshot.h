@@ -205,7 +205,7 @@ struct iso_cfg_limits {
 struct iso_cfg_file {
 	const struct iso_cfg_file *next;
 	const char *path;
-	uint64_t seen; /* of its identity, size and time of change; of the names that a pattern stands for */
+	uint64_t seen; /* of its identity, size and time of change; of all that a pattern stands for */
 	bool pattern;
 };
 
@@ -260,7 +260,8 @@ const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapsh
 const char *iso_snapshot_changed_file(const struct iso_snapshot *snapshot, uint64_t *ret_now);
 /* What a file is now; 0 when there is none. */
 uint64_t iso_cfg_file_look(const char *path);
-/* What the names of a pattern's files are now; 0 when that cannot be told. */
+/* What a pattern's files are now: a new one that is bad is looked at again when it has changed, though no
+ * snapshot was made from it. 0 when that cannot be told. */
 uint64_t iso_cfg_pattern_look(const char *path);
 
 #endif

@@ -107,6 +107,47 @@ static void test_long_messages_are_cut(void **state)
 	iso_diag_done(&diag);
 }
 
+static void test_several_files(void **state)
+{
+	struct iso_diag diag;
+	char *text;
+
+	(void)state;
+	assert_int_equal(iso_diag_init(&diag, "main", 9), ISO_OK);
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 1, 1, "", "b" }, "x");
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 2, 1, "", "a" }, "x");
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 9, 1, "", NULL }, "x");
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 1, 1, "", "a" }, "x");
+	text = printed(&diag);
+	assert_string_equal(text, "main:9:1: error: x\na:1:1: error: x\na:2:1: error: x\nb:1:1: error: x\n");
+	free(text);
+	iso_diag_done(&diag);
+}
+
+static void test_for_machines(void **state)
+{
+	struct iso_diag diag;
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	assert_int_equal(iso_diag_init(&diag, "f\"\xff", 2), ISO_OK);
+	iso_diag_add(&diag, ISO_DIAG_NOTE, (struct iso_diag_place){ 1, 2, "/a", "g" }, "n|m");
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 3, 4, "/b\\", NULL }, "\"\n%s|", "\t");
+	iso_diag_add(&diag, ISO_DIAG_ERROR, (struct iso_diag_place){ 5, 6, "", NULL }, "no room");
+	assert_int_equal(iso_diag_print_json(&diag, false, out), ISO_OK);
+	fclose(out);
+	assert_string_equal(text,
+			    "{ \"file\": \"f\\\"\xef\xbf\xbd\", \"good\": false,\n  \"errors\": [\n"
+			    "  { \"file\": \"f\\\"\xef\xbf\xbd\", \"line\": 3, \"column\": 4, "
+			    "\"pointer\": \"/b\\\\\", \"message\": \"\\\"\\n\\t\", \"mend\": \"\" }],\n"
+			    "  \"notes\": [\n  { \"file\": \"g\", \"line\": 1, \"column\": 2, "
+			    "\"pointer\": \"/a\", \"message\": \"n\", \"mend\": \"m\" }], \"more\": 1 }\n");
+	free(text);
+	iso_diag_done(&diag);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +156,8 @@ int main(void)
 		cmocka_unit_test(test_more_than_fits_is_counted),
 		cmocka_unit_test(test_a_bar_in_an_argument_cuts_nothing),
 		cmocka_unit_test(test_long_messages_are_cut),
+		cmocka_unit_test(test_several_files),
+		cmocka_unit_test(test_for_machines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <jansson.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -292,7 +293,7 @@ static void test_hash_is_of_all_files(void **state)
 static void test_watched(void **state)
 {
 	struct loaded l;
-	uint64_t now;
+	uint64_t now, before;
 	char path[256], other[256];
 
 	(void)state;
@@ -314,6 +315,11 @@ static void test_watched(void **state)
 	path_of("a.json", other);
 	assert_int_equal(rename(path, other), 0);
 	assert_string_equal(iso_snapshot_changed_file(l.snapshot, &now), other);
+	put_file("x.d/3", "{ \"limits\": { \"streams\": 12345 } }"); /* one that is bad, and then mended */
+	assert_non_null(iso_snapshot_changed_file(l.snapshot, &before));
+	put_file("x.d/3", "{ \"limits\": { \"streams\": 123 } }");
+	assert_non_null(iso_snapshot_changed_file(l.snapshot, &now));
+	assert_true(now != before);
 	done(&l);
 	l = load_main();
 	path_of("main.json", path);
@@ -399,6 +405,44 @@ static void test_secrets_that_cannot_be_read(void **state)
 	free(large);
 }
 
+/* Jansson's allocations fail one after the other. */
+static size_t allocations_left;
+
+static void *failing_malloc(size_t size)
+{
+	if (allocations_left == 0)
+		return NULL;
+	allocations_left--;
+	return malloc(size);
+}
+
+static void test_out_of_memory(void **state)
+{
+	bool whole = false;
+
+	(void)state;
+	put_file("main.json", TWO);
+	put_file("d/a.json", KEY("${file:key}"));
+	put_file("d/key", "s3cret");
+	json_set_alloc_funcs(failing_malloc, free);
+	for (size_t n = 0; !whole; n++) {
+		struct loaded l = { .snapshot = NULL };
+		char path[256];
+
+		assert_true(n < 2000);
+		path_of("main.json", path);
+		assert_int_equal(iso_diag_init(&l.diag, path, 10), ISO_OK);
+		allocations_left = n;
+		l.err = iso_config_load(path, &l.diag, &l.snapshot);
+		whole = allocations_left > 0;
+		assert_true((l.err == ISO_OK) == (l.snapshot != NULL));
+		assert_true(l.err != ISO_EBAD || l.diag.errors > 0);
+		assert_true(!whole || l.err == ISO_OK);
+		done(&l);
+	}
+	json_set_alloc_funcs(malloc, free);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_folder, remove_folder)
 
 int main(void)
@@ -409,6 +453,7 @@ int main(void)
 		TEST(test_depth_is_bounded),     TEST(test_relative_names),
 		TEST(test_hash_is_of_all_files), TEST(test_watched),
 		TEST(test_secrets_from_files),   TEST(test_secrets_that_cannot_be_read),
+		TEST(test_out_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
