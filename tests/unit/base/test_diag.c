@@ -139,8 +139,8 @@ static void test_for_machines(void **state)
 	assert_int_equal(iso_diag_print_json(&diag, false, out), ISO_OK);
 	fclose(out);
 	assert_string_equal(text,
-			    "{ \"file\": \"f\\\"\xef\xbf\xbd\", \"good\": false,\n  \"errors\": [\n"
-			    "  { \"file\": \"f\\\"\xef\xbf\xbd\", \"line\": 3, \"column\": 4, "
+			    "{ \"file\": \"f\\\"\\ufffd\", \"good\": false,\n  \"errors\": [\n"
+			    "  { \"file\": \"f\\\"\\ufffd\", \"line\": 3, \"column\": 4, "
 			    "\"pointer\": \"/b\\\\\", \"message\": \"\\\"\\n\\t\", \"mend\": \"\" }],\n"
 			    "  \"notes\": [\n  { \"file\": \"g\", \"line\": 1, \"column\": 2, "
 			    "\"pointer\": \"/a\", \"message\": \"n\", \"mend\": \"m\" }], \"more\": 1 }\n");
