@@ -11,6 +11,8 @@
 #include "iso/config/load.h"
 #include "pattern_priv.h"
 
+enum { SHOWN_MAX = 60 };
+
 struct including {
 	struct iso_load *load;
 	json_t *root; /* the whole, as far as it is */
@@ -25,7 +27,15 @@ static void refuse(struct iso_load *load, const char *mend, const char *name, co
 	iso_load_error(load, ISO_PLACE_VALUE, mend, "%.200s %s", name, why);
 }
 
-/* The files from the main one to `source`, and again the one that comes back: "a.json, b.json, a.json". */
+/* The end of a long name says more than its beginning. */
+static const char *tail(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > SHOWN_MAX ? name + n - SHOWN_MAX : name;
+}
+
+/* The files from the one that comes back to `source`, and again it: "a.json -> b.json -> a.json". */
 static void list_cycle(const struct iso_source *source, const struct iso_source *again, char *text,
 		       size_t size)
 {
@@ -35,11 +45,11 @@ static void list_cycle(const struct iso_source *source, const struct iso_source 
 
 	for (; source != again; source = source->parent)
 		chain[n++] = source;
-	used = snprintf(text, size, "%.60s", again->name);
+	used = snprintf(text, size, "%s", tail(again->name));
 	while (n > 0 && used > 0 && (size_t)used < size)
-		used += snprintf(text + used, size - (size_t)used, " -> %.60s", chain[--n]->name);
+		used += snprintf(text + used, size - (size_t)used, " -> %s", tail(chain[--n]->name));
 	if (used > 0 && (size_t)used < size)
-		(void)snprintf(text + used, size - (size_t)used, " -> %.60s", again->name);
+		(void)snprintf(text + used, size - (size_t)used, " -> %s", tail(again->name));
 }
 
 /* The file has been read already, by whatever name. */

@@ -25,7 +25,8 @@ static void add_origin(struct iso_load *load, const struct iso_source *source, s
 
 static void append(struct iso_load *load, const struct iso_source *source, json_t *into, json_t *from)
 {
-	add_origin(load, source, json_array_size(into), json_array_size(from));
+	if (json_array_size(from) > 0)
+		add_origin(load, source, json_array_size(into), json_array_size(from));
 	load->nomem |= json_array_extend(into, from) != 0;
 }
 

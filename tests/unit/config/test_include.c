@@ -167,6 +167,9 @@ static void test_errors_name_their_file(void **state)
 	expect("b.json", 3, 2, "/limits/streams", "this key stands in its object already");
 	put_file("b.json", "[]");
 	expect("b.json", 1, 1, "", "a configuration is an object");
+	put_file("b.json", "{ \"routes\": [] }"); /* it brings none, and takes no other's place */
+	put_file("a.json", "{ \"routes\": [\n" ROUTE("a", "a") "] }");
+	expect("a.json", 2, 35, "/routes/0/match/path", "a path begins with \"/\"");
 	put_file("b.json", "{ \"limits\": 5 }"); /* of all files at once, each in its own */
 	put_file("a.json", "{ \"user\": 5 }");
 	l = load_main();
@@ -403,17 +406,6 @@ static void test_secrets_that_cannot_be_read(void **state)
 	expect("d/a.json", 2, 28, "/services/t/regions/a/headers/x-api-key",
 	       "what is filled in here is not UTF-8");
 	free(large);
-}
-
-/* Jansson's allocations fail one after the other. */
-static size_t allocations_left;
-
-static void *failing_malloc(size_t size)
-{
-	if (allocations_left == 0)
-		return NULL;
-	allocations_left--;
-	return malloc(size);
 }
 
 static void test_out_of_memory(void **state)
