@@ -210,31 +210,28 @@ static void list_values(const char *values, char *buf, size_t size)
 	}
 }
 
-static bool check_enum(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text)
+/* `what` is how it is shown. */
+static bool check_enum(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text,
+		       const char *what)
 {
 	char mend[MEND_MAX];
-	int shown = text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX;
 
 	if (iso_schema_one_of(key->values, text))
 		return true;
 	list_values(key->values, mend, sizeof(mend));
 	if (key->unavailable != NULL && iso_schema_one_of(key->unavailable, text))
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is not available in this version",
-			       shown, text.ptr);
+		iso_load_error(load, ISO_PLACE_VALUE, mend, "%s is not available in this version", what);
 	else
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is no value of this key", shown,
-			       text.ptr);
+		iso_load_error(load, ISO_PLACE_VALUE, mend, "%s is no value of this key", what);
 	return false;
 }
 
-static bool check_units(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text)
+static bool check_units(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text,
+			const char *what)
 {
 	uint64_t n = 0;
 	int err = key->type == ISO_SCHEMA_DURATION ? iso_unit_duration(text, &n) : iso_unit_size(text, &n);
-	char what[SHOWN_MAX + 8];
 
-	(void)snprintf(what, sizeof(what), "\"%.*s\"", text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX,
-		       text.ptr);
 	if (err != ISO_OK)
 		iso_load_error(load, ISO_PLACE_VALUE, type_mend(key->type), "%s is not %s", what,
 			       type_text(key->type));
@@ -245,20 +242,31 @@ static bool check_units(struct iso_load *load, const struct iso_schema_key *key,
 	return false;
 }
 
+/* A value in quotes; what comes from a file is likely a secret: as it is written then. */
+static void show(char what[SHOWN_MAX + 8], const char *written, struct iso_slice text)
+{
+	if (strstr(written, "${file:") != NULL)
+		text = iso_slice_str(written);
+	(void)snprintf(what, SHOWN_MAX + 8, "\"%.*s\"", text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX,
+		       text.ptr);
+}
+
 /* A new reference to the value as it is to be used; NULL when it was reported. */
 static json_t *check_string(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
 	json_t *expanded = expand(load, key, value);
 	struct iso_slice text;
 	bool ok = expanded != NULL;
+	char what[SHOWN_MAX + 8];
 
 	if (!ok)
 		return NULL;
 	text = iso_slice(json_string_value(expanded), json_string_length(expanded));
+	show(what, json_string_value(value), text);
 	if (key->type == ISO_SCHEMA_ENUM) {
-		ok = check_enum(load, key, text);
+		ok = check_enum(load, key, text, what);
 	} else if (key->type != ISO_SCHEMA_STRING && key->type != ISO_SCHEMA_TEMPLATE) {
-		ok = check_units(load, key, text);
+		ok = check_units(load, key, text, what);
 	} else if (!in_range(key, (double)text.len)) {
 		ok = false;
 		iso_load_error(load, ISO_PLACE_VALUE,
@@ -351,21 +359,22 @@ static void check_choice(struct iso_load *load, const struct iso_schema_key *par
 {
 	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
 	unsigned int choices = 0, given = 0;
+	bool misspelt = false;
 	char mend[MEND_MAX];
 	int n = snprintf(mend, sizeof(mend), "give one of");
 
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
 		if (key->need != ISO_SCHEMA_CHOICE || !iso_schema_is_child(parent, key))
 			continue;
-		if (json_object_get(object, iso_schema_name(key)) != NULL ||
-		    is_misspelt(parent, object, iso_schema_name(key)))
+		if (json_object_get(object, iso_schema_name(key)) != NULL)
 			given++;
+		misspelt |= is_misspelt(parent, object, iso_schema_name(key));
 		if (n > 0 && (size_t)n < sizeof(mend))
 			n += snprintf(mend + n, sizeof(mend) - (size_t)n, "%s \"%s\"", choices > 0 ? "," : "",
 				      iso_schema_name(key));
 		choices++;
 	}
-	if (choices > 0 && given != 1)
+	if (choices > 0 && given != 1 && !(given == 0 && misspelt))
 		iso_load_error(load, ISO_PLACE_VALUE, mend,
 			       given == 0 ? "what it is about is missing" : "keys that exclude each other");
 }

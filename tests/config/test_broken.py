@@ -82,3 +82,7 @@ def test_what_is_filled_in_is_never_shown(place):
     text = (HERE / "broken" / next(f for f in FILES if "secret-not-there" in f)).read_text()
     (place / "shown.json").write_text(text.replace("none.txt", "secret"))
     assert "hunter2" not in str(errors_of("shown.json", place))
+    text = (HERE / "broken" / next(f for f in FILES if "variable-of-another-type" in f)).read_text()
+    (place / "secret").write_text("hunter2")
+    (place / "shown.json").write_text(text.replace("${ISO_T_WORD}", "${file:secret}"))
+    assert [e[2].split(";")[0] for e in errors_of("shown.json", place)] == ['"${file:secret}" is not a duration']
