@@ -48,7 +48,12 @@ int cli_parse(int argc, char **argv, const struct cli_option *options, size_t n,
 		text = equals != NULL ? equals + 1 : argv[++i];
 		if (option->value != NULL)
 			*option->value = text;
-		if (option->all != NULL && option->all->n < option->all->max)
+		if (option->all != NULL && option->all->n == option->all->max) {
+			fprintf(stderr, "isochrone %s: %s may be given %zu times\n", argv[0], option->name,
+				option->all->max);
+			return EXIT_USAGE;
+		}
+		if (option->all != NULL)
 			option->all->v[option->all->n++] = text;
 	}
 	return EXIT_OK;

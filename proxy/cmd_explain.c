@@ -10,12 +10,14 @@
 #include "config_file.h"
 #include "iso/admin/explain.h"
 #include "iso/base/rng.h"
+#include "quick.h"
 #include "recompute.h"
 
 enum { DOCUMENT_MAX = 16 * 1024 * 1024 };
 
 struct question {
 	struct config_file file;
+	struct quick quick;
 	const char *admin, *recompute;
 	bool json;
 	struct cli_words words, fields;
@@ -92,8 +94,6 @@ static bool ask_file(struct question *q, struct iso_text *answer)
 	const char *why = NULL;
 	int err;
 
-	if (q->file.path == NULL)
-		q->file.path = config_file_default();
 	if (config_file_load(&q->file, &snapshot) != ISO_OK)
 		return false;
 	iso_rng_seed_os(&rng);
@@ -170,9 +170,11 @@ static int print_table(const struct iso_text *answer)
 
 int cmd_explain(int argc, char **argv)
 {
-	struct question q = { .words = { .max = 2 }, .fields = { .max = 16 } };
+	struct question q = { .quick = quick_make(), .words = { .max = 2 }, .fields = { .max = 16 } };
 	const struct cli_option options[] = {
 		{ "--config", "-c", &q.file.path, NULL, NULL },
+		{ "--listen", NULL, NULL, NULL, &q.quick.listen },
+		{ "--region", NULL, NULL, NULL, &q.quick.regions },
 		{ "--admin", NULL, &q.admin, NULL, NULL },
 		{ "--client", NULL, &q.client, NULL, NULL },
 		{ "--header", "-H", NULL, NULL, &q.fields },
@@ -187,6 +189,9 @@ int cmd_explain(int argc, char **argv)
 		return code;
 	if (q.recompute != NULL)
 		return recompute_log(q.recompute);
+	code = quick_choose(&q.quick, argv[0], &q.file);
+	if (code != EXIT_OK)
+		return code;
 	iso_text_init(&q.lines, 64 * 1024);
 	if (q.words.n != 2 || !read_fields(&q)) {
 		fprintf(stderr,

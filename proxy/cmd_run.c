@@ -6,12 +6,22 @@
 
 #include "cli.h"
 #include "config_file.h"
+#include "iso/config/schema.h"
 #include "iso/process/process.h"
+#include "quick.h"
 
 int cmd_run(int argc, char **argv)
 {
 	static struct config_file file = { .path = NULL };
-	const struct cli_option options[] = { { "--config", "-c", &file.path, NULL, NULL } };
+	struct quick quick = quick_make();
+	bool defaults = false;
+	const struct cli_option options[] = {
+		{ "--config", "-c", &file.path, NULL, NULL },
+		{ "--listen", NULL, NULL, NULL, &quick.listen },
+		{ "--region", NULL, NULL, NULL, &quick.regions },
+		{ "--admin", NULL, &quick.admin, NULL, NULL },
+		{ "--print-defaults", NULL, NULL, &defaults, NULL },
+	};
 	struct iso_process_source source = { .load = config_file_load, .arg = &file };
 	static char program[PATH_MAX];
 	struct iso_snapshot *snapshot;
@@ -19,10 +29,14 @@ int cmd_run(int argc, char **argv)
 	const char *why;
 	int code = cli_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL);
 
+	if (code == EXIT_OK && defaults) {
+		iso_schema_print_defaults(stdout);
+		return EXIT_OK;
+	}
+	if (code == EXIT_OK)
+		code = quick_choose(&quick, argv[0], &file);
 	if (code != EXIT_OK)
 		return code;
-	if (file.path == NULL)
-		file.path = config_file_default();
 	if (config_file_load(&file, &snapshot) != ISO_OK)
 		return EXIT_FAILED;
 	/* The path, not the file: an upgrade starts what is there by then. */

@@ -1,6 +1,6 @@
 /*
- * isochrone schema: what the configuration may hold, as a JSON Schema, a manual or a list of defaults; and
- * what is tried again.
+ * isochrone schema: what the configuration may hold, as a JSON Schema, a manual in two forms or a list of
+ * defaults; and what is tried again.
  */
 #include <string.h>
 
@@ -20,12 +20,14 @@ int cmd_schema(int argc, char **argv)
 		iso_schema_print_json(stdout);
 	} else if (strcmp(word, "markdown") == 0) {
 		iso_schema_print_markdown(stdout);
+	} else if (strcmp(word, "man") == 0) {
+		iso_schema_print_man(stdout);
 	} else if (strcmp(word, "defaults") == 0) {
 		iso_schema_print_defaults(stdout);
 	} else if (strcmp(word, "retries") == 0) {
 		retry_table_print(stdout);
 	} else {
-		fprintf(stderr, "isochrone schema: json, markdown, defaults or retries\n");
+		fprintf(stderr, "isochrone schema: json, markdown, man, defaults or retries\n");
 		return EXIT_USAGE;
 	}
 	return EXIT_OK;

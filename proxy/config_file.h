@@ -12,6 +12,8 @@ struct config_file {
 	const char *path;
 	const char *text; /* NULL: read the path; else this JSON (the demo's) */
 	bool quiet;       /* notes are not printed */
+	bool json;        /* what there is to say is one JSON object on stdout */
+	bool loaded;      /* once: what follows is a reload */
 };
 
 /* What is read without -c: the file that ISOCHRONE_CONFIG names, else isochrone.json. */

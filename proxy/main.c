@@ -8,10 +8,13 @@
 #include "iso/net/tls.h"
 
 static const struct command commands[] = {
-	{ "run", "[-c FILE]", "run the proxy in the foreground (the default)", cmd_run },
-	{ "check", "[-c FILE]", "check a configuration file: every mistake, its place and its mend",
-	  cmd_check },
-	{ "explain", "[-c FILE | --admin ADDRESS] METHOD URL [-H FIELD]... | --recompute LOG",
+	{ "run",
+	  "[-c FILE | --region NAME=URL... [--listen ADDRESS]... [--admin ADDRESS] | --print-defaults]",
+	  "run the proxy in the foreground (the default); or print the defaults of all keys", cmd_run },
+	{ "check", "[-c FILE | --region NAME=URL... [--listen ADDRESS]...] [--json]",
+	  "check a configuration file: every mistake, its place and its mend", cmd_check },
+	{ "explain",
+	  "[-c FILE | --region NAME=URL... | --admin ADDRESS] METHOD URL [-H FIELD]... | --recompute LOG",
 	  "where a request would go, and why; or whether recorded decisions hold", cmd_explain },
 	{ "status", "[-c FILE | --admin ADDRESS] [--json]", "what the running proxy thinks of its regions",
 	  cmd_status },
@@ -21,8 +24,8 @@ static const struct command commands[] = {
 	  "three emulated regions, the proxy before them and a gentle load", cmd_demo },
 	{ "emulate", "--name REGION --listen ADDRESS [...]",
 	  "one emulated region: an API Gateway endpoint and a function", cmd_emulate },
-	{ "schema", "json|markdown|defaults|retries",
-	  "print the schema, the manual, the defaults; or what is tried again", cmd_schema },
+	{ "schema", "json|markdown|man|defaults|retries",
+	  "print the schema, the manual (two forms), the defaults; or what is tried again", cmd_schema },
 };
 
 static int help(FILE *out)

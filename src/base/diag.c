@@ -6,6 +6,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "iso/base/text.h"
+
+enum { JSON_MAX = 16 << 20 };
+
 int iso_diag_init(struct iso_diag *diag, const char *file, size_t max)
 {
 	*diag = (struct iso_diag){ .max = max };
@@ -18,6 +22,7 @@ static void entry_done(struct iso_diag_entry *entry)
 	free(entry->pointer);
 	free(entry->message);
 	free(entry->mend);
+	free(entry->file);
 }
 
 void iso_diag_done(struct iso_diag *diag)
@@ -42,16 +47,19 @@ __attribute__((format(printf, 1, 0))) static size_t message_len(const char *form
 	return len >= 0 ? (size_t)len : SIZE_MAX;
 }
 
-static bool fill(struct iso_diag_entry *entry, const char *pointer, const char *text, size_t bar)
+static bool fill(struct iso_diag_entry *entry, const struct iso_diag_place *place, const char *text,
+		 size_t bar)
 {
 	size_t len = strlen(text);
 
 	if (bar > len)
 		bar = len;
-	entry->pointer = strdup(pointer);
+	entry->pointer = strdup(place->pointer);
+	entry->file = place->file != NULL ? strdup(place->file) : NULL;
 	entry->message = strndup(text, bar);
 	entry->mend = strdup(bar < len ? text + bar + 1 : "");
-	return entry->pointer != NULL && entry->message != NULL && entry->mend != NULL;
+	return entry->pointer != NULL && entry->message != NULL && entry->mend != NULL &&
+	       (entry->file != NULL || place->file == NULL);
 }
 
 void iso_diag_add(struct iso_diag *diag, enum iso_diag_level level, struct iso_diag_place place,
@@ -78,7 +86,7 @@ void iso_diag_add(struct iso_diag *diag, enum iso_diag_level level, struct iso_d
 		return;
 	}
 	diag->entries = entries;
-	if (!fill(&entry, place.pointer, text, bar)) {
+	if (!fill(&entry, &place, text, bar)) {
 		entry_done(&entry);
 		diag->dropped++;
 		return;
@@ -89,23 +97,83 @@ void iso_diag_add(struct iso_diag *diag, enum iso_diag_level level, struct iso_d
 static int by_place(const void *a, const void *b)
 {
 	const struct iso_diag_entry *x = a, *y = b;
+	int files = strcmp(x->file != NULL ? x->file : "", y->file != NULL ? y->file : "");
 
+	if (files != 0)
+		return files;
 	if (x->line != y->line)
 		return x->line < y->line ? -1 : 1;
 	return x->column < y->column ? -1 : x->column > y->column;
 }
 
-void iso_diag_print(struct iso_diag *diag, FILE *out)
+static void sort(struct iso_diag *diag)
 {
 	if (diag->count > 1)
 		qsort(diag->entries, diag->count, sizeof(diag->entries[0]), by_place);
+}
+
+static const char *file_of(const struct iso_diag *diag, const struct iso_diag_entry *entry)
+{
+	return entry->file != NULL ? entry->file : diag->file;
+}
+
+void iso_diag_print(struct iso_diag *diag, FILE *out)
+{
+	sort(diag);
 	for (size_t i = 0; i < diag->count; i++) {
 		const struct iso_diag_entry *e = &diag->entries[i];
 
-		fprintf(out, "%s:%u:%u: %s%s%s: %s%s%s\n", diag->file, e->line, e->column,
+		fprintf(out, "%s:%u:%u: %s%s%s: %s%s%s\n", file_of(diag, e), e->line, e->column,
 			e->level == ISO_DIAG_NOTE ? "note" : "error", e->pointer[0] != '\0' ? " at " : "",
 			e->pointer, e->message, e->mend[0] != '\0' ? "; " : "", e->mend);
 	}
 	if (diag->dropped > 0)
 		fprintf(out, "%s: %zu more\n", diag->file, diag->dropped);
+}
+
+static void put_member(struct iso_text *text, const char *name, const char *value)
+{
+	iso_text_fmt(text, ", \"%s\": ", name);
+	iso_text_json(text, iso_slice_str(value));
+}
+
+static void put_entries(struct iso_text *text, const struct iso_diag *diag, enum iso_diag_level level)
+{
+	const char *separator = "";
+
+	for (size_t i = 0; i < diag->count; i++) {
+		const struct iso_diag_entry *e = &diag->entries[i];
+
+		if (e->level != level)
+			continue;
+		iso_text_fmt(text, "%s\n  { \"file\": ", separator);
+		iso_text_json(text, iso_slice_str(file_of(diag, e)));
+		iso_text_fmt(text, ", \"line\": %u, \"column\": %u", e->line, e->column);
+		put_member(text, "pointer", e->pointer);
+		put_member(text, "message", e->message);
+		put_member(text, "mend", e->mend);
+		iso_text_str(text, " }");
+		separator = ",";
+	}
+}
+
+int iso_diag_print_json(struct iso_diag *diag, bool good, FILE *out)
+{
+	struct iso_text text;
+	int err;
+
+	sort(diag);
+	iso_text_init(&text, JSON_MAX);
+	iso_text_str(&text, "{ \"file\": ");
+	iso_text_json(&text, iso_slice_str(diag->file));
+	iso_text_fmt(&text, ", \"good\": %s,\n  \"errors\": [", good ? "true" : "false");
+	put_entries(&text, diag, ISO_DIAG_ERROR);
+	iso_text_str(&text, "],\n  \"notes\": [");
+	put_entries(&text, diag, ISO_DIAG_NOTE);
+	iso_text_fmt(&text, "], \"more\": %zu }\n", diag->dropped);
+	err = iso_text_ok(&text);
+	if (err == ISO_OK)
+		(void)fwrite(text.bytes, 1, text.len, out);
+	iso_text_done(&text);
+	return err;
 }

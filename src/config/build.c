@@ -76,9 +76,12 @@ static void build_dns(struct iso_load *load, const json_t *root)
 	load->snapshot->dns_servers = iso_load_dup(load, iso_slice(text, n));
 	load->snapshot->dns_min_ttl_us = iso_load_u64(load, iso_load_member(root, "dns"), "dns.min_ttl");
 	load->snapshot->dns_max_ttl_us = iso_load_u64(load, iso_load_member(root, "dns"), "dns.max_ttl");
-	if (!load->nomem && load->snapshot->dns_max_ttl_us < load->snapshot->dns_min_ttl_us)
-		iso_load_error(load, ISO_PLACE_VALUE, "make dns.max_ttl the longer one",
-			       "dns.min_ttl is longer than dns.max_ttl");
+	iso_pointer_cut(&load->at, mark);
+	if (load->nomem || load->snapshot->dns_max_ttl_us >= load->snapshot->dns_min_ttl_us)
+		return;
+	(void)iso_pointer_key(&load->at, ISO_SLICE("dns"));
+	iso_load_error_in(load, iso_load_has(iso_load_member(root, "dns"), "min_ttl") ? "min_ttl" : "max_ttl",
+			  "make dns.max_ttl the longer one", "dns.min_ttl is longer than dns.max_ttl");
 	iso_pointer_cut(&load->at, mark);
 }
 
@@ -113,21 +116,27 @@ static void build_ledger(struct iso_load *load, const json_t *root)
 {
 	const json_t *object = iso_load_member(root, "idempotency");
 	struct iso_slice journal = iso_load_text(load, object, "idempotency.journal");
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("idempotency"));
 
+	(void)iso_pointer_key(&load->at, ISO_SLICE("journal"));
 	load->snapshot->ledger.memory = iso_load_u64(load, object, "idempotency.memory");
 	load->snapshot->ledger.journal = journal.len > 0 ? iso_load_file(load, journal) : ISO_SLICE("");
 	load->snapshot->ledger.sync = iso_load_enum(load, object, "idempotency.sync");
+	iso_pointer_cut(&load->at, mark);
 }
 
 static void build_access_log(struct iso_load *load, const json_t *root)
 {
 	const json_t *object = iso_load_member(root, "access_log");
 	struct iso_slice path = iso_load_text(load, object, "access_log.path");
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("access_log"));
 
+	(void)iso_pointer_key(&load->at, ISO_SLICE("path"));
 	load->snapshot->access_log = iso_slice_eq(path, ISO_SLICE("-")) ? path : iso_load_file(load, path);
 	load->snapshot->access_log_decisions =
 		(uint32_t)(iso_load_number(load, object, "access_log.decisions") * UINT32_MAX);
 	load->snapshot->access_log_query = iso_load_bool(load, object, "access_log.query");
+	iso_pointer_cut(&load->at, mark);
 }
 
 bool iso_load_token_ok(struct iso_slice s)

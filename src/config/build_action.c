@@ -20,14 +20,19 @@ static const char region_variables[] = "region";
 static void check_variable(struct iso_load *load, const struct iso_cfg_route *route, struct iso_slice name,
 			   bool region)
 {
+	struct iso_slice rest = iso_slice_str(request_variables), variable;
 	char mend[MEND_MAX];
+	int n;
 
 	if (iso_schema_one_of(request_variables, name) ||
 	    (region && iso_schema_one_of(region_variables, name)) || iso_route_captures(route->pattern, name))
 		return;
-	(void)snprintf(mend, sizeof(mend),
-		       "the variables here are %s%s, the path's {names}, and rest for its star",
-		       region ? "region|" : "", request_variables);
+	n = snprintf(mend, sizeof(mend), "the variables here are%s", region ? " region," : "");
+	while (iso_slice_next(&rest, '|', &variable) && n > 0 && (size_t)n < sizeof(mend))
+		n += snprintf(mend + n, sizeof(mend) - (size_t)n, " %.*s,", ISO_SLICE_FMT(variable));
+	if (n > 0 && (size_t)n < sizeof(mend))
+		(void)snprintf(mend + n, sizeof(mend) - (size_t)n,
+			       " the path's {names}, and rest for its star");
 	iso_load_error(load, ISO_PLACE_VALUE, mend, "there is no variable ${%.*s}", ISO_SLICE_FMT(name));
 }
 
@@ -134,12 +139,15 @@ static void build_edits(struct iso_load *load, const struct iso_cfg_route *route
 
 static void build_respond(struct iso_load *load, const json_t *respond, struct iso_cfg_answer *answer)
 {
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("respond"));
+
 	answer->status = (uint16_t)iso_load_u64(load, respond, "routes[].respond.status");
 	answer->body = iso_load_text(load, respond, "routes[].respond.body");
 	answer->content_type = iso_load_text(load, respond, "routes[].respond.content_type");
 	if (!iso_status_has_body(answer->status, ISO_METHOD_GET) && answer->body.len > 0)
-		iso_load_error_in(load, "respond", "leave out `body`, or use another status",
+		iso_load_error_in(load, "body", "leave it out, or use another status",
 				  "an answer with the status %u has no content", answer->status);
+	iso_pointer_cut(&load->at, mark);
 }
 
 static void build_redirect(struct iso_load *load, const json_t *redirect, struct iso_cfg_route *route)
@@ -188,6 +196,7 @@ static void build_overrides(struct iso_load *load, const json_t *object, struct 
 {
 	json_t *retry = iso_load_member(object, "retry"), *hedge = iso_load_member(object, "hedge");
 	struct iso_slice after = iso_load_text(load, hedge, "routes[].hedge.after");
+	size_t mark;
 
 	if (iso_load_has(retry, "attempts"))
 		route->retry.attempts = (uint32_t)iso_load_u64(load, retry, "routes[].retry.attempts");
@@ -201,13 +210,15 @@ static void build_overrides(struct iso_load *load, const json_t *object, struct 
 		route->idle_timeout_us = iso_load_u64(load, object, "routes[].idle_timeout");
 	if (hedge == NULL)
 		return;
+	mark = iso_pointer_key(&load->at, ISO_SLICE("hedge"));
 	if (iso_slice_eq(after, ISO_SLICE("off")))
 		route->hedge.after = ISO_HEDGE_OFF;
 	else if (iso_unit_duration(after, &route->hedge.after_us) == ISO_OK)
 		route->hedge.after = ISO_HEDGE_FIXED;
 	else
-		iso_load_error_in(load, "hedge", "write `off` or a duration such as `80ms`",
+		iso_load_error_in(load, "after", "write `off` or a duration such as `80ms`",
 				  "\"%.*s\" says no time", ISO_SLICE_FMT(after));
+	iso_pointer_cut(&load->at, mark);
 }
 
 /* Keys that say how a service is asked. */

@@ -40,8 +40,13 @@ void iso_load_geo(struct iso_load *load, const json_t *root)
 	struct iso_slice name = iso_load_text(load, object, "geo.database");
 
 	load->geo = json_object_get(root, "geo") != NULL;
-	if (name.len > 0)
-		open_database(load, iso_load_watched_file(load, name));
+	if (name.len > 0) {
+		size_t at = iso_pointer_key(&load->at, ISO_SLICE("database"));
+		struct iso_slice path = iso_load_watched_file(load, name);
+
+		iso_pointer_cut(&load->at, at);
+		open_database(load, path);
+	}
 	iso_pointer_cut(&load->at, mark);
 }
 

@@ -1,6 +1,8 @@
 /*
  * Listeners: addresses, protocols, certificates, the networks that are believed.
  */
+#include <stdio.h>
+
 #include "iso/net/listener.h"
 #include "iso/net/resolver.h"
 #include "load_priv.h"
@@ -132,24 +134,36 @@ static struct iso_cidr_set *build_networks(struct iso_load *load, const json_t *
 static void build_protocols(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
 {
 	json_t *array = iso_load_member(object, "protocols"), *item;
-	size_t i;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("protocols")), i;
 
 	if (array == NULL) { /* the schema's default is both */
 		listener->h2 = listener->http11 = true;
+		iso_pointer_cut(&load->at, mark);
 		return;
 	}
 	json_array_foreach(array, i, item)
 	{
 		bool h2 = json_is_string(item) && strcmp(json_string_value(item), "h2") == 0;
+		size_t at = iso_pointer_index(&load->at, i);
 
-		if (json_is_null(item))
-			continue;
-		if (h2 ? listener->h2 : listener->http11)
-			iso_load_error_in(load, "protocols", "name each once", "\"%s\" is named twice",
-					  json_string_value(item));
-		listener->h2 |= h2;
-		listener->http11 |= !h2;
+		if (!json_is_null(item) && (h2 ? listener->h2 : listener->http11))
+			iso_load_error(load, ISO_PLACE_VALUE, "name each once", "\"%s\" is named twice",
+				       json_string_value(item));
+		listener->h2 |= !json_is_null(item) && h2;
+		listener->http11 |= !json_is_null(item) && !h2;
+		iso_pointer_cut(&load->at, at);
 	}
+	iso_pointer_cut(&load->at, mark);
+}
+
+static void report_twice(struct iso_load *load, size_t other)
+{
+	char pointer[48], where[ISO_LOAD_WHERE_MAX];
+
+	(void)snprintf(pointer, sizeof(pointer), "/listeners/%zu/address", other);
+	iso_load_where(load, pointer, ISO_PLACE_VALUE, where);
+	iso_load_error_in(load, "address", "use another port, or remove one of the two",
+			  "listeners/%zu has this address already, in %s", other, where);
 }
 
 static void build_listener(struct iso_load *load, const json_t *object, struct iso_cfg_listener *listener)
@@ -167,9 +181,7 @@ static void build_listener(struct iso_load *load, const json_t *object, struct i
 		       !(other->addr.len > 0 && iso_sockaddr_eq(&other->addr, &listener->addr)))
 			other++;
 		if (other < listener && iso_load_port(&listener->addr) != 0)
-			iso_load_error_in(load, "address", "use another port, or remove one of the two",
-					  "listeners/%zu has this address already",
-					  (size_t)(other - load->snapshot->listeners));
+			report_twice(load, (size_t)(other - load->snapshot->listeners));
 	}
 	if (tls != NULL)
 		build_server_tls(load, tls, listener);

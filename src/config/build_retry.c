@@ -18,10 +18,12 @@ static void build_retry(struct iso_load *load, const json_t *object, struct iso_
 static void build_hedge(struct iso_load *load, const json_t *object, struct iso_cfg_hedge *hedge)
 {
 	struct iso_slice after = iso_load_text(load, object, "services.*.hedge.after");
+	size_t mark;
 
 	hedge->share_milli = (uint32_t)(iso_load_number(load, object, "services.*.hedge.share") * 1000 + 0.5);
 	if (object == NULL)
 		return; /* a route may hedge all the same */
+	mark = iso_pointer_key(&load->at, ISO_SLICE("hedge"));
 	if (iso_slice_eq(after, ISO_SLICE("p95")))
 		hedge->after = ISO_HEDGE_P95;
 	else if (iso_slice_eq(after, ISO_SLICE("p99")))
@@ -29,27 +31,31 @@ static void build_hedge(struct iso_load *load, const json_t *object, struct iso_
 	else if (iso_unit_duration(after, &hedge->after_us) == ISO_OK)
 		hedge->after = ISO_HEDGE_FIXED;
 	else
-		iso_load_error_in(load, "hedge", "write `p95`, `p99` or a duration such as `80ms`",
+		iso_load_error_in(load, "after", "write `p95`, `p99` or a duration such as `80ms`",
 				  "\"%.*s\" says no time", ISO_SLICE_FMT(after));
+	iso_pointer_cut(&load->at, mark);
 }
 
 static void build_marker(struct iso_load *load, const json_t *object, struct iso_cfg_marker *marker)
 {
 	struct iso_slice header = iso_load_text(load, object, "services.*.marker.header");
 	struct iso_slice secret = iso_load_text(load, object, "services.*.marker.secret");
+	size_t mark;
 
 	if (object == NULL)
 		return;
+	mark = iso_pointer_key(&load->at, ISO_SLICE("marker"));
 	if (header.len > 0 && !iso_load_token_ok(header))
-		iso_load_error_in(load, "marker", "use letters, digits and '-'",
+		iso_load_error_in(load, "header", "use letters, digits and '-'",
 				  "this is no header field's name");
 	for (size_t i = 0; i < secret.len; i++) {
 		if (secret.ptr[i] > ' ' && secret.ptr[i] <= '~')
 			continue;
-		iso_load_error_in(load, "marker", "use letters, digits and punctuation, without blanks",
+		iso_load_error_in(load, "secret", "use letters, digits and punctuation, without blanks",
 				  "the secret cannot stand in a header field"); /* which is not shown */
-		return;
+		break;
 	}
+	iso_pointer_cut(&load->at, mark);
 	marker->header = iso_load_dup_lower(load, header);
 	marker->secret = secret;
 }

@@ -214,13 +214,18 @@ static void report_clash(struct iso_load *load, uint32_t first, uint32_t second)
 {
 	const struct iso_cfg_route *routes = load->snapshot->routes;
 	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("routes"));
+	size_t at = iso_pointer_index(&load->at, first);
+	char where[ISO_LOAD_WHERE_MAX];
 
+	iso_load_where(load, load->at.text, ISO_PLACE_VALUE, where);
+	iso_pointer_cut(&load->at, at);
 	(void)iso_pointer_index(&load->at, second);
 	iso_load_error(
 		load, ISO_PLACE_VALUE,
 		"give one of them an `order` (the lower one goes first) or another condition, or remove it",
-		"routes/%u (%.*s) and routes/%u (%.*s) are equally specific and would take the same requests",
-		first, ISO_SLICE_FMT(routes[first].name), second, ISO_SLICE_FMT(routes[second].name));
+		"routes/%u (%.*s, in %s) and routes/%u (%.*s) are equally specific and would take the same "
+		"requests",
+		first, ISO_SLICE_FMT(routes[first].name), where, second, ISO_SLICE_FMT(routes[second].name));
 	iso_pointer_cut(&load->at, mark);
 }
 
@@ -242,6 +247,16 @@ static void build_router(struct iso_load *load, const struct rules *rules)
 	}
 }
 
+static void report_name(struct iso_load *load, uint32_t first, const char *name)
+{
+	char pointer[40], where[ISO_LOAD_WHERE_MAX];
+
+	(void)snprintf(pointer, sizeof(pointer), "/routes/%u/name", first);
+	iso_load_where(load, pointer, ISO_PLACE_VALUE, where);
+	iso_load_error_in(load, "name", "give each route a name of its own",
+			  "another route has the name \"%s\" already, in %s", name, where);
+}
+
 static void check_names(struct iso_load *load)
 {
 	const struct iso_snapshot *snapshot = load->snapshot;
@@ -253,9 +268,8 @@ static void check_names(struct iso_load *load)
 		size_t at = iso_pointer_index(&load->at, i);
 
 		if (json_object_get(seen, name) != NULL)
-			iso_load_error_in(load, "name", "give each route a name of its own",
-					  "another route has the name \"%s\" already", name);
-		if (json_object_set_new(seen, name, json_true()) != 0)
+			report_name(load, (uint32_t)json_integer_value(json_object_get(seen, name)), name);
+		else if (json_object_set_new(seen, name, json_integer(i)) != 0)
 			load->nomem = true;
 		iso_pointer_cut(&load->at, at);
 	}

@@ -1,5 +1,6 @@
 /*
- * Expansion of environment variables in one string. Reads the environment, which nobody writes after start.
+ * Expansion of environment variables and files in one string. Reads the environment, which nobody writes
+ * after start.
  */
 #include "expand_priv.h"
 
@@ -7,7 +8,9 @@
 
 #include "iso/base/secret.h"
 
-enum { NAME_MAX_LEN = 255 };
+static const char file_mark[] = "${file:";
+
+enum { NAME_MAX_LEN = 255, FILE_MARK_LEN = sizeof(file_mark) - 1 };
 
 struct out {
 	char *text;
@@ -46,22 +49,81 @@ static size_t name_len(const char *at)
 	}
 }
 
-static int put_variable(struct out *out, const char *at, size_t n, struct iso_slice *ret_name)
+/* A value, so that a template takes it as it is. */
+static bool put_value(struct out *out, const char *value, bool template)
 {
-	char name[NAME_MAX_LEN + 1];
-	const char *value;
+	const char *mark;
 
-	memcpy(name, at + 2, n);
-	name[n] = '\0';
-	value = getenv(name);
-	if (value == NULL) {
-		*ret_name = iso_slice(at + 2, n);
-		return ISO_ENOTFOUND;
+	while (template && (mark = strstr(value, "${")) != NULL) {
+		if (!put(out, value, (size_t)(mark - value)) || !put(out, "$${", 3))
+			return false;
+		value = mark + 2;
 	}
-	return put(out, value, strlen(value)) ? ISO_OK : ISO_ENOMEM;
+	return put(out, value, strlen(value));
 }
 
-int iso_expand(const char *text, bool template, char **ret_text, struct iso_slice *ret_name)
+static int put_variable(struct out *out, struct iso_slice name, bool template)
+{
+	char text[NAME_MAX_LEN + 1];
+	const char *value;
+
+	memcpy(text, name.ptr, name.len);
+	text[name.len] = '\0';
+	value = getenv(text);
+	if (value == NULL)
+		return ISO_ENOTFOUND;
+	return put_value(out, value, template) ? ISO_OK : ISO_ENOMEM;
+}
+
+static int put_file(struct out *out, struct iso_slice path, const struct iso_expand_files *files,
+		    bool template)
+{
+	char *value = NULL;
+	int err = files->read(files->ctx, path, &value);
+
+	if (err == ISO_OK && !put_value(out, value, template))
+		err = ISO_ENOMEM;
+	iso_secret_free(value);
+	return err;
+}
+
+/* What begins at "${"; *at goes behind it. */
+static int put_reference(struct out *out, const char **at, bool template,
+			 const struct iso_expand_files *files, struct iso_slice *ret_name)
+{
+	const char *begin = *at;
+	size_t n = name_len(begin), path = strcspn(begin, "}");
+	bool file = strncmp(begin, file_mark, FILE_MARK_LEN) == 0 && path > FILE_MARK_LEN &&
+		    begin[path] == '}';
+	int err;
+
+	if (!file && n == 0) {
+		*ret_name = iso_slice_str(begin);
+		return ISO_EBAD;
+	}
+	*ret_name = iso_slice(begin + 2, n);
+	*at = begin + (file ? path + 1 : n + 3);
+	if (file)
+		err = put_file(out, iso_slice(begin + FILE_MARK_LEN, path - FILE_MARK_LEN), files, template);
+	else
+		err = put_variable(out, *ret_name, template);
+	/* A template would take the two dollars for one that is literal. */
+	if (err == ISO_OK && template && out->len > 0 && out->text[out->len - 1] == '$' &&
+	    (**at == '{' || **at == '$')) {
+		*ret_name = iso_slice_str(*at);
+		err = ISO_EUNSUPPORTED;
+	}
+	return err;
+}
+
+/* A template's own variable, which is no ${file:PATH}. */
+static bool is_own(const char *at)
+{
+	return at[2] >= 'a' && at[2] <= 'z' && strncmp(at, file_mark, FILE_MARK_LEN) != 0;
+}
+
+int iso_expand(const char *text, bool template, const struct iso_expand_files *files, char **ret_text,
+	       struct iso_slice *ret_name)
 {
 	struct out out = { NULL, 0, 0 };
 	const char *at = text, *next;
@@ -74,19 +136,15 @@ int iso_expand(const char *text, bool template, char **ret_text, struct iso_slic
 	}
 	while (err == ISO_OK && (next = strstr(at, "${")) != NULL) {
 		bool literal = next > at && next[-1] == '$';
-		size_t n = name_len(next);
 
 		if (!put(&out, at, (size_t)(next - at) - (literal && !template))) {
 			err = ISO_ENOMEM;
-		} else if (literal || (template && next[2] >= 'a' && next[2] <= 'z')) {
+		} else if (literal || (template && is_own(next))) {
 			err = put(&out, "${", 2) ? ISO_OK : ISO_ENOMEM;
 			at = next + 2;
-		} else if (n == 0) {
-			*ret_name = iso_slice_str(next);
-			err = ISO_EBAD;
 		} else {
-			err = put_variable(&out, next, n, ret_name);
-			at = next + n + 3;
+			at = next;
+			err = put_reference(&out, &at, template, files, ret_name);
 		}
 	}
 	if (err == ISO_OK && !put(&out, at, strlen(at)))

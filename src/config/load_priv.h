@@ -13,6 +13,7 @@
 #include "iso/config/snapshot.h"
 #include "place_priv.h"
 #include "pointer_priv.h"
+#include "source_priv.h"
 
 /* The files of a region's TLS, "" where there is none. */
 struct iso_load_tls_files {
@@ -28,18 +29,33 @@ struct iso_load_tls {
 	const char *pointer;           /* where it failed */
 };
 
-enum { ISO_LOAD_NETWORKS_MAX = 64 };
+enum { ISO_LOAD_NETWORKS_MAX = 64, ISO_LOAD_WHERE_MAX = 320 };
 
 struct iso_load {
 	struct iso_diag *diag;
-	struct iso_slice text;
-	struct iso_slice dir;          /* of the file, with its slash; "" when it has none */
-	struct iso_pointer at;         /* what is being looked at */
-	struct iso_snapshot *snapshot; /* grows; its arena takes all texts */
+	struct iso_sources sources;
+	const struct iso_source *reading; /* load->at is of this file; NULL: of all files as one */
+	struct iso_pointer at;            /* what is being looked at */
+	struct iso_snapshot *snapshot;    /* grows; its arena takes all texts */
 	struct iso_load_tls *tls;
-	bool geo; /* `geo` is given, well or badly */
+	const struct iso_cfg_file *patterns; /* of `include`, for those who watch */
+	bool geo;                            /* `geo` is given, well or badly */
+	bool syntax;                         /* a file is no JSON: that is told alone */
+	bool partial;                        /* a file is not there: what is missing may be in it */
 	bool nomem;
 };
+
+/* load.c */
+struct iso_slice iso_load_dir_of(const char *name);
+uint64_t iso_load_hash(uint64_t hash, struct iso_slice text); /* goes on with it */
+
+/* parse.c: the tree of a file; NULL: it was reported, or memory failed. */
+json_t *iso_load_parse(struct iso_load *load, const struct iso_source *source);
+
+/* include.c: reads what the main file includes into `root`, its tree. */
+void iso_load_include(struct iso_load *load, json_t *root);
+/* merge.c: what the tree of one more file has. */
+void iso_load_merge(struct iso_load *load, const struct iso_source *source, json_t *into, json_t *from);
 
 /* report.c: at load->at, with the place of its value or key. `mend` is how to mend it, "" for nothing. */
 void iso_load_error(struct iso_load *load, enum iso_place_of of, const char *mend, const char *format, ...)
@@ -50,9 +66,20 @@ void iso_load_note(struct iso_load *load, const char *mend, const char *format, 
 void iso_load_error_in(struct iso_load *load, const char *member, const char *mend, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* "FILE:LINE:COLUMN" of what a pointer names. */
+void iso_load_where(struct iso_load *load, const char *pointer, enum iso_place_of of,
+		    char ret_text[ISO_LOAD_WHERE_MAX]);
+/* The file that load->at is in. */
+const struct iso_source *iso_load_source(const struct iso_load *load);
+
 /* validate.c: reports every error of shape; wrong values become null, ${} is expanded. */
 void iso_load_validate(struct iso_load *load, json_t *root);
+/* The same for one value: a new reference to it as it is to be used; NULL: it was reported. */
+json_t *iso_load_check(struct iso_load *load, const struct iso_schema_key *key, json_t *value);
 bool iso_load_name_ok(struct iso_slice name);
+
+/* secret_file.c: for iso_expand; ctx is the load. ISO_OK; ISO_ESYS: reported. */
+int iso_load_secret_file(void *ctx, struct iso_slice name, char **ret_text);
 
 /* describe.c: into the snapshot's description; before anything is expanded. */
 void iso_load_describe(struct iso_load *load, const json_t *root);
@@ -69,10 +96,14 @@ unsigned int iso_load_enum(struct iso_load *load, const json_t *object, const ch
 struct iso_slice iso_load_text(struct iso_load *load, const json_t *object, const char *path);
 struct iso_slice iso_load_dup(struct iso_load *load, struct iso_slice s);
 struct iso_slice iso_load_dup_lower(struct iso_load *load, struct iso_slice s);
-/* A file's name as it is opened: relative ones start at the configuration's directory. */
+/* A file's name as it is opened: relative ones start at the directory of the file that load->at is in. */
 struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name);
 /* The same for a file that the snapshot is made from: a change of it is noticed while the proxy runs. */
 struct iso_slice iso_load_watched_file(struct iso_load *load, struct iso_slice name);
+/* Files of a pattern that come and go are noticed by those who watch. */
+void iso_load_watch_pattern(struct iso_load *load, const char *path);
+/* With `watch`: the files that the configuration is made of, too. */
+void iso_load_watch_sources(struct iso_load *load, const json_t *root);
 /* The networks named there that are well formed, the others reported; how many. */
 size_t iso_load_networks(struct iso_load *load, const json_t *object, const char *name,
 			 struct iso_cidr cidrs[ISO_LOAD_NETWORKS_MAX]);

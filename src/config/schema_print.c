@@ -4,12 +4,22 @@
  */
 #include "iso/config/schema.h"
 
+#include "schema_print_priv.h"
 #include "schema_table.h"
 
 #define VARIABLE "\\\\$\\\\{" /* a string may take its text from the environment */
 
 static const char *const duration_pattern = "^([0-9]+([.][0-9]+)?(us|ms|s|m|h)|.*" VARIABLE ".*)$";
 static const char *const size_pattern = "^([0-9]+([.][0-9]+)?(B|KiB|MiB|GiB)|.*" VARIABLE ".*)$";
+
+const char *const iso_schema_route_order[ISO_SCHEMA_ORDERS] = {
+	"host: exact, then the longest `*.suffix`, then none given (the port is ignored)",
+	"path, segment by segment from the left: written out, then named (`{id}`), then the star (`/x/*` "
+	"also takes `/x`); then none given",
+	"methods: given, then not given",
+	"conditions on headers, query, cookies, clients and percentage: more of them, then fewer",
+	"`order`: lower, then higher",
+};
 
 static void indent(FILE *out, unsigned depth)
 {
@@ -87,6 +97,18 @@ static void print_enum(FILE *out, const char *values)
 	(void)fputs("] }, { \"pattern\": \"" VARIABLE "\" } ]", out);
 }
 
+static void print_numbers(FILE *out, const char *values)
+{
+	struct iso_slice rest = iso_slice_str(values), part;
+	const char *separator = "\"enum\": [";
+
+	while (iso_slice_next(&rest, '|', &part)) {
+		(void)fprintf(out, "%s%.*s", separator, ISO_SLICE_FMT(part));
+		separator = ", ";
+	}
+	(void)fputc(']', out);
+}
+
 /* The members that say what a value must be, without those about children. */
 static void print_constraints(FILE *out, const struct iso_schema_key *key, unsigned depth)
 {
@@ -119,6 +141,17 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 		indent(out, depth);
 		(void)fprintf(out, "\"pattern\": \"^(%s|.*" VARIABLE ".*)$\"", key->values);
 	}
+	if (key->type == ISO_SCHEMA_INTEGER && key->values != NULL) {
+		(void)fputs(",\n", out);
+		indent(out, depth);
+		print_numbers(out, key->values);
+		return;
+	}
+	if (key->type == ISO_SCHEMA_ARRAY && iso_schema_child(key, ISO_SLICE(""))->type == ISO_SCHEMA_ENUM) {
+		(void)fputs(",\n", out);
+		indent(out, depth);
+		(void)fputs("\"uniqueItems\": true", out);
+	}
 	if (!has_range(key))
 		return;
 	if (key->type == ISO_SCHEMA_ARRAY) {
@@ -141,6 +174,7 @@ static void print_constraints(FILE *out, const struct iso_schema_key *key, unsig
 static void print_required(FILE *out, const struct iso_schema_key *parent, unsigned depth)
 {
 	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
+	bool root = parent == iso_schema_row(0);
 	const char *separator = "";
 
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
@@ -149,13 +183,15 @@ static void print_required(FILE *out, const struct iso_schema_key *parent, unsig
 		if (separator[0] == '\0') {
 			(void)fputs(",\n", out);
 			indent(out, depth);
+			/* What the file itself does not have may be in one that it includes. */
+			(void)fputs(root ? "\"anyOf\": [ { \"required\": [\"include\"] }, { " : "", out);
 			(void)fputs("\"required\": [", out);
 		}
 		(void)fprintf(out, "%s\"%s\"", separator, iso_schema_name(key));
 		separator = ", ";
 	}
 	if (separator[0] != '\0')
-		(void)fputc(']', out);
+		(void)fputs(root ? "] } ]" : "]", out);
 }
 
 static void print_choice(FILE *out, const struct iso_schema_key *parent, unsigned depth)
@@ -264,7 +300,7 @@ void iso_schema_print_json(FILE *out)
 	(void)fputc('\n', out);
 }
 
-static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
+void iso_schema_put_type(FILE *out, const struct iso_schema_key *key, const char *quote)
 {
 	static const char *const types[] = {
 		[ISO_SCHEMA_OBJECT] = "object",
@@ -284,7 +320,7 @@ static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 
 	(void)fputs(types[key->type], out);
 	while (key->type == ISO_SCHEMA_ENUM && iso_slice_next(&rest, '|', &part)) {
-		(void)fprintf(out, "%s`%.*s`", separator, ISO_SLICE_FMT(part));
+		(void)fprintf(out, "%s%s%.*s%s", separator, quote, ISO_SLICE_FMT(part), quote);
 		separator = ", ";
 	}
 	if (has_range(key) && key->type != ISO_SCHEMA_STRING && key->type != ISO_SCHEMA_TEMPLATE) {
@@ -299,41 +335,46 @@ static void print_markdown_type(FILE *out, const struct iso_schema_key *key)
 
 void iso_schema_print_markdown(FILE *out)
 {
-	(void)fputs("# Configuration reference\n\n"
-		    "This file is generated from the schema table; change the table, not this text.\n\n"
-		    "In a key, `*` stands for a name of your own and `[]` for an item of an array.\n\n"
-		    "* A duration is a string with a unit: `\"250ms\"`, `\"1.5s\"`, `\"5m\"`, `\"1h\"` "
-		    "(`us`, `ms`, `s`, `m`, `h`).\n"
-		    "* A size is a string with a unit: `\"512B\"`, `\"64KiB\"`, `\"1MiB\"` "
-		    "(`B`, `KiB`, `MiB`, `GiB`).\n"
-		    "* `${NAME}` in a string is replaced by that environment variable, which must be set; "
-		    "`$${` is a literal `${`.\n"
-		    "* Unknown keys, duplicate keys, wrong types and values out of range are errors; all "
-		    "of them are "
-		    "reported at once.\n\n"
-		    "| key | type | default | meaning |\n| --- | --- | --- | --- |\n",
-		    out);
+	(void)fputs(
+		"# Configuration reference\n\n"
+		"This file is generated from the schema table; change the table, not this text.\n\n"
+		"In a key, `*` stands for a name of your own and `[]` for an item of an array.\n\n"
+		"* A duration is a string with a unit: `\"250ms\"`, `\"1.5s\"`, `\"5m\"`, `\"1h\"` "
+		"(`us`, `ms`, `s`, `m`, `h`).\n"
+		"* A size is a string with a unit: `\"512B\"`, `\"64KiB\"`, `\"1MiB\"` "
+		"(`B`, `KiB`, `MiB`, `GiB`).\n"
+		"* `${NAME}` in a string is replaced by that environment variable, which must be set. "
+		"`${file:PATH}` is replaced by the content of a file of at most 64 KiB, without the newline "
+		"at its end; a relative name starts at the directory of the file that it stands in, and a "
+		"change of the file is a reload. `$${` is a literal `${`.\n"
+		"* Unknown keys, duplicate keys, wrong types and values out of range are errors; all "
+		"of them are "
+		"reported at once.\n\n"
+		"| key | type | default | meaning |\n| --- | --- | --- | --- |\n",
+		out);
 	for (size_t i = 1; i < iso_schema_count(); i++) {
 		static const char *const needs[] = { " | | ", " | required | ", " | one of several | " };
 		const struct iso_schema_key *key = iso_schema_row(i);
 
 		(void)fprintf(out, "| `%s` | ", key->path);
-		print_markdown_type(out, key);
+		iso_schema_put_type(out, key, "`");
 		if (key->fallback != NULL)
 			(void)fprintf(out, " | `%s` | ", key->fallback);
 		else
 			(void)fputs(needs[key->need], out);
 		(void)fprintf(out, "%s |\n", key->doc);
 	}
-	(void)fputs("\n## Which route wins\n\n"
-		    "The most specific rule that matches the request, compared in this order and never "
-		    "by the order in "
-		    "the file:\n\n"
-		    "1. host: exact, then the longest `*.suffix`, then none given (the port is ignored);\n"
-		    "2. path: exact, then the longest prefix, then none given (`/x/*` also takes `/x`);\n"
-		    "3. methods: given, then not given.\n\n"
-		    "Two rules of equal specificity that would both take some request are an error.\n",
-		    out);
+	(void)fputs(
+		"\n## Which route wins\n\n"
+		"The most specific rule that matches the request, compared in this order and never by the "
+		"order in the file:\n\n",
+		out);
+	for (size_t i = 0; i < ISO_SCHEMA_ORDERS; i++)
+		(void)fprintf(out, "%zu. %s%s\n", i + 1, iso_schema_route_order[i],
+			      i + 1 < ISO_SCHEMA_ORDERS ? ";" : ".");
+	(void)fputs(
+		"\nTwo rules that are equal in all of it and would both take some request are an error.\n",
+		out);
 }
 
 /* True when a default is somewhere below (or at) the key. */

@@ -14,6 +14,8 @@
 #define MIB 1048576.0
 #define GIB 1073741824.0
 #define NAME_PATTERN "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+#define ADDRESS_PATTERN "([0-9.]+|\\\\[[0-9A-Fa-f:.]+\\\\]):[0-9]{1,5}"
+#define NETWORK_PATTERN "[0-9A-Fa-f:.]+(/[0-9]{1,3})?"
 
 /* clang-format off */
 #define ISO_SCHEMA_TABLE(X) \
@@ -21,6 +23,17 @@ X("", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "The configuration of isochrone.") \
 X("$schema", STRING, 0, 0, 0, NULL, NULL, NULL, \
   "Ignored by the proxy; lets an editor find the JSON Schema.") \
+X("include", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
+  "More files, which are read as if they stood here. Objects are joined member by member, so that " \
+  "services may stand in several files; `listeners` and `routes` are appended; what two files have " \
+  "otherwise is an error that names both places. Included files may include others, 8 levels deep.") \
+X("include[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+  "A file, or a pattern such as `routes.d/*.json` with `*`, `?` and `[...]` in its last part: files in the " \
+  "order of their names, or none. A relative name starts at the directory of the file that it stands in, " \
+  "as all names in an included file do.") \
+X("watch", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
+  "Reload when this file or an included one changes, within two seconds. Certificates, keys and other " \
+  "files that are named here are looked after always.") \
 X("workers", INTEGER, 0, 1, 256, NULL, NULL, NULL, \
   "Worker threads. Default: one per usable core; CPU affinity and the cgroup's limit are honoured.") \
 X("user", STRING, 0, 1, 256, NULL, NULL, NULL, \
@@ -32,7 +45,7 @@ X("listeners", ARRAY, 1, 1, 64, NULL, NULL, NULL, \
   "Where clients are accepted.") \
 X("listeners[]", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "One address and port.") \
-X("listeners[].address", STRING, 1, 1, 4096, NULL, NULL, NULL, \
+X("listeners[].address", STRING, 1, 1, 4096, NULL, ADDRESS_PATTERN, NULL, \
   "IP address and port, such as `0.0.0.0:443` or `[::]:443`; port 0 takes a free one.") \
 X("listeners[].protocols", ARRAY, 0, 1, 2, "[\"h2\", \"http/1.1\"]", NULL, NULL, \
   "What is spoken: by ALPN under TLS; in cleartext h2 by prior knowledge.") \
@@ -41,12 +54,12 @@ X("listeners[].protocols[]", ENUM, 0, 0, 0, NULL, "h2|http/1.1", NULL, \
 X("listeners[].proxy_protocol", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
   "Networks whose connections begin with a PROXY protocol header, version 1 or 2, and are refused without " \
   "one. Everybody else's begin as usual. Absent: nobody's.") \
-X("listeners[].proxy_protocol[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+X("listeners[].proxy_protocol[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("listeners[].trusted_proxies", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
   "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed and added to. Everybody else's are " \
   "replaced. Absent: nobody's are believed.") \
-X("listeners[].trusted_proxies[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+X("listeners[].trusted_proxies[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("listeners[].tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "TLS of this listener. Absent: cleartext.") \
@@ -71,7 +84,7 @@ X("listeners[].tls.min_version", ENUM, 0, 0, 0, "\"1.2\"", "1.2|1.3", NULL, \
   "The oldest TLS version accepted.") \
 X("admin", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "The admin listener: status, metrics, dashboard. Absent: none.") \
-X("admin.address", STRING, 1, 1, 4096, NULL, NULL, NULL, \
+X("admin.address", STRING, 1, 1, 4096, NULL, ADDRESS_PATTERN, NULL, \
   "IP address and port. It asks for no password: keep it on a loopback address.") \
 X("dns", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Name resolution of the regions' hosts.") \
@@ -179,7 +192,7 @@ X("services.*.regions.*.max_in_flight", INTEGER, 0, 0, 1000000, "0", NULL, NULL,
 X("services.*.regions.*.headers", MAP, 0, 0, 32, NULL, NULL, NULL, \
   "Header fields set on each request to this region, probes included.") \
 X("services.*.regions.*.headers.*", STRING, 0, 0, 8192, NULL, NULL, NULL, \
-  "The value; `${NAME}` keeps a secret out of the file.") \
+  "The value; `${NAME}` or `${file:PATH}` keeps a secret out of the file.") \
 X("services.*.regions.*.tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "TLS towards this region.") \
 X("services.*.regions.*.tls.ca", STRING, 0, 1, 4096, NULL, NULL, NULL, \
@@ -197,7 +210,7 @@ X("services.*.tls.key", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "PEM file of its private key.") \
 X("services.*.health", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Probes of the regions.") \
-X("services.*.health.path", STRING, 0, 1, 4096, "\"/health\"", NULL, NULL, \
+X("services.*.health.path", STRING, 0, 1, 4096, "\"/health\"", "/[!-~]*", NULL, \
   "Path of the health endpoint; the region's base path goes before it.") \
 X("services.*.health.headers", MAP, 0, 0, 32, NULL, NULL, NULL, \
   "Header fields of a probe.") \
@@ -279,7 +292,7 @@ X("services.*.marker.header", STRING, 1, 1, 128, NULL, "[!#$%&'*+.^_`|~0-9A-Za-z
   "Name of the field, such as `x-gw-type`.") \
 X("services.*.marker.secret", STRING, 1, 8, 128, NULL, "[!-~]{8,128}", NULL, \
   "What its value begins with, before the gateway response type: a function that does not know it cannot " \
-  "forge the field. `${NAME}` keeps it out of the file.") \
+  "forge the field. `${NAME}` or `${file:PATH}` keeps it out of the file.") \
 X("services.*.connect_timeout", DURATION, 0, 10 * MS, 10 * MINUTE, "\"1s\"", NULL, NULL, \
   "TCP and TLS together.") \
 X("services.*.timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"31s\"", NULL, NULL, \
@@ -322,7 +335,7 @@ X("routes[].match", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
 X("routes[].match.host", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "`api.example.com`, or `*.example.com` with one or more labels for the star; without a port, which " \
   "is ignored.") \
-X("routes[].match.path", STRING, 0, 1, 4096, NULL, NULL, NULL, \
+X("routes[].match.path", STRING, 0, 1, 4096, NULL, "/.*", NULL, \
   "`/orders`, `/orders/{id}` with a name for one segment, or `/orders/*`, which takes `/orders` and all " \
   "below it.") \
 X("routes[].match.methods", ARRAY, 0, 1, 16, NULL, NULL, NULL, \
@@ -367,7 +380,7 @@ X("routes[].match.cookies.*.present", BOOLEAN, 2, 0, 0, NULL, NULL, NULL, \
   "It is there, whatever its value; `false`: it is not.") \
 X("routes[].match.clients", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
   "Networks that the client is in (behind trusted proxies: the one that they name).") \
-X("routes[].match.clients[]", STRING, 0, 1, 64, NULL, NULL, NULL, \
+X("routes[].match.clients[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("routes[].match.percentage", NUMBER, 0, 0, 100, NULL, NULL, NULL, \
   "Of the requests that fit in all else, drawn for each request and rule anew.") \
@@ -387,7 +400,7 @@ X("routes[].redirect", OBJECT, 2, 0, 0, NULL, NULL, NULL, \
   "The client is sent elsewhere.") \
 X("routes[].redirect.location", TEMPLATE, 1, 1, 4096, NULL, NULL, NULL, \
   "Where to, such as `https://www.example.com${path}${query}`.") \
-X("routes[].redirect.status", INTEGER, 0, 301, 308, "308", NULL, NULL, \
+X("routes[].redirect.status", INTEGER, 0, 301, 308, "308", "301|302|303|307|308", NULL, \
   "301, 302, 303, 307 or 308.") \
 X("routes[].rewrite", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What goes upstream in place of the request's path.") \

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 
 #include "iso/policy/route.h"
+#include "pattern_priv.h"
+#include "source_priv.h"
 
 bool iso_snapshot_keeps_keys(const struct iso_snapshot *snapshot)
 {
@@ -67,15 +69,33 @@ uint64_t iso_cfg_file_look(const char *path)
 	return (seen ^ (uint64_t)st.st_mtim.tv_nsec) | 1;
 }
 
-bool iso_snapshot_files_changed(const struct iso_snapshot *snapshot, uint64_t *ret_now)
+uint64_t iso_cfg_pattern_look(const char *path)
 {
-	bool changed = false;
+	struct iso_pattern_list list = { NULL, 0 };
+	uint64_t seen = UINT64_C(0xcbf29ce484222325); /* FNV-1a, the names' NULs included */
+
+	if (iso_pattern_find(path, ISO_SOURCES_MAX, &list) != ISO_OK)
+		return 0;
+	for (size_t i = 0; i < list.n; i++) {
+		for (size_t k = 0; k <= strlen(list.names[i]); k++)
+			seen = (seen ^ (uint8_t)list.names[i][k]) * UINT64_C(0x100000001b3);
+		seen = (seen ^ iso_cfg_file_look(list.names[i])) * UINT64_C(0x100000001b3);
+	}
+	iso_pattern_list_done(&list);
+	return seen | 1;
+}
+
+const char *iso_snapshot_changed_file(const struct iso_snapshot *snapshot, uint64_t *ret_now)
+{
+	const char *changed = NULL;
 
 	*ret_now = 0;
 	for (const struct iso_cfg_file *file = snapshot->files; file != NULL; file = file->next) {
-		uint64_t now = iso_cfg_file_look(file->path);
+		uint64_t now = file->pattern ? iso_cfg_pattern_look(file->path)
+					     : iso_cfg_file_look(file->path);
 
-		changed |= now != file->seen;
+		if (now != file->seen)
+			changed = file->path;
 		*ret_now = *ret_now * 31 + now;
 	}
 	return changed;

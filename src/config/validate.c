@@ -12,8 +12,6 @@
 
 enum { MEND_MAX = 256, SHOWN_MAX = 60 };
 
-static json_t *check(struct iso_load *load, const struct iso_schema_key *key, json_t *value);
-
 static const char *type_text(enum iso_schema_type type)
 {
 	switch (type) {
@@ -148,30 +146,44 @@ static bool in_range(const struct iso_schema_key *key, double value)
 	return (key->min == 0 && key->max == 0) || (value >= key->min && value <= key->max);
 }
 
+static void expansion_error(struct iso_load *load, int err, struct iso_slice name)
+{
+	int shown = name.len < 20 ? (int)name.len : 20;
+
+	switch (err) {
+	case ISO_ENOTFOUND:
+		iso_load_error(load, ISO_PLACE_VALUE, "set it, or write $${ for a literal ${",
+			       "the environment variable %.*s is not set", ISO_SLICE_FMT(name));
+		break;
+	case ISO_EBAD:
+		iso_load_error(load, ISO_PLACE_VALUE,
+			       "write ${NAME} with letters, digits and underscores, ${file:PATH}, or $${ for "
+			       "a literal ${",
+			       "\"%.*s\" names neither an environment variable nor a file", shown, name.ptr);
+		break;
+	case ISO_EUNSUPPORTED:
+		iso_load_error(load, ISO_PLACE_VALUE, "put something between the two",
+			       "a value that ends in $ is filled in before \"%.*s\"", shown, name.ptr);
+		break;
+	case ISO_ESYS: /* of a file: reported */
+		break;
+	default:
+		load->nomem = true;
+	}
+}
+
 /* A new reference to the string with its variables filled in; NULL when that was reported. */
 static json_t *expand(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
+	const struct iso_expand_files files = { iso_load_secret_file, load };
 	struct iso_slice name = { NULL, 0 };
-	char *text = NULL, mend[MEND_MAX];
-	int err = iso_expand(json_string_value(value), key->type == ISO_SCHEMA_TEMPLATE, &text, &name);
+	char *text = NULL;
+	int err = iso_expand(json_string_value(value), key->type == ISO_SCHEMA_TEMPLATE, &files, &text,
+			     &name);
 	json_t *expanded;
 
-	if (err == ISO_ENOTFOUND) {
-		(void)snprintf(mend, sizeof(mend), "set it, or write $${ for a literal ${");
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "the environment variable %.*s is not set",
-			       ISO_SLICE_FMT(name));
-		return NULL;
-	}
-	if (err == ISO_EBAD) {
-		iso_load_error(load, ISO_PLACE_VALUE,
-			       "write ${NAME} with letters, digits and underscores, or $${ for a "
-			       "literal ${",
-			       "\"%.*s\" does not name an environment variable",
-			       (int)(name.len < 20 ? name.len : 20), name.ptr);
-		return NULL;
-	}
 	if (err != ISO_OK) {
-		load->nomem = true;
+		expansion_error(load, err, name);
 		return NULL;
 	}
 	if (text == NULL)
@@ -179,8 +191,9 @@ static json_t *expand(struct iso_load *load, const struct iso_schema_key *key, j
 	expanded = json_string(text);
 	iso_secret_free(text);
 	if (expanded == NULL)
-		iso_load_error(load, ISO_PLACE_VALUE, "set the environment variable to UTF-8 text",
-			       "an environment variable used here is not UTF-8");
+		iso_load_error(load, ISO_PLACE_VALUE,
+			       "set the environment variable, or fill the file, with UTF-8 text",
+			       "what is filled in here is not UTF-8");
 	return expanded;
 }
 
@@ -197,31 +210,28 @@ static void list_values(const char *values, char *buf, size_t size)
 	}
 }
 
-static bool check_enum(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text)
+/* `what` is how it is shown. */
+static bool check_enum(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text,
+		       const char *what)
 {
 	char mend[MEND_MAX];
-	int shown = text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX;
 
 	if (iso_schema_one_of(key->values, text))
 		return true;
 	list_values(key->values, mend, sizeof(mend));
 	if (key->unavailable != NULL && iso_schema_one_of(key->unavailable, text))
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is not available in this version",
-			       shown, text.ptr);
+		iso_load_error(load, ISO_PLACE_VALUE, mend, "%s is not available in this version", what);
 	else
-		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%.*s\" is no value of this key", shown,
-			       text.ptr);
+		iso_load_error(load, ISO_PLACE_VALUE, mend, "%s is no value of this key", what);
 	return false;
 }
 
-static bool check_units(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text)
+static bool check_units(struct iso_load *load, const struct iso_schema_key *key, struct iso_slice text,
+			const char *what)
 {
 	uint64_t n = 0;
 	int err = key->type == ISO_SCHEMA_DURATION ? iso_unit_duration(text, &n) : iso_unit_size(text, &n);
-	char what[SHOWN_MAX + 8];
 
-	(void)snprintf(what, sizeof(what), "\"%.*s\"", text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX,
-		       text.ptr);
 	if (err != ISO_OK)
 		iso_load_error(load, ISO_PLACE_VALUE, type_mend(key->type), "%s is not %s", what,
 			       type_text(key->type));
@@ -232,20 +242,31 @@ static bool check_units(struct iso_load *load, const struct iso_schema_key *key,
 	return false;
 }
 
+/* A value in quotes; what comes from a file is likely a secret: as it is written then. */
+static void show(char what[SHOWN_MAX + 8], const char *written, struct iso_slice text)
+{
+	if (strstr(written, "${file:") != NULL)
+		text = iso_slice_str(written);
+	(void)snprintf(what, SHOWN_MAX + 8, "\"%.*s\"", text.len < SHOWN_MAX ? (int)text.len : SHOWN_MAX,
+		       text.ptr);
+}
+
 /* A new reference to the value as it is to be used; NULL when it was reported. */
 static json_t *check_string(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
 	json_t *expanded = expand(load, key, value);
 	struct iso_slice text;
 	bool ok = expanded != NULL;
+	char what[SHOWN_MAX + 8];
 
 	if (!ok)
 		return NULL;
 	text = iso_slice(json_string_value(expanded), json_string_length(expanded));
+	show(what, json_string_value(value), text);
 	if (key->type == ISO_SCHEMA_ENUM) {
-		ok = check_enum(load, key, text);
+		ok = check_enum(load, key, text, what);
 	} else if (key->type != ISO_SCHEMA_STRING && key->type != ISO_SCHEMA_TEMPLATE) {
-		ok = check_units(load, key, text);
+		ok = check_units(load, key, text, what);
 	} else if (!in_range(key, (double)text.len)) {
 		ok = false;
 		iso_load_error(load, ISO_PLACE_VALUE,
@@ -297,16 +318,36 @@ static void unknown_key(struct iso_load *load, const struct iso_schema_key *pare
 	iso_load_error(load, ISO_PLACE_KEY, mend, "\"%.*s\" is no key of this object", shown, name.ptr);
 }
 
+/* Is a key that is missing there after all, misspelt? That was reported. */
+static bool is_misspelt(const struct iso_schema_key *parent, const json_t *object, const char *name)
+{
+	json_t *value;
+	const char *given;
+
+	json_object_foreach((json_t *)(uintptr_t)object, given, value)
+	{
+		const char *meant = iso_schema_child(parent, iso_slice_str(given)) == NULL
+					    ? iso_schema_suggest(parent, iso_slice_str(given))
+					    : NULL;
+
+		if (meant != NULL && strcmp(meant, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void check_required(struct iso_load *load, const struct iso_schema_key *parent, const json_t *object)
 {
 	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
 	char mend[MEND_MAX];
 
+	if (load->partial && parent == iso_schema_row(0))
+		return;
 	for (const struct iso_schema_key *key = parent + 1; key < end; key++) {
 		const char *name = iso_schema_name(key);
 
 		if (key->need != ISO_SCHEMA_REQUIRED || !iso_schema_is_child(parent, key) ||
-		    json_object_get(object, name) != NULL)
+		    json_object_get(object, name) != NULL || is_misspelt(parent, object, name))
 			continue;
 		(void)snprintf(mend, sizeof(mend), "add \"%s\", %s", name, type_text(key->type));
 		iso_load_error(load, ISO_PLACE_VALUE, mend, "\"%s\" is missing", name);
@@ -318,6 +359,7 @@ static void check_choice(struct iso_load *load, const struct iso_schema_key *par
 {
 	const struct iso_schema_key *end = iso_schema_row(0) + iso_schema_count();
 	unsigned int choices = 0, given = 0;
+	bool misspelt = false;
 	char mend[MEND_MAX];
 	int n = snprintf(mend, sizeof(mend), "give one of");
 
@@ -326,12 +368,13 @@ static void check_choice(struct iso_load *load, const struct iso_schema_key *par
 			continue;
 		if (json_object_get(object, iso_schema_name(key)) != NULL)
 			given++;
+		misspelt |= is_misspelt(parent, object, iso_schema_name(key));
 		if (n > 0 && (size_t)n < sizeof(mend))
 			n += snprintf(mend + n, sizeof(mend) - (size_t)n, "%s \"%s\"", choices > 0 ? "," : "",
 				      iso_schema_name(key));
 		choices++;
 	}
-	if (choices > 0 && given != 1)
+	if (choices > 0 && given != 1 && !(given == 0 && misspelt))
 		iso_load_error(load, ISO_PLACE_VALUE, mend,
 			       given == 0 ? "what it is about is missing" : "keys that exclude each other");
 }
@@ -362,7 +405,7 @@ static void check_members(struct iso_load *load, const struct iso_schema_key *pa
 		if (key == NULL) {
 			unknown_key(load, parent, text);
 		} else {
-			checked = check(load, key, member);
+			checked = iso_load_check(load, key, member);
 			if (parent->type == ISO_SCHEMA_MAP && parent->values != NULL &&
 			    !iso_load_name_ok(text)) {
 				iso_load_error(load, ISO_PLACE_KEY,
@@ -389,7 +432,7 @@ static void check_items(struct iso_load *load, const struct iso_schema_key *pare
 	json_array_foreach(array, i, item)
 	{
 		size_t mark = iso_pointer_index(&load->at, i);
-		json_t *checked = check(load, key, item);
+		json_t *checked = iso_load_check(load, key, item);
 
 		if (checked == NULL)
 			checked = json_null();
@@ -413,9 +456,8 @@ static bool check_count(struct iso_load *load, const struct iso_schema_key *key,
 	return false;
 }
 
-/* A new reference to the value as it is to be used (what was wrong inside is null); NULL when it was
- * reported. */
-static json_t *check(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
+/* What was wrong inside is null. */
+json_t *iso_load_check(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
 	bool ok = true;
 
@@ -450,5 +492,5 @@ static json_t *check(struct iso_load *load, const struct iso_schema_key *key, js
 
 void iso_load_validate(struct iso_load *load, json_t *root)
 {
-	json_decref(check(load, iso_schema_row(0), root));
+	json_decref(iso_load_check(load, iso_schema_row(0), root));
 }

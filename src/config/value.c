@@ -131,29 +131,60 @@ struct iso_slice iso_load_text(struct iso_load *load, const json_t *object, cons
 
 struct iso_slice iso_load_file(struct iso_load *load, struct iso_slice name)
 {
-	size_t n = load->dir.len + name.len;
+	struct iso_slice dir = iso_load_source(load)->dir;
+	size_t n = dir.len + name.len;
 	char *path;
 
-	if (name.len == 0 || name.ptr[0] == '/' || load->dir.len == 0)
+	if (name.len == 0 || name.ptr[0] == '/' || dir.len == 0)
 		return name;
 	path = iso_load_alloc(load, 1, n + 1);
 	if (path == NULL)
 		return ISO_SLICE("");
-	memcpy(path, load->dir.ptr, load->dir.len);
-	memcpy(path + load->dir.len, name.ptr, name.len);
+	memcpy(path, dir.ptr, dir.len);
+	memcpy(path + dir.len, name.ptr, name.len);
 	return iso_slice(path, n);
+}
+
+static void watch(struct iso_load *load, const struct iso_cfg_file **list, struct iso_cfg_file file)
+{
+	struct iso_cfg_file *copy = iso_load_alloc(load, 1, sizeof(*copy));
+
+	if (copy == NULL)
+		return;
+	file.next = *list;
+	*copy = file;
+	*list = copy;
 }
 
 struct iso_slice iso_load_watched_file(struct iso_load *load, struct iso_slice name)
 {
 	struct iso_slice path = iso_load_file(load, name);
-	struct iso_cfg_file *file = path.len > 0 ? iso_load_alloc(load, 1, sizeof(*file)) : NULL;
 
-	if (file != NULL) {
-		*file = (struct iso_cfg_file){ load->snapshot->files, path.ptr, iso_cfg_file_look(path.ptr) };
-		load->snapshot->files = file;
-	}
+	if (path.len > 0)
+		watch(load, &load->snapshot->files,
+		      (struct iso_cfg_file){ .path = path.ptr, .seen = iso_cfg_file_look(path.ptr) });
 	return path;
+}
+
+void iso_load_watch_pattern(struct iso_load *load, const char *path)
+{
+	watch(load, &load->patterns,
+	      (struct iso_cfg_file){ .path = path, .seen = iso_cfg_pattern_look(path), .pattern = true });
+}
+
+void iso_load_watch_sources(struct iso_load *load, const json_t *root)
+{
+	if (!iso_load_bool(load, root, "watch"))
+		return;
+	for (const struct iso_source *source = load->sources.first; source != NULL; source = source->next) {
+		struct iso_slice name = iso_load_dup(load, iso_slice_str(source->name));
+
+		if (source->inode != 0)
+			watch(load, &load->snapshot->files,
+			      (struct iso_cfg_file){ .path = name.ptr, .seen = source->seen });
+	}
+	for (const struct iso_cfg_file *pattern = load->patterns; pattern != NULL; pattern = pattern->next)
+		watch(load, &load->snapshot->files, *pattern);
 }
 
 void iso_load_statuses(struct iso_load *load, const json_t *object, const char *path,

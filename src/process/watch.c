@@ -1,7 +1,8 @@
 /*
- * Files that the configuration names and that change on disk, certificates above all: looked at from time to
- * time, since a renewal writes several files one after the other and on file systems of every kind. A
- * half-written pair is refused by the reload, and tried again when the other half has come. Thread: control.
+ * Files that the configuration names and that change on disk, certificates above all, and with `watch` those
+ * that it is made of: looked at from time to time, since a renewal writes several files one after the other
+ * and on file systems of every kind. A half-written pair is refused by the reload, and tried again when the
+ * other half has come. Thread: control.
  */
 #include "process_priv.h"
 
@@ -11,11 +12,11 @@ static void on_timer(struct iso_timer *timer)
 {
 	struct iso_process *p = ISO_CONTAINER(timer, struct iso_process, watch_timer);
 	uint64_t now;
+	const char *changed = iso_snapshot_changed_file(p->snapshot, &now);
 
-	if (iso_snapshot_files_changed(p->snapshot, &now) && now != p->files_tried && p->reload == NULL &&
-	    !p->draining) {
+	if (changed != NULL && now != p->files_tried && p->reload == NULL && !p->draining) {
 		p->files_tried = now;
-		fprintf(stderr, "a file that the configuration names has changed: reload\n");
+		fprintf(stderr, "%s has changed: reload\n", changed);
 		iso_reload_start(p);
 	}
 	iso_timer_set(&p->loop.wheel, timer, p->loop.now_us + LOOK_US);

@@ -1,6 +1,6 @@
 /*
- * Prints the schema in one of its forms, for the generated files that are shipped: json, markdown or
- * defaults. And `load FILE`: the diagnostics of a file, exit status 0 when it loads.
+ * Prints the schema in one of its forms, for the generated files that are shipped: json, markdown, man
+ * or defaults. And `load FILE`: the diagnostics of a file, exit status 0 when it loads.
  */
 #include <stdlib.h>
 
@@ -30,10 +30,12 @@ int main(int argc, char **argv)
 		iso_schema_print_json(stdout);
 	} else if (argc == 2 && strcmp(argv[1], "markdown") == 0) {
 		iso_schema_print_markdown(stdout);
+	} else if (argc == 2 && strcmp(argv[1], "man") == 0) {
+		iso_schema_print_man(stdout);
 	} else if (argc == 2 && strcmp(argv[1], "defaults") == 0) {
 		iso_schema_print_defaults(stdout);
 	} else {
-		(void)fprintf(stderr, "usage: iso-schema-print json|markdown|defaults|load FILE\n");
+		(void)fprintf(stderr, "usage: iso-schema-print json|markdown|man|defaults|load FILE\n");
 		return 2;
 	}
 	return EXIT_SUCCESS;

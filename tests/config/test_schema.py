@@ -40,6 +40,9 @@ def place(tmp_path_factory):
                         "-subj", f"/CN={name}.example.com", "-addext", f"subjectAltName=DNS:{name}.example.com",
                         "-days", "2", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"],
                        check=True, capture_output=True, timeout=60)
+    shutil.copytree(CONF / "routes.d", folder / "routes.d")
+    for region in ("us", "eu"):
+        (folder / "routes.d" / f"orders-{region}.key").write_text("a-key-of-this-region\n")
     return folder
 
 
@@ -61,7 +64,7 @@ def test_wrong_usage():
 def test_there_are_samples():
     assert {p.name for p in SAMPLES} >= {"minimal.json", "three-regions.json", "failover.json", "weighted.json",
                                          "cleartext.json", "two-regions.json", "canary.json", "dependencies.json",
-                                         "behind-a-balancer.json", "websocket.json", "default.json"}
+                                         "behind-a-balancer.json", "websocket.json", "default.json", "many-files.json"}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda p: p.name)
@@ -72,6 +75,40 @@ def test_samples_are_valid_and_load(sample, place):
     good, said = load(place / sample.name)
     assert good, said
     assert said == "", "a sample has nothing to be noted"
+
+
+PARTS = sorted((CONF / "routes.d").glob("*.json"))
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda p: p.name)
+def test_included_samples_lack_nothing_but_the_rest(part):
+    """The whole is loaded with many-files.json; by itself such a file has no listeners, and no other fault."""
+    config = {**json.loads((CONF / "many-files.json").read_text()), **json.loads(part.read_text())}
+    assert not list(validator().iter_errors(config))
+
+
+def test_schema_helps_an_editor():
+    """It has words for every key, takes `$schema`, and calls no key unknown that the table has."""
+    schema = json.loads((CONF / "isochrone.schema.json").read_text())
+    bare = []
+
+    def look(node, path):
+        if not node.get("description", "").endswith((".", "`.")):
+            bare.append(path)
+        for name, child in node.get("properties", {}).items():
+            look(child, f"{path}/{name}")
+        for kind in ("items", "additionalProperties"):
+            if isinstance(node.get(kind), dict):
+                look(node[kind], f"{path}/*")
+        if node["type"] == "object":
+            assert "additionalProperties" in node, f"{path}: what is misspelt there is not seen"
+
+    look(schema, "")
+    assert not bare
+    assert schema["properties"]["$schema"]["type"] == "string"
+    config = {**minimal(), "$schema": "../isochrone.schema.json"}
+    assert not list(validator().iter_errors(config))
+    assert not list(validator().iter_errors({"include": ["x.json"]})), "listeners and services may be elsewhere"
 
 
 def minimal():

@@ -218,7 +218,7 @@ BROKEN = [
     ({"match": {"path": "/x"}}, "/routes/1", "what it is about is missing"),
     ({"service": "blue", "respond": {"status": 200}}, "/routes/1", "exclude each other"),
     ({"respond": {"status": 99}}, "/routes/1/respond/status", "out of range"),
-    ({"respond": {"status": 204, "body": "x"}}, "/routes/1/respond", "has no content"),
+    ({"respond": {"status": 204, "body": "x"}}, "/routes/1/respond/body", "has no content"),
     ({"respond": {"status": 200}, "timeout": "1s"}, "/routes/1/timeout", "means nothing"),
     ({"redirect": {"location": "/x", "status": 304}}, "/routes/1/redirect/status", "no redirect"),
     ({"redirect": {"location": "/${nothing}"}}, "/routes/1/redirect/location", "no variable ${nothing}"),
@@ -234,7 +234,7 @@ BROKEN = [
     ({"service": "blue", "match": {"headers": {"host": {"exact": "x"}}}}, "/routes/1/match/headers/host", "no header field here"),
     ({"service": "blue", "match": {"clients": ["10.0.0.1/8"]}}, "/routes/1/match/clients/0", "no network"),
     ({"service": "blue", "match": {"percentage": 101}}, "/routes/1/match/percentage", "out of range"),
-    ({"service": "blue", "hedge": {"after": "soon"}}, "/routes/1/hedge", "says no time"),
+    ({"service": "blue", "hedge": {"after": "soon"}}, "/routes/1/hedge/after", "says no time"),
     ({"service": "blue", "match": {"path": "/first"}}, "/routes/1", "equally specific"),
 ]
 

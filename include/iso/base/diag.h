@@ -5,6 +5,7 @@
 #ifndef ISO_BASE_DIAG_H
 #define ISO_BASE_DIAG_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "iso/base/err.h"
@@ -17,16 +18,19 @@ struct iso_diag_entry {
 	unsigned int line, column; /* from 1; 0: the whole file */
 	char *pointer;             /* JSON pointer (RFC 6901); "" is the whole document */
 	char *message, *mend;
+	char *file; /* NULL: the list's own */
 };
 
-/* Where something is wrong: line and column from 1 (0: the whole file), and the JSON pointer, borrowed. */
+/* Where something is wrong: line and column from 1 (0: the whole file), the JSON pointer and the file (NULL:
+ * the list's own), borrowed. */
 struct iso_diag_place {
 	unsigned int line, column;
 	const char *pointer;
+	const char *file;
 };
 
 struct iso_diag {
-	char *file;
+	char *file; /* the main one */
 	struct iso_diag_entry *entries;
 	size_t count, errors, max, dropped; /* dropped: beyond max, or without memory */
 };
@@ -38,7 +42,12 @@ void iso_diag_done(struct iso_diag *diag); /* NULL is fine */
  */
 void iso_diag_add(struct iso_diag *diag, enum iso_diag_level level, struct iso_diag_place place,
 		  const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* "FILE:LINE:COLUMN: error at POINTER: MESSAGE; MEND", a line each, by place. */
+/* "FILE:LINE:COLUMN: error at POINTER: MESSAGE; MEND", a line each, by place; the main file first. */
 void iso_diag_print(struct iso_diag *diag, FILE *out);
+/*
+ * For machines: one JSON object with `file`, `good`, and of `errors` and `notes` each one's `file`, `line`,
+ * `column`, `pointer`, `message` and `mend`; `more`: how many there was no room for. ISO_OK or ISO_ENOMEM.
+ */
+ISO_MUST_USE int iso_diag_print_json(struct iso_diag *diag, bool good, FILE *out);
 
 #endif

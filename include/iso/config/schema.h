@@ -37,7 +37,7 @@ struct iso_schema_key {
 	enum iso_schema_need need;
 	double min, max;         /* of the value, the bytes, members or items; both 0: no limits */
 	const char *fallback;    /* the default, as JSON; NULL: none */
-	const char *values;      /* ENUM: "a|b"; STRING and MAP: a pattern for the JSON Schema, or NULL */
+	const char *values;      /* ENUM and INTEGER: "a|b"; STRING and MAP: a pattern for the JSON Schema */
 	const char *unavailable; /* ENUM: values that this version does not have, "a|b", or NULL */
 	const char *doc;         /* one sentence or two */
 };
@@ -58,9 +58,11 @@ bool iso_schema_one_of(const char *alternatives, struct iso_slice value);
 /* Are two words a small typing error apart? For suggestions among names of the user's. */
 bool iso_schema_near(struct iso_slice a, struct iso_slice b);
 
-/* The JSON Schema (draft 2020-12), the reference manual, and all defaults as a JSON text. */
+/* The JSON Schema (draft 2020-12), the reference manual as Markdown and as a page for man(1), and all
+ * defaults as a JSON text. */
 void iso_schema_print_json(FILE *out);
 void iso_schema_print_markdown(FILE *out);
+void iso_schema_print_man(FILE *out);
 void iso_schema_print_defaults(FILE *out);
 
 #endif

@@ -202,12 +202,13 @@ struct iso_cfg_limits {
 	uint64_t rate_window_us;                                /* over this time, 10 s */
 };
 
-/* A certificate, key, CA file or database that the snapshot was made from, as it was just before it was read.
- */
+/* A certificate, key, secret, CA file or database that the snapshot was made from, as it was just before it
+ * was read; with `watch` the configuration's own files too, and what their `include` stands for. */
 struct iso_cfg_file {
 	const struct iso_cfg_file *next;
 	const char *path;
-	uint64_t seen; /* of its identity, size and time of change */
+	uint64_t seen; /* of its identity, size and time of change; of all that a pattern stands for */
+	bool pattern;
 };
 
 struct iso_snapshot {
@@ -216,7 +217,7 @@ struct iso_snapshot {
 	} shared;
 	uint64_t generation;          /* 1, 2, … in this process; set by process/ before it is handed out */
 	struct iso_slice path;        /* the file; "" when made from the command line */
-	uint64_t hash;                /* of the text */
+	uint64_t hash;                /* of the text, all files' one after the other */
 	struct iso_slice description; /* see describe.h */
 	uint32_t workers;             /* at least 1 */
 	struct iso_slice user, group; /* to become; "": stay */
@@ -231,7 +232,7 @@ struct iso_snapshot {
 	const struct iso_cfg_route *routes;
 	uint32_t route_count;
 	const struct iso_router *router;
-	const struct iso_cfg_file *files; /* what TLS was made from, and the database */
+	const struct iso_cfg_file *files; /* whose change is a reload */
 	struct iso_geo_db *geo_db;        /* NULL: none */
 	struct {
 		uint64_t memory;
@@ -255,11 +256,14 @@ const struct iso_cfg_route *iso_snapshot_route(const struct iso_snapshot *snapsh
 					       const struct iso_route_request *request);
 
 /*
- * Whether one of `files` is not what it was. *ret_now names what they all are now: the same
- * change gives the same value.
+ * One of `files` that is not what it was; NULL: none. *ret_now names what they all are now: the same change
+ * gives the same value.
  */
-bool iso_snapshot_files_changed(const struct iso_snapshot *snapshot, uint64_t *ret_now);
+const char *iso_snapshot_changed_file(const struct iso_snapshot *snapshot, uint64_t *ret_now);
 /* What a file is now; 0 when there is none. */
 uint64_t iso_cfg_file_look(const char *path);
+/* What a pattern's files are now: a new one that is bad is looked at again when it has changed, though no
+ * snapshot was made from it. 0 when that cannot be told. */
+uint64_t iso_cfg_pattern_look(const char *path);
 
 #endif

@@ -19,6 +19,17 @@ struct loaded {
 	int err;
 };
 
+/* For json_set_alloc_funcs: fails when so many have been made. */
+static size_t allocations_left;
+
+static inline void *failing_malloc(size_t size)
+{
+	if (allocations_left == 0)
+		return NULL;
+	allocations_left--;
+	return malloc(size);
+}
+
 static inline struct loaded load_named(const char *name, const char *text)
 {
 	struct loaded l = { .snapshot = NULL };

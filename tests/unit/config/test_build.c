@@ -107,7 +107,7 @@ static void test_addresses(void **state)
 		   "\"services\": { \"s\": { " PAIR " } } }",
 		   "/admin/address", "listeners/0 has this address", "port");
 	expect_one(LISTENERS("{ \"address\": \"1.2.3.4:80\", \"protocols\": [\"h2\", \"h2\"] }"),
-		   "/listeners/0/protocols", "named twice", "once");
+		   "/listeners/0/protocols/1", "named twice", "once");
 	expect_note(WITH("\"admin\": { \"address\": \"0.0.0.0:9901\" }"), "/admin/address", "no loopback");
 	expect_note(WITH("\"admin\": { \"address\": \"[2001:db8::1]:9901\" }"), "/admin/address",
 		    "no loopback");

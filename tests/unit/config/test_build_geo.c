@@ -105,12 +105,12 @@ static void test_the_database(void **state)
 	assert_int_equal(iso_sockaddr_parse("192.0.2.9", 1, &addr), ISO_OK);
 	assert_true(iso_geo_db_find(l.snapshot->geo_db, &addr, &p));
 	assert_int_equal(p.latitude, 50000000);
-	assert_false(iso_snapshot_files_changed(l.snapshot, &now));
+	assert_null(iso_snapshot_changed_file(l.snapshot, &now));
 	mmdb_init(&made, 6);
 	mmdb_network(&made, "192.0.2.0", 24, mmdb_place(&made, 50, 8));
 	assert_int_equal(unlink(file), 0);
 	mmdb_write(&made, file, 0);
-	assert_true(iso_snapshot_files_changed(l.snapshot, &now)); /* so that the proxy reloads */
+	assert_non_null(iso_snapshot_changed_file(l.snapshot, &now)); /* so that the proxy reloads */
 	done(&l);
 	l = load(WITH("\"workers\": 1"));
 	assert_null(l.snapshot->geo_db);

@@ -140,21 +140,21 @@ static void test_overlaps(void **state)
 
 	(void)state;
 	expect_one(ROUTES("{ \"service\": \"s\", \"name\": \"one\" }, { \"service\": \"s\" }"), "/routes/1",
-		   "routes/0 (one) and routes/1 (routes/1)", "`order`");
+		   "routes/0 (one, in test.json:1:170) and routes/1 (routes/1)", "`order`");
 	expect_one(
 		ROUTES("{ \"service\": \"s\", \"match\": { \"host\": \"A.b\", \"path\": \"/x/*\", "
 		       "\"methods\": [\"GET\", \"PUT\"] } }, "
 		       "{ \"service\": \"s\", \"match\": { \"path\": \"/x/*\", \"methods\": [\"PUT\"] } }, "
 		       "{ \"service\": \"s\", \"match\": { \"host\": \"a.B\", \"path\": \"/x/*\", "
 		       "\"methods\": [\"PUT\", \"POST\"] } }"),
-		"/routes/2", "routes/0 (routes/0) and routes/2 (routes/2)", "condition");
+		"/routes/2", "routes/0 (routes/0, in test.json:1:170) and routes/2 (routes/2)", "condition");
 	/* A bad route before does not shift the numbers. */
 	l = load(ROUTES("{ \"service\": \"s\", \"match\": { \"path\": \"bad\" } }, { \"service\": "
 			"\"s\" }, { "
 			"\"service\": \"s\" }"));
 	assert_int_equal(l.diag.errors, 2);
 	assert_non_null(entry_at(&l, "/routes/0/match/path"));
-	assert_non_null(strstr(entry_at(&l, "/routes/2")->message, "routes/1 (routes/1) and routes/2"));
+	assert_non_null(strstr(entry_at(&l, "/routes/2")->message, "routes/1 (routes/1, in test.json:1:"));
 	done(&l);
 	l = load_good(
 		ROUTES("{ \"service\": \"s\", \"match\": { \"path\": \"/x\", \"methods\": [\"GET\"] } }, "

@@ -173,17 +173,6 @@ static void test_long_names_do_not_overflow_a_pointer(void **state)
 	free(text);
 }
 
-/* Jansson's allocations fail one after the other. */
-static size_t allocations_left;
-
-static void *failing_malloc(size_t size)
-{
-	if (allocations_left == 0)
-		return NULL;
-	allocations_left--;
-	return malloc(size);
-}
-
 static void test_out_of_memory(void **state)
 {
 	static const char text[] = "{ " LISTEN ", \"services\": { \"s\": { " PAIR

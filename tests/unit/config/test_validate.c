@@ -112,7 +112,7 @@ static void test_unknown_and_missing(void **state)
 	(void)state;
 	expect_one(WITH("\"wrokers\": 2"), "/wrokers", "\"wrokers\" is no key", "did you mean \"workers\"");
 	expect_one(WITH("\"frobnicate\": 2"), "/frobnicate", "no key",
-		   "the keys here are $schema workers user group listeners");
+		   "the keys here are $schema include watch workers user group listeners");
 	expect_one(SERVICE("\"time~out/x\": 2"), "/services/s/time~0out~1x", "no key", "");
 	expect_one(SERVICE("\"balance\": { \"after_write\": \"5s\" }"), "/services/s/balance/after_write",
 		   "no key", "policy");
@@ -180,7 +180,7 @@ static void test_variables(void **state)
 		   "ISO_T_NONE is "
 		   "not set",
 		   "set it");
-	expect_one(SERVICE("\"timeout\": \"${7}\""), "/services/s/timeout", "does not name", "${NAME}");
+	expect_one(SERVICE("\"timeout\": \"${7}\""), "/services/s/timeout", "names neither", "${NAME}");
 	expect_one(SERVICE("\"timeout\": \"${ISO_T_BAD}\""), "/services/s/timeout", "not UTF-8", "UTF-8");
 	expect_one(WITH("\"access_log\": { \"path\": \"${ISO_T_NIL}\" }"), "/access_log/path", "empty", "");
 	expect_one(WITH("\"access_log\": { \"path\": \"$${ISO_T_NONE} ${ISO_T_NONE}\" "
@@ -197,25 +197,25 @@ static void test_variables(void **state)
 /* One file, ten mistakes: ten places, ten mends. Lines and columns counted by hand. */
 static void test_ten_mistakes(void **state)
 {
-	static const char text[] = "{\n"
-				   "  \"wrokers\": 2,\n"                                       /* 2:3 */
-				   "  \"listeners\": [ { \"address\": \"localhost:80\" } ],\n" /* 3:31 */
-				   "  \"admin\": { \"adress\": \"127.0.0.1:9901\" },\n" /* 4:12 missing, 4:14
-											   unknown */
-				   "  \"services\": {\n"
-				   "    \"orders\": {\n"
-				   "      \"regions\": { \"a\": { \"url\": \"ftp://a\" },\n"       /* 7:34 */
-				   "        \"b\": { \"url\": \"http://b\", \"weight\": -1 } },\n" /* 8:45 */
-				   "      \"health\": { \"interval\": \"10\" },\n"                 /* 9:31 */
-				   "      \"retry\": { \"attempts\": \"3\" },\n"                   /* 10:30 */
-				   "      \"balance\": { \"policy\": \"fastest\" }\n"              /* 11:30 */
-				   "    }\n"
-				   "  },\n"
-				   "  \"routes\": [ { \"service\": \"ordres\" } ]\n" /* 14:28 */
-				   "}\n";
+	static const char text[] =
+		"{\n"
+		"  \"wrokers\": 2,\n"                                       /* 2:3 */
+		"  \"listeners\": [ { \"address\": \"localhost:80\" } ],\n" /* 3:31 */
+		"  \"admin\": { \"adress\": \"127.0.0.1:9901\" },\n"        /* 4:14, and not missing too */
+		"  \"services\": {\n"
+		"    \"orders\": {\n"
+		"      \"regions\": { \"a\": { \"url\": \"ftp://a\" },\n"          /* 7:34 */
+		"        \"b\": { \"url\": \"http://b\", \"weight\": -1 } },\n"    /* 8:45 */
+		"      \"health\": { \"interval\": \"10\" },\n"                    /* 9:31 */
+		"      \"retry\": { \"attempts\": \"3\" },\n"                      /* 10:30 */
+		"      \"balance\": { \"policy\": \"fastest\" }, \"timeout\": 5\n" /* 11:30, 11:54 */
+		"    }\n"
+		"  },\n"
+		"  \"routes\": [ { \"service\": \"ordres\" } ]\n" /* 14:28 */
+		"}\n";
 	static const unsigned int places[10][2] = {
-		{ 2, 3 },  { 3, 31 }, { 4, 12 },  { 4, 14 },  { 7, 34 },
-		{ 8, 45 }, { 9, 31 }, { 10, 30 }, { 11, 30 }, { 14, 28 }
+		{ 2, 3 },  { 3, 31 },  { 4, 14 },  { 7, 34 },  { 8, 45 },
+		{ 9, 31 }, { 10, 30 }, { 11, 30 }, { 11, 54 }, { 14, 28 }
 	};
 	struct loaded l = load(text);
 	FILE *nowhere = fopen("/dev/null", "w");
