@@ -14,8 +14,7 @@ static const char *const size_pattern = "^([0-9]+([.][0-9]+)?(B|KiB|MiB|GiB)|.*"
 
 const char *const iso_schema_route_order[ISO_SCHEMA_ORDERS] = {
 	"host: exact, then the longest `*.suffix`, then none given (the port is ignored)",
-	"path, segment by segment from the left: written out, then named (`{id}`), then the star (`/x/*` "
-	"also takes `/x`); then none given",
+	"path, segment by segment: written out, named (`{id}`), the star (`/x/*` also takes `/x`); then none",
 	"methods: given, then not given",
 	"conditions on headers, query, cookies, clients and percentage: more of them, then fewer",
 	"`order`: lower, then higher",

@@ -41,7 +41,7 @@ int iso_load_secret_file(void *ctx, struct iso_slice name, char **ret_text)
 {
 	struct iso_load *load = ctx;
 	struct iso_slice path = iso_load_watched_file(load, iso_load_dup(load, name));
-	struct iso_file_text file = { NULL };
+	struct iso_file_text file = { .bytes = NULL };
 	int err = load->nomem ? ISO_ENOMEM : iso_file_text(path.ptr, SECRET_MAX, true, &file);
 	char *text;
 
