@@ -149,9 +149,14 @@ static int print_table(const struct iso_text *answer)
 		printf("route    %s, service %s, policy %s\n", text_of(route, "name"),
 		       text_of(route, "service"), text_of(route, "policy"));
 		json_array_foreach(json_object_get(route, "requires"), i, c)
+		{
 			printf("requires %s\n", json_string_value(c));
+		}
 		printf("  %-20s %-10s %12s %8s\n", "region", "state", "estimate", "share");
-		json_array_foreach(json_object_get(root, "candidates"), i, c) print_candidate(c);
+		json_array_foreach(json_object_get(root, "candidates"), i, c)
+		{
+			print_candidate(c);
+		}
 		printf("pick     %s (%s, draw %lld)%s\n", text_of(root, "pick"), text_of(root, "level"),
 		       (long long)json_integer_value(json_object_get(root, "draw")),
 		       json_is_true(json_object_get(root, "measured")) ? "" : "; nothing is measured");

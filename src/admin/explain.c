@@ -82,7 +82,7 @@ static int find_route(struct iso_arena *arena, const struct iso_snapshot *snapsh
 		      const struct iso_cfg_route **ret_route, const char **ret_why)
 {
 	struct iso_fields fields = { .n = 0 };
-	struct iso_ip client;
+	struct iso_ip client = { { 0 } };
 	const struct iso_route_request facts = {
 		.authority = target->authority,
 		.path = target->path,

@@ -53,10 +53,11 @@ static int put(struct iso_journal *j, uint8_t state, const struct iso_ledger_ent
 	       const struct iso_ledger_id *id)
 {
 	uint32_t len = FIXED + (e != NULL ? e->len : 0), sum;
-	char *at = reserve(j, HEAD + len), *rest = at + HEAD;
+	char *at = reserve(j, HEAD + len), *rest;
 
 	if (at == NULL)
 		return ISO_ENOMEM;
+	rest = at + HEAD;
 	memset(rest, 0, FIXED);
 	rest[0] = (char)state;
 	memcpy(rest + 9, id->bytes, sizeof(id->bytes));
