@@ -3,6 +3,7 @@
  */
 #include "sweep.h"
 
+#include "iso/telemetry/access_log.h"
 #include "iso/telemetry/metrics.h"
 
 static struct iso_metrics m;
@@ -41,6 +42,30 @@ static void bind_rows(void)
 	iso_metrics_done(&m);
 }
 
+/* The scribe's own thread is not concerned. */
+static void start_a_scribe(void)
+{
+	const struct iso_scribe_config config = { .path = "/dev/null" };
+	struct iso_log_ring *ring = NULL;
+	struct iso_scribe *scribe = NULL;
+	int err;
+
+	sweep_arm();
+	err = iso_scribe_start(&config, &scribe);
+	if (err == ISO_OK)
+		err = iso_scribe_add_ring(scribe, ISO_LOG_RING_BYTES, &ring);
+	sweep_disarm();
+	sweep_tells(err);
+	assert_int_equal(ring != NULL, err == ISO_OK);
+	iso_scribe_stop(scribe);
+}
+
+static void test_scribe(void **state)
+{
+	(void)state;
+	sweep(start_a_scribe, 4);
+}
+
 static void test_metrics(void **state)
 {
 	(void)state;
@@ -49,7 +74,7 @@ static void test_metrics(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_metrics) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_metrics), cmocka_unit_test(test_scribe) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
