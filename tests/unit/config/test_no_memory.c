@@ -10,16 +10,24 @@
 static const char *text;
 static uint32_t routes;
 
+/* The text, loaded with failures. */
+static int load_swept(struct iso_diag *diag, struct iso_snapshot **ret_snapshot)
+{
+	int err;
+
+	assert_int_equal(iso_diag_init(diag, "test.json", 20), ISO_OK);
+	sweep_arm();
+	err = iso_config_load_text("test.json", iso_slice_str(text), diag, ret_snapshot);
+	sweep_disarm();
+	return err;
+}
+
 static void load_it(void)
 {
 	struct iso_snapshot *snapshot = NULL;
 	struct iso_diag diag;
-	int err;
+	int err = load_swept(&diag, &snapshot);
 
-	assert_int_equal(iso_diag_init(&diag, "test.json", 20), ISO_OK);
-	sweep_arm();
-	err = iso_config_load_text("test.json", iso_slice_str(text), &diag, &snapshot);
-	sweep_disarm();
 	if (err == ISO_OK) {
 		assert_non_null(snapshot);
 		assert_int_equal(snapshot->service_count, 2);
@@ -45,12 +53,8 @@ static void load_mistakes(void)
 {
 	struct iso_snapshot *snapshot = NULL;
 	struct iso_diag diag;
-	int err;
+	int err = load_swept(&diag, &snapshot);
 
-	assert_int_equal(iso_diag_init(&diag, "test.json", 20), ISO_OK);
-	sweep_arm();
-	err = iso_config_load_text("test.json", iso_slice_str(text), &diag, &snapshot);
-	sweep_disarm();
 	assert_true(err == ISO_EBAD || (err == ISO_ENOMEM && sweep_failed()));
 	assert_true(err != ISO_EBAD || diag.errors > 0);
 	assert_null(snapshot);
