@@ -186,6 +186,12 @@ static int read_all(struct iso_journal *j, struct iso_ledger_table *t, uint64_t 
 		return ISO_ENOMEM;
 	for (n = 0; n < size && (got = read(j->fd, bytes + n, size - n)) > 0; n += (size_t)got)
 		;
+	if (got < 0) {
+		err = iso_err_from_errno(errno);
+		free(bytes);
+		*ret_why = "it cannot be read";
+		return err; /* what was not read is not torn */
+	}
 	if (n < sizeof(magic) || memcmp(bytes, magic, sizeof(magic)) != 0) {
 		free(bytes);
 		*ret_why = "it is not a journal of this version: move it away, or name another file";
