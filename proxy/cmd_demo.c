@@ -14,6 +14,10 @@
 
 #include "cli.h"
 #include "demo.h"
+#include "iso/base/err.h"
+#include "iso/base/slice.h"
+
+enum { PORT_MAX = 65534 }; /* the admin API has the next one */
 
 static volatile sig_atomic_t stopped;
 
@@ -181,6 +185,11 @@ static bool start_all(struct demo *d, const char *address, int port)
 	return true;
 }
 
+static bool number_of(const char *text, uint64_t max, uint64_t *ret_number)
+{
+	return iso_slice_u64(iso_slice_str(text), ret_number) == ISO_OK && *ret_number <= max;
+}
+
 int cmd_demo(int argc, char **argv)
 {
 	static struct demo demo;
@@ -192,10 +201,14 @@ int cmd_demo(int argc, char **argv)
 	};
 	struct sigaction action = { .sa_handler = on_signal };
 	int code = cli_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), NULL);
-	long port = strtol(port_text, NULL, 10), seconds = strtol(seconds_text, NULL, 10);
+	uint64_t port, seconds;
 
 	if (code != EXIT_OK)
 		return code;
+	if (!number_of(port_text, PORT_MAX, &port) || !number_of(seconds_text, INT32_MAX, &seconds)) {
+		fprintf(stderr, "isochrone demo: --port wants 0 to %d, --seconds a number\n", PORT_MAX);
+		return EXIT_USAGE;
+	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	snprintf(demo.dir, sizeof(demo.dir), "/tmp/isochrone-demo-XXXXXX");
@@ -206,7 +219,7 @@ int cmd_demo(int argc, char **argv)
 	code = EXIT_FAILED;
 	if (start_all(&demo, address, (int)port)) {
 		say_what_to_try(&demo);
-		demo_watch(&demo, seconds, &stopped);
+		demo_watch(&demo, (long)seconds, &stopped);
 		code = EXIT_OK;
 	}
 	end_all(&demo);

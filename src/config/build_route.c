@@ -121,14 +121,15 @@ static void check_weights(struct iso_load *load, const struct iso_cfg_route *rou
 
 static void set_requires(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
 {
+	struct iso_slice *names = route->requires; /* clang-format takes the word itself for a C++ clause */
 	json_t *item;
 	size_t i;
 
 	json_array_foreach(iso_load_member(object, "requires"), i, item)
 	{
 		if (!json_is_null(item) && route->requires_count < ISO_REQUIRES_MAX)
-		route->requires[route->requires_count++] =
-			iso_load_dup(load, iso_slice_str(json_string_value(item)));
+			names[route->requires_count++] = iso_load_dup(load,
+								      iso_slice_str(json_string_value(item)));
 	}
 }
 
@@ -138,10 +139,10 @@ static void name_dependencies(struct iso_load *load, struct iso_cfg_route *route
 	struct iso_cfg_service *service = &load->snapshot->services[route->service->index];
 
 	for (uint32_t i = 0; i < route->requires_count; i++) {
+		struct iso_slice name = route->requires[i];
 		uint32_t k = 0;
 
-		while (k < service->dependency_count &&
-		       !iso_slice_eq(service->dependencies[k], route->requires[i]))
+		while (k < service->dependency_count && !iso_slice_eq(service->dependencies[k], name))
 			k++;
 		if (k == ISO_DEPENDENCIES_MAX) {
 			iso_load_error_in(load, "requires", "let related dependencies share a name",
@@ -149,7 +150,7 @@ static void name_dependencies(struct iso_load *load, struct iso_cfg_route *route
 			return;
 		}
 		if (k == service->dependency_count)
-		service->dependencies[service->dependency_count++] = route->requires[i];
+			service->dependencies[service->dependency_count++] = name;
 		route->requires_mask |= UINT64_C(1) << k;
 	}
 }

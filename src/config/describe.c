@@ -29,7 +29,8 @@ static bool is_secret(const struct iso_schema_key *key)
 	return false;
 }
 
-static void mask(const struct iso_schema_key *key, json_t *value)
+/* Without memory for a mask there is no description: a secret must not stand in it. */
+static void mask(struct iso_load *load, const struct iso_schema_key *key, json_t *value)
 {
 	const char *name;
 	json_t *member;
@@ -37,7 +38,7 @@ static void mask(const struct iso_schema_key *key, json_t *value)
 
 	if (json_is_array(value)) {
 		json_array_foreach(value, i, member) if (iso_schema_child(key, ISO_SLICE("")) != NULL)
-			mask(iso_schema_child(key, ISO_SLICE("")), member);
+			mask(load, iso_schema_child(key, ISO_SLICE("")), member);
 		return;
 	}
 	json_object_foreach(value, name, member)
@@ -47,9 +48,9 @@ static void mask(const struct iso_schema_key *key, json_t *value)
 		if (child == NULL)
 			continue;
 		if (is_secret(child))
-			(void)json_object_set_new(value, name, json_string(masked));
+			load->nomem |= json_object_set_new(value, name, json_string(masked)) != 0;
 		else
-			mask(child, member);
+			mask(load, child, member);
 	}
 }
 
@@ -62,7 +63,7 @@ void iso_load_describe(struct iso_load *load, const json_t *root)
 		load->nomem = true;
 		return;
 	}
-	mask(iso_schema_row(0), copy);
+	mask(load, iso_schema_row(0), copy);
 	text = json_dumps(copy, JSON_INDENT(2));
 	json_decref(copy);
 	load->snapshot->description = iso_load_dup(load, iso_slice_str(text != NULL ? text : ""));

@@ -268,15 +268,17 @@ static json_t *check_string(struct iso_load *load, const struct iso_schema_key *
 	} else if (key->type != ISO_SCHEMA_STRING && key->type != ISO_SCHEMA_TEMPLATE) {
 		ok = check_units(load, key, text, what);
 	} else if (!in_range(key, (double)text.len)) {
+		bool is_short = (double)text.len < key->min;
+
 		ok = false;
 		iso_load_error(load, ISO_PLACE_VALUE,
-			       text.len == 0         ? "give a text, or leave the key out"
-			       : text.len < key->min ? "lengthen it"
-						     : "shorten it",
+			       text.len == 0 ? "give a text, or leave the key out"
+			       : is_short    ? "lengthen it"
+					     : "shorten it",
 			       "the text is %s",
-			       text.len == 0         ? "empty"
-			       : text.len < key->min ? "too short"
-						     : "too long");
+			       text.len == 0 ? "empty"
+			       : is_short    ? "too short"
+					     : "too long");
 	}
 	if (ok)
 		return expanded;

@@ -18,7 +18,7 @@ static void take_trial(const struct iso_exchange *x, const struct iso_board_regi
 
 	if (x->try_count > 0 || !iso_safety_may_double(x->safe, x->route->idempotent))
 		return;
-	for (uint32_t i = 0; i < view->n && view->trial == 0; i++) {
+	for (uint32_t i = 0; i < x->service->region_count && view->trial == 0; i++) {
 		uint16_t bit = (uint16_t)(1u << i);
 
 		if (boards[i]->trial != 0 && (view->allowed & bit) != 0 && (view->lacking & bit) == 0 &&

@@ -126,42 +126,55 @@ int iso_journal_flush(struct iso_journal *j, bool sync)
 	return err;
 }
 
-/* One record into the table; 0: it is torn or damaged, or memory is gone. Else its length. */
-static size_t take(const char *at, size_t left, struct iso_ledger_table *t, uint64_t now_us)
+/*
+ * One record into the table, which then is *ret_step long; 0: it is torn or damaged. Without memory for its
+ * answer only the key is kept. ISO_OK or ISO_ENOMEM.
+ */
+static int take(const char *at, size_t left, struct iso_ledger_table *t, uint64_t now_us, size_t *ret_step)
 {
 	struct iso_ledger_id id, print;
 	uint64_t expires_us;
 	uint32_t len, sum;
 	uint8_t state;
+	int err = ISO_OK;
 
+	*ret_step = 0;
 	if (left < HEAD + FIXED)
-		return 0;
+		return ISO_OK;
 	memcpy(&len, at, 4);
 	memcpy(&sum, at + 4, 4);
 	if (len < FIXED || len > RECORD_MAX || len > left - HEAD || sum_of(at + HEAD, len) != sum)
-		return 0;
+		return ISO_OK;
 	at += HEAD;
 	state = (uint8_t)at[0];
 	memcpy(&expires_us, at + 1, 8);
 	memcpy(id.bytes, at + 9, sizeof(id.bytes));
 	memcpy(print.bytes, at + 41, sizeof(print.bytes));
-	if (state == RELEASED || now_us >= expires_us)
+	if (state == RELEASED || now_us >= expires_us) {
 		iso_ledger_table_release(t, &id);
-	else if (state > ISO_LEDGER_UNKNOWN ||
-		 iso_ledger_table_put(t, &id, &print,
-				      state == ISO_LEDGER_RUNNING ? ISO_LEDGER_UNKNOWN
-								  : (enum iso_ledger_state)state,
-				      expires_us, iso_slice(at + FIXED, len - FIXED)) != ISO_OK)
-		return 0;
-	return HEAD + len;
+	} else if (state > ISO_LEDGER_UNKNOWN) {
+		return ISO_OK;
+	} else {
+		if (state == ISO_LEDGER_RUNNING)
+			state = ISO_LEDGER_UNKNOWN;
+		err = iso_ledger_table_put(t, &id, &print, state, expires_us,
+					   iso_slice(at + FIXED, len - FIXED));
+		if (err != ISO_OK)
+			err = iso_ledger_table_put(t, &id, &print,
+						   state == ISO_LEDGER_DONE ? ISO_LEDGER_SPENT : state,
+						   expires_us, iso_slice("", 0));
+	}
+	*ret_step = HEAD + len;
+	return err;
 }
 
 static int read_all(struct iso_journal *j, struct iso_ledger_table *t, uint64_t now_us, const char **ret_why)
 {
 	struct stat st;
 	char *bytes;
-	size_t at = sizeof(magic), n, size;
+	size_t at = sizeof(magic), n, size, step = 1;
 	ssize_t got = 0;
+	int err = ISO_OK;
 
 	if (fstat(j->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		*ret_why = "it is not a regular file";
@@ -173,19 +186,28 @@ static int read_all(struct iso_journal *j, struct iso_ledger_table *t, uint64_t 
 		*ret_why = "it cannot be written";
 		return write_all(j->fd, magic, sizeof(magic));
 	}
+	*ret_why = "memory does not suffice to read it";
 	bytes = malloc(size);
 	if (bytes == NULL)
 		return ISO_ENOMEM;
 	for (n = 0; n < size && (got = read(j->fd, bytes + n, size - n)) > 0; n += (size_t)got)
 		;
+	if (got < 0) {
+		err = iso_err_from_errno(errno);
+		free(bytes);
+		*ret_why = "it cannot be read";
+		return err; /* what was not read is not torn */
+	}
 	if (n < sizeof(magic) || memcmp(bytes, magic, sizeof(magic)) != 0) {
 		free(bytes);
 		*ret_why = "it is not a journal of this version: move it away, or name another file";
 		return ISO_EBAD;
 	}
-	for (size_t step; at < n && (step = take(bytes + at, n - at, t, now_us)) > 0; at += step)
-		;
+	for (; at < n && err == ISO_OK && step > 0; at += step)
+		err = take(bytes + at, n - at, t, now_us, &step);
 	free(bytes);
+	if (err != ISO_OK)
+		return err; /* the file stays as it is */
 	j->size = at;
 	*ret_why = "what is torn at its end cannot be cut off";
 	if (ftruncate(j->fd, (off_t)at) != 0 || lseek(j->fd, (off_t)at, SEEK_SET) < 0)

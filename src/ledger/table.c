@@ -133,24 +133,45 @@ int iso_ledger_table_put(struct iso_ledger_table *t, const struct iso_ledger_id 
 	return ISO_OK;
 }
 
+/* The answer beside what is known of the entry. Without memory nothing changes: its key must not be
+ * forgotten. */
+static bool keep_answer(struct iso_ledger_table *t, struct iso_ledger_entry *e, struct iso_slice answer)
+{
+	uint32_t len = (uint32_t)answer.len;
+	struct iso_ledger_entry *whole;
+
+	/* It still runs, so that it does not go itself. */
+	if (cost_of(len) > t->bytes_max / 2 || !make_room(t, cost_of(len) - cost_of(0)))
+		return false;
+	whole = calloc(1, sizeof(*whole) + len);
+	if (whole == NULL)
+		return false;
+	whole->id = e->id;
+	whole->print = e->print;
+	whole->expires_us = e->expires_us;
+	whole->state = ISO_LEDGER_DONE;
+	whole->len = len;
+	if (len > 0)
+		memcpy(whole->answer, answer.ptr, len);
+	drop(t, e);
+	iso_list_init(&whole->link);
+	if (iso_hmap_add(&t->map, key_of(&whole->id), whole) != ISO_OK)
+		abort(); /* a place has just become free */
+	t->bytes += cost_of(len);
+	iso_list_push_back(&t->used, &whole->link);
+	return true;
+}
+
 void iso_ledger_table_finish(struct iso_ledger_table *t, const struct iso_ledger_id *id,
 			     enum iso_ledger_state state, struct iso_slice answer)
 {
 	struct iso_ledger_entry *e = iso_hmap_get(&t->map, key_of(id));
-	struct iso_ledger_id print;
-	uint64_t expires_us;
 
-	assert(e != NULL && state != ISO_LEDGER_RUNNING);
-	if (state != ISO_LEDGER_DONE || cost_of((uint32_t)answer.len) > t->bytes_max / 2) {
-		e->state = state == ISO_LEDGER_DONE ? ISO_LEDGER_SPENT : state;
-		return;
-	}
-	print = e->print;
-	expires_us = e->expires_us;
-	if (iso_ledger_table_put(t, id, &print, state, expires_us, answer) == ISO_OK)
-		return;
-	/* The old entry is gone, and its place with it: it fits without the answer. */
-	(void)!iso_ledger_table_put(t, id, &print, ISO_LEDGER_SPENT, expires_us, iso_slice("", 0));
+	assert(e != NULL && e->state == ISO_LEDGER_RUNNING && state != ISO_LEDGER_RUNNING);
+	if (state != ISO_LEDGER_DONE)
+		e->state = state;
+	else if (!keep_answer(t, e, answer))
+		e->state = ISO_LEDGER_SPENT;
 }
 
 void iso_ledger_table_release(struct iso_ledger_table *t, const struct iso_ledger_id *id)

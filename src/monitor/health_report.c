@@ -226,7 +226,8 @@ void iso_health_parse(struct iso_slice body, struct iso_health_report *ret_repor
 
 bool iso_health_is_named(const struct iso_dependency *d, struct iso_slice name)
 {
-	return iso_slice_eq(iso_slice_str(d->name), name) || iso_slice_eq(iso_slice_str(d->id), name);
+	return iso_slice_eq(iso_slice(d->name, strnlen(d->name, sizeof(d->name))), name) ||
+	       iso_slice_eq(iso_slice(d->id, strnlen(d->id, sizeof(d->id))), name);
 }
 
 enum iso_dependency_state iso_health_state_of(const struct iso_health_report *report, struct iso_slice name)

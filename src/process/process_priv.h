@@ -34,11 +34,11 @@ struct iso_upgrade {
 };
 
 struct iso_process {
-	struct iso_loop loop;
-	struct iso_registry registry;
-	struct iso_board_stand stand;
 	struct iso_evidence evidence; /* of the control loop's own upstream: the probes */
-	struct iso_metrics metrics;   /* what control counts */
+	struct iso_board_stand stand;
+	struct iso_registry registry;
+	struct iso_loop loop;
+	struct iso_metrics metrics; /* what control counts */
 	struct iso_upstream upstream;
 	struct iso_publisher *publisher;
 	struct iso_prober *prober;

@@ -16,8 +16,6 @@
 
 enum { FIRST = 3, ENVIRONMENT_MORE = 4 };
 
-extern char **environ;
-
 /* All that the child needs, made before it is forked off: between fork and exec nothing may be allocated. */
 struct launch {
 	char **environment;

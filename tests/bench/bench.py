@@ -36,6 +36,16 @@ WORKLOADS = {
                 ("nghttpx", "h2")]),
 }
 
+# What Isochrone's medians must keep to: (workload, protocol to the regions, the peer that it is held against, or None
+# for a plain number, at most so many times that, or so much).
+BARS = [
+    ("h2", "h2", "haproxy-h2", 1.15),
+    ("h2-h1", "h1", "nginx-h1", 1.0),
+    ("1MiB", "h2", "nginx-h1", 1.3),
+    ("1MiB", "h1", "nginx-h1", 1.3),
+    ("idle", "h2", None, 24),
+]
+
 
 def h2load(port, args, path, count):
     """Runs it and returns the seconds it took; anything but `count` answers with 2xx is an error."""
@@ -165,6 +175,33 @@ def print_table(results, options):
                   f"{ratios[0]} | {ratios[1]} | {medians[key] / first if first else 0:.2f} |")
 
 
+def judge(results, only, labels):
+    """[(what is asked, what was measured as text, whether it holds)] for the bars of the workloads that were asked;
+    what could not be measured does not hold."""
+    verdicts = []
+    for workload, upstream, peer, most in BARS:
+        if workload not in only:
+            continue
+        unit = WORKLOADS[workload][1]
+        medians = {key: statistics.median(r["value"] for r in got) for key, got in results.get(workload, {}).items()}
+        for label in labels:
+            key = f"{label}-{upstream}"
+            asked = f"{workload}, {key}: at most {most} " + (f"times {peer}" if peer else unit)
+            missing = [name for name in (key, peer) if name and not medians.get(name)]
+            if missing:
+                verdicts.append((asked, f"{' and '.join(missing)} not measured", False))
+                continue
+            value = medians[key] / (medians[peer] if peer else 1)
+            verdicts.append((asked, f"{value:.2f}", value <= most))
+    return verdicts
+
+
+def print_verdicts(verdicts):
+    print("\n| bar | measured | verdict |\n| --- | --: | --- |")
+    for asked, measured, holds in verdicts:
+        print(f"| {asked} | {measured} | {'holds' if holds else '**missed**'} |")
+
+
 def parse(argv):
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.split("\n")[0])
     parser.add_argument("--only", action="append", choices=list(WORKLOADS), help="workload; may be repeated")
@@ -174,7 +211,10 @@ def parse(argv):
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="of one measurement (default 4)")
     parser.add_argument("--quick", action="store_true", help="one round of 1.5 s: a smoke test, not a measurement")
+    parser.add_argument("--judge", action="store_true", help="exit code 1 when a bar is missed or was not measured")
     options = parser.parse_args(argv)
+    if options.judge and (options.quick or options.without_isochrone):
+        parser.error("--judge wants a whole measurement: not with --quick or --without-isochrone")
     if options.quick:
         options.rounds, options.seconds = 1, 1.5
     options.only = options.only or list(WORKLOADS)
@@ -200,9 +240,12 @@ def main(argv):
         with Lab(directory) as lab:
             results, errors = run_rounds(lab, options)
     print_table(results, options)
+    verdicts = judge(results, options.only, [label for label, _ in options.binaries])
+    if verdicts:
+        print_verdicts(verdicts)
     for error in errors:
         print(f"ERROR: {error}")
-    return 1 if errors else 0
+    return 1 if errors or (options.judge and not all(holds for _, _, holds in verdicts)) else 0
 
 
 def entry():

@@ -40,7 +40,7 @@ static void begin(int *clients, int n)
 		.connections = 10,
 		.handshake_timeout_us = 10000000,
 		.header_timeout_us = 10000000,
-		.keepalive_timeout_us = 10000000,
+		.keepalive_timeout_us = 300000, /* also how long a drain lets them ask once more */
 		.rate_window_us = 1000000,
 	};
 	struct iso_cfg_listener listener = { .http11 = true };
@@ -92,7 +92,7 @@ static void test_waiting_connections_end(void **state)
 	begin(clients, CLIENTS);
 	assert_int_equal(told, 0);
 	iso_server_drain(&server);
-	for (int turns = 0; turns < 1000 && told == 0; turns++)
+	for (int turns = 0; turns < 5000 && told == 0; turns++)
 		guarded_run_for(&g, 1000);
 	assert_int_equal(told, 1);
 	for (int i = 0; i < CLIENTS; i++)
