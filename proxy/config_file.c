@@ -3,13 +3,11 @@
  */
 #include "config_file.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "iso/base/diag.h"
-#include "iso/base/text.h"
 #include "iso/config/load.h"
 
 enum { MISTAKES_MAX = 200 };
@@ -48,56 +46,21 @@ const char *config_file_default(void)
 	return path != NULL && path[0] != '\0' ? path : "isochrone.json";
 }
 
-/* ${NAME} as the loader has it, for an address: no escapes. NULL: a variable is not set, or no memory. */
-static char *expand(const char *text)
-{
-	struct iso_text out;
-	char name[128], *made = NULL;
-	bool good = true;
-
-	iso_text_init(&out, 4096);
-	for (const char *at = text; *at != '\0' && good;) {
-		size_t len = strncmp(at, "${", 2) == 0 ? strcspn(at + 2, "}") : 0;
-		const char *value = NULL;
-
-		if (strncmp(at, "${", 2) != 0) {
-			iso_text_add(&out, iso_slice(at++, 1));
-			continue;
-		}
-		if (at[2 + len] == '}' && len < sizeof(name)) {
-			memcpy(name, at + 2, len);
-			name[len] = '\0';
-			value = getenv(name);
-		}
-		good = value != NULL;
-		iso_text_str(&out, good ? value : "");
-		at += good ? len + 3 : 0;
-	}
-	iso_text_add(&out, iso_slice("", 1)); /* the NUL */
-	if (good && iso_text_ok(&out) == ISO_OK)
-		made = strdup(out.bytes);
-	iso_text_done(&out);
-	return made;
-}
-
 static bool read_admin(const char *path, char **ret_address)
 {
-	json_error_t error;
-	json_t *root = json_load_file(path, 0, &error);
-	const char *address = json_string_value(json_object_get(json_object_get(root, "admin"), "address"));
-	char *expanded = address != NULL ? expand(address) : NULL;
+	struct iso_diag diag;
+	int err = iso_diag_init(&diag, path, MISTAKES_MAX);
 
-	if (root == NULL)
-		fprintf(stderr, "isochrone: %s: %s\n", path, error.text);
-	else if (address == NULL)
-		fprintf(stderr, "isochrone: %s has no admin.address to ask\n", path);
-	else if (expanded == NULL)
-		fprintf(stderr, "isochrone: %s: admin.address: a variable of %s is not set\n", path, address);
-	json_decref(root);
-	if (expanded == NULL)
+	if (err != ISO_OK)
 		return false;
-	*ret_address = expanded;
-	return true;
+	err = iso_config_load_admin(path, &diag, ret_address);
+	iso_diag_print(&diag, stderr);
+	if (err == ISO_ENOTFOUND)
+		fprintf(stderr, "isochrone: %s has no admin.address to ask\n", path);
+	else if (err != ISO_OK && diag.count == 0)
+		fprintf(stderr, "%s: %s\n", path, iso_err_text(err));
+	iso_diag_done(&diag);
+	return err == ISO_OK;
 }
 
 bool config_file_find_admin(const char *admin, const char *path, char **ret_address)

@@ -62,7 +62,7 @@ static json_t *read_tree(struct iso_load *load)
 	return root;
 }
 
-static void build(struct iso_load *load, json_t *root)
+static void build_all(struct iso_load *load, json_t *root)
 {
 	iso_load_describe(load, root);
 	iso_load_validate(load, root);
@@ -72,8 +72,25 @@ static void build(struct iso_load *load, json_t *root)
 	iso_load_watch_sources(load, root);
 }
 
-/* The main file is `source`, whose name may be "". */
-static int load_source(struct iso_source *source, struct iso_diag *diag, struct iso_snapshot **ret_snapshot)
+/* admin.address alone: the snapshot is not to be used otherwise. */
+static void build_admin(struct iso_load *load, json_t *root)
+{
+	const struct iso_schema_key *admin = iso_schema_child(iso_schema_row(0), ISO_SLICE("admin"));
+	const struct iso_schema_key *key = iso_schema_child(admin, ISO_SLICE("address"));
+	json_t *value = json_object_get(json_object_get(root, "admin"), "address"), *text = NULL;
+	size_t at = iso_pointer_key(&load->at, ISO_SLICE("admin"));
+
+	(void)iso_pointer_key(&load->at, ISO_SLICE("address"));
+	if (value != NULL)
+		text = iso_load_check(load, key, value);
+	iso_pointer_cut(&load->at, at);
+	load->snapshot->admin_address = iso_load_dup(load, iso_slice_str(json_string_value(text)));
+	json_decref(text);
+}
+
+/* The main file is `source`, whose name may be ""; `build` makes what is wanted of the tree. */
+static int load_source(struct iso_source *source, void (*build)(struct iso_load *load, json_t *root),
+		       struct iso_diag *diag, struct iso_snapshot **ret_snapshot)
 {
 	struct iso_load load = { .diag = diag };
 	size_t errors_before = diag->errors;
@@ -105,10 +122,11 @@ int iso_config_load_text(const char *name, struct iso_slice text, struct iso_dia
 {
 	struct iso_source source = { .name = name, .text = text, .dir = iso_load_dir_of(name) };
 
-	return load_source(&source, diag, ret_snapshot);
+	return load_source(&source, build_all, diag, ret_snapshot);
 }
 
-int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot **ret_snapshot)
+static int load_file(const char *path, void (*build)(struct iso_load *load, json_t *root),
+		     struct iso_diag *diag, struct iso_snapshot **ret_snapshot)
 {
 	const struct iso_diag_place whole = { 0, 0, "", NULL };
 	struct iso_source source = { .name = path, .dir = iso_load_dir_of(path) };
@@ -131,5 +149,28 @@ int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot
 	source.device = text.device;
 	source.inode = text.inode;
 	source.seen = text.seen;
-	return load_source(&source, diag, ret_snapshot);
+	return load_source(&source, build, diag, ret_snapshot);
+}
+
+int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot **ret_snapshot)
+{
+	return load_file(path, build_all, diag, ret_snapshot);
+}
+
+int iso_config_load_admin(const char *path, struct iso_diag *diag, char **ret_address)
+{
+	struct iso_snapshot *snapshot;
+	int err = load_file(path, build_admin, diag, &snapshot);
+	char *address;
+
+	if (err != ISO_OK)
+		return err;
+	address = strndup(snapshot->admin_address.ptr, snapshot->admin_address.len);
+	err = address == NULL ? ISO_ENOMEM : address[0] == '\0' ? ISO_ENOTFOUND : ISO_OK;
+	iso_snapshot_unref(snapshot);
+	if (err == ISO_OK)
+		*ret_address = address;
+	else
+		free(address);
+	return err;
 }

@@ -17,7 +17,13 @@ enum { ISO_CONFIG_FILE_MAX = 16 << 20 }; /* bytes */
 ISO_MUST_USE int iso_config_load(const char *path, struct iso_diag *diag, struct iso_snapshot **ret_snapshot);
 
 /*
- * The same from memory. name: what snapshot->path says, "" for a text made from the command line; relative
+ * Only admin.address, for those who ask the process that runs with the file: what else is wrong with it does
+ * not matter to them. *ret_address: malloc'ed. ISO_ENOTFOUND: the file has none. Errors as above.
+ */
+ISO_MUST_USE int iso_config_load_admin(const char *path, struct iso_diag *diag, char **ret_address);
+
+/*
+ * A configuration from memory. name: what snapshot->path says, "" for a text made from the command line; relative
  * file names start at its directory ("": the working directory).
  */
 ISO_MUST_USE int iso_config_load_text(const char *name, struct iso_slice text, struct iso_diag *diag,

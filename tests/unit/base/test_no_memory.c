@@ -181,7 +181,7 @@ static void tell_of_mistakes(void)
 	sweep_arm();
 	err = iso_diag_init(&diag, "a-file.json", 50);
 	for (unsigned int i = 0; err == ISO_OK && i < 30; i++) {
-		struct iso_diag_place place = { 30 - i, i, "/a/pointer" };
+		struct iso_diag_place place = { 30 - i, i, "/a/pointer", NULL };
 
 		iso_diag_add(&diag, ISO_DIAG_ERROR, place, "it is %s|mend it by %u", "wrong", i);
 		told++;
