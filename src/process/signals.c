@@ -47,6 +47,7 @@ int iso_signals_start(struct iso_process *p)
 			return ISO_ENOMEM;
 		}
 	}
+	iso_upgrade_reap(p); /* orphans that have ended before there was an event for them */
 	return ISO_OK;
 }
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -193,18 +194,44 @@ def test_status_of_nobody(tmp_path):
 
 # ---- A container's first process ----
 
-def test_the_first_process_reaps_orphans_and_is_not_replaced(lab, start, emulator):
-    """SIGUSR2 would end the container together with the old process; orphans of what is run beside it are taken in."""
+FIRST = """
+import os, sys
+fifo, before, *proxy = sys.argv[1:]
+child = os.fork()
+if child == 0:
+    before == "yes" or open(fifo).read()
+    os._exit(0)
+before == "yes" and os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+os.execv(proxy[0], proxy)
+"""
+
+
+@pytest.mark.parametrize("before", ["yes", "no"])
+def test_the_first_process_takes_in_what_ends(lab, start, emulator, before):
+    """What others have left behind is not left as a zombie, whether it ended before the proxy had begun or later."""
     proxy = start({"one": emulator("one").url})
     proxy.stop()
-    shell = lab.path("orphans.sh")
-    # The shell becomes process 1 of its own namespace, leaves an orphan's parent behind, and becomes the proxy.
-    shell.write_text(f"(sh -c 'sleep 0.1 & exec sleep 0.2' &)\nexec {find_binary()} -c {proxy.file}\n")
-    process = lab.start("first", ["unshare", "--pid", "--fork", "--kill-child", "sh", shell],
+    fifo = lab.dir / "fifo"
+    os.mkfifo(fifo)
+    process = lab.start("first", ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", FIRST, fifo, before,
+                                  find_binary(), "-c", proxy.file], env=environment({"ASAN_OPTIONS": "detect_leaks=0"}))
+    process.wait_output("ready ", 20 * SLOW)
+    if before == "no":
+        assert len(process.tree()) == 3
+        fifo.write_text("end\n")
+    wait_until(lambda: len(process.tree()) == 2, 20, "it to be taken in")
+    os.kill(process.tree()[1], signal.SIGTERM)
+    assert process.popen.wait(20 * SLOW) == 0
+
+
+def test_the_first_process_is_not_replaced(lab, start, emulator):
+    """SIGUSR2 would end the container together with the old process."""
+    proxy = start({"one": emulator("one").url})
+    proxy.stop()
+    process = lab.start("first", ["unshare", "--pid", "--fork", "--kill-child", find_binary(), "-c", proxy.file],
                         env=environment({"ASAN_OPTIONS": "detect_leaks=0"}))
     process.wait_output("ready ", 20 * SLOW)
     first = process.tree()[1]
-    assert wait_until(lambda: process.tree()[2:] == [] or None, 20, "orphans to be taken in")
     os.kill(first, signal.SIGUSR2)
     assert "replace the container" in process.wait_output("upgrade: refused", 10 * SLOW)
     assert http_json("GET", proxy.admin, "/readyz")[0] == 200
