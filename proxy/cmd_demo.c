@@ -35,7 +35,7 @@ static pid_t spawn(const char *const *arguments, int *ret_fd)
 
 	if (pipe2(pipefd, O_CLOEXEC) != 0)
 		return -1;
-	pid = fork();
+	pid = demo_fork();
 	if (pid == 0) {
 		dup2(pipefd[1], STDERR_FILENO);
 		execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);

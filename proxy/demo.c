@@ -26,10 +26,26 @@ const struct demo_region demo_regions[DEMO_REGIONS] = {
 
 enum { ANSWER_MAX = 64 * 1024 };
 
+pid_t demo_fork(void)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
 /* Runs a command without a shell, quietly; true when it ends well. */
 static bool run(const char *const *arguments)
 {
-	pid_t pid = fork();
+	pid_t pid = demo_fork();
 	int status;
 
 	if (pid == 0) {
@@ -165,7 +181,7 @@ static void start_load(struct demo *demo)
 		 strrchr(demo->proxy.address, ':') + 1);
 	snprintf(ca, sizeof(ca), "%s/ca.pem", demo->dir);
 	demo->load.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	demo->load.pid = fork();
+	demo->load.pid = demo_fork();
 	if (demo->load.pid == 0) {
 		dup2(demo->load.fd, STDOUT_FILENO);
 		dup2(demo->load.fd, STDERR_FILENO);

@@ -28,6 +28,11 @@ struct demo {
 	struct demo_part regions[DEMO_REGIONS], proxy, load;
 };
 
+/*
+ * fork, but a signal that ends the demo ends the child too, also before it has become another program: the
+ * demo's own handler would swallow it there.
+ */
+pid_t demo_fork(void);
 /* A CA and a server certificate for localhost in demo->dir, by the openssl command. */
 bool demo_make_certs(struct demo *demo);
 void demo_remove_dir(struct demo *demo);

@@ -81,9 +81,9 @@ def test_a_bad_file_on_disk_is_no_illness(pair):
 
 
 @pytest.mark.parametrize("config, words", [
-    ("{", "isochrone: "),
+    ("{", "this is not JSON"),
     ("{}", "has no admin.address to ask"),
-    (json.dumps({"admin": {"address": "${ISO_NOT_SET}"}}), "a variable of ${ISO_NOT_SET} is not set"),
+    (json.dumps({"admin": {"address": "${ISO_NOT_SET}"}}), "the environment variable ISO_NOT_SET is not set"),
     (json.dumps({"admin": {"address": "127.0.0.1"}}), "does not answer"),
     (json.dumps({"admin": {"address": "no.such.host.invalid:1"}}), "does not answer"),
 ])

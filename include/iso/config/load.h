@@ -23,8 +23,8 @@ ISO_MUST_USE int iso_config_load(const char *path, struct iso_diag *diag, struct
 ISO_MUST_USE int iso_config_load_admin(const char *path, struct iso_diag *diag, char **ret_address);
 
 /*
- * A configuration from memory. name: what snapshot->path says, "" for a text made from the command line; relative
- * file names start at its directory ("": the working directory).
+ * A configuration from memory. name: what snapshot->path says, "" for a text made from the command line;
+ * relative file names start at its directory ("": the working directory).
  */
 ISO_MUST_USE int iso_config_load_text(const char *name, struct iso_slice text, struct iso_diag *diag,
 				      struct iso_snapshot **ret_snapshot);
