@@ -43,7 +43,9 @@ struct iso_try {
 	struct iso_slice endpoint;    /* text of the address; for the access log only */
 	uint64_t retry_after_us;      /* what the region asked for; 0: nothing */
 	uint8_t region, fault, executed, outcome, reason;
-	bool live, kept_head, kept_end, sampled, suspect;
+	bool live, kept_head, kept_end, sampled;
+	bool suspect; /* silent for longer than it ever is */
+	bool overdue; /* for longer than per_try_timeout, and nothing may follow it yet */
 };
 
 /* The cookie of the policy `sticky`. */
@@ -154,6 +156,8 @@ void iso_try_on_suspect(struct iso_attempt *a);
 /* The first try has begun: sets the timer, if the service hedges such requests. */
 void iso_hedge_arm(struct iso_exchange *x);
 void iso_hedge_run(struct iso_exchange *x);
+/* One of two has failed: another one, if all that are left are silent for too long. */
+void iso_doubling_again(struct iso_exchange *x);
 /* The loser of two is given up, and may have run for nothing. */
 void iso_doubling_lost(struct iso_exchange *x, const struct iso_try *t);
 
