@@ -134,8 +134,8 @@ X("limits.loop_lag", DURATION, 0, 0, MINUTE, "\"250ms\"", NULL, NULL, \
 X("limits.drain_timeout", DURATION, 0, 0, 24 * HOUR, "\"30s\"", NULL, NULL, \
   "After SIGTERM, running exchanges have this long to finish.") \
 X("limits.replay_memory", SIZE, 0, 0, 64 * GIB, "\"64MiB\"", NULL, NULL, \
-  "Request bodies kept for replay, all together. What comes when that is full is as one over " \
-  "`retry.body_limit`.") \
+  "Request bodies kept for replay, all together. What comes when that is full streams through, or gets " \
+  "503 where `retry.large_body` refuses or an Idempotency-Key needs it whole.") \
 X("limits.body_memory", SIZE, 0, MIB, 64 * GIB, "\"256MiB\"", NULL, NULL, \
   "Memory for message bodies on the way, of each worker.") \
 X("limits.connections", INTEGER, 0, 1, 1000000, "10000", NULL, NULL, \
