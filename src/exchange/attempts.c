@@ -4,7 +4,10 @@
  */
 #include "exchange_priv.h"
 #include "iso/base/hmap.h"
+#include "iso/http/date.h"
 #include "iso/http/uri.h"
+
+enum { RETRY_AFTER_MAX_S = 300 };
 
 /* Another one than t still waits for its answer. */
 static bool other_live(const struct iso_exchange *x, const struct iso_try *t)
@@ -212,7 +215,7 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 {
 	struct iso_exchange *x = t->x;
 	uint64_t total_us = x->route->timeout_us, used_us = x->host->loop->now_us - x->received_us;
-	bool keyed = iso_fields_get(&x->head->fields, ISO_FIELD_IDEMPOTENCY_KEY) != NULL;
+	bool keyed = iso_keys_has_one(x);
 	struct iso_safety_facts facts = {
 		.ending = ending,
 		.executed = executed,
@@ -257,6 +260,25 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	return true;
 }
 
+/* Retry-After (RFC 9110 section 10.2.3): seconds, or a date by the wall clock; 0: neither, or past. */
+static uint64_t asked_us(const struct iso_exchange *x, struct iso_slice value)
+{
+	uint64_t now_us = x->host->loop->now_us + x->host->wall_offset_us, seconds, at_s;
+	bool digits = value.len > 0;
+
+	for (size_t i = 0; i < value.len; i++)
+		digits = digits && value.ptr[i] >= '0' && value.ptr[i] <= '9';
+	if (digits) {
+		if (iso_slice_u64(value, &seconds) != ISO_OK || seconds > RETRY_AFTER_MAX_S)
+			seconds = RETRY_AFTER_MAX_S;
+		return seconds * 1000000;
+	}
+	if (!iso_http_date_parse(value, now_us / 1000000, &at_s) || at_s * 1000000 <= now_us)
+		return 0;
+	return at_s * 1000000 - now_us < RETRY_AFTER_MAX_S * 1000000ull ? at_s * 1000000 - now_us
+									: RETRY_AFTER_MAX_S * 1000000ull;
+}
+
 static void classify(struct iso_try *t, const struct iso_head *head)
 {
 	const struct iso_field *type = iso_fields_get(&head->fields, ISO_FIELD_X_AMZN_ERRORTYPE);
@@ -268,7 +290,6 @@ static void classify(struct iso_try *t, const struct iso_head *head)
 						 : NULL;
 	struct iso_classify_input input = { .status = head->status };
 	struct iso_classification c;
-	uint64_t seconds;
 
 	if (type != NULL)
 		input.error_type = type->value;
@@ -276,12 +297,14 @@ static void classify(struct iso_try *t, const struct iso_head *head)
 		t->upstream_id = id->value;
 	if (marked != NULL)
 		input.marker = iso_classify_marker(marked->value, marker->secret);
+	for (uint32_t i = 0; i < head->fields.n && head->status > 420; i++)
+		input.handled = input.handled || iso_classify_is_gateway_id(head->fields.v[i].name);
 	c = iso_classify(&input);
 	t->fault = (uint8_t)c.fault;
 	t->executed = (uint8_t)c.executed;
 	t->words = c.words;
-	if (after != NULL && iso_slice_u64(after->value, &seconds) == ISO_OK)
-		t->retry_after_us = (seconds < 300 ? seconds : 300) * 1000000;
+	if (after != NULL)
+		t->retry_after_us = asked_us(t->x, after->value);
 }
 
 /* Puts an answer aside: its content is gathered while another region is asked. */

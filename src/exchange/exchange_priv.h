@@ -193,7 +193,9 @@ void iso_affinity_find(struct iso_exchange *x);
 ISO_MUST_USE int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t,
 				   struct iso_fields *fields);
 
-/* idempotency.c: whether the request's key, if it has one, is the proxy's own care. */
+/* idempotency.c: whether it has an Idempotency-Key. With two nobody knows which one the API goes by. */
+bool iso_keys_has_one(const struct iso_exchange *x);
+/* Whether the request's key, if it has one, is the proxy's own care. */
 bool iso_keys_wanted(const struct iso_exchange *x);
 enum iso_step iso_phase_keys(struct iso_exchange *x);
 /* What the client is told, as it goes; and the end of all, however it came. */

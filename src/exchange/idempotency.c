@@ -46,6 +46,20 @@ static bool parse_key(struct iso_slice value, struct iso_slice *ret_key)
 	return true;
 }
 
+static uint32_t count_keys(const struct iso_exchange *x)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < x->head->fields.n; i++)
+		n += x->head->fields.v[i].id == ISO_FIELD_IDEMPOTENCY_KEY;
+	return n;
+}
+
+bool iso_keys_has_one(const struct iso_exchange *x)
+{
+	return count_keys(x) == 1;
+}
+
 /* Each part with its length, so that no two lists of parts read the same. */
 static bool add(EVP_MD_CTX *sha, struct iso_slice part)
 {
@@ -206,6 +220,8 @@ enum iso_step iso_phase_keys(struct iso_exchange *x)
 		x->phase = ISO_PHASE_PICK;
 		return ISO_STEP_MORE;
 	}
+	if (count_keys(x) > 1)
+		return say(x, 400, "there is more than one Idempotency-Key");
 	if (!parse_key(f->value, &key))
 		return say(x, 400, "the Idempotency-Key is no string of 1 to 255 visible characters");
 	if (!x->request_end)

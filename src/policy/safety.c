@@ -83,9 +83,18 @@ static enum iso_retry_reason reason_of(const struct iso_safety_facts *f)
 	}
 }
 
+/* A status whose meaning is that another try may be served. 425 to who was early is for that client. */
+static bool asks_again(const struct iso_safety_facts *f)
+{
+	return f->ending == ISO_ENDING_RESPONSE &&
+	       (f->status == STATUS_MISDIRECTED || (f->status == STATUS_TOO_EARLY && !f->early));
+}
+
 /* Whether the answer calls for another try at all, by whoever. NULL: it does; else why not. */
 static const char *answer_stands(const struct iso_safety_facts *f)
 {
+	if (asks_again(f))
+		return NULL;
 	switch (f->fault) {
 	case ISO_FAULT_NONE:
 		return "the answer is good";
@@ -114,13 +123,15 @@ static void say(struct iso_verdict *verdict, enum iso_retry retry, const char *w
 /* It may have run, or has. */
 static void judge_executed(const struct iso_safety_facts *f, struct iso_verdict *verdict)
 {
-	if (f->executed == ISO_EXECUTED_YES && !f->listed) {
+	bool asked = f->listed || asks_again(f);
+
+	if (f->executed == ISO_EXECUTED_YES && !asked) {
 		say(verdict, ISO_RETRY_NO, "it was executed and its status is not listed");
 		return;
 	}
 	/* Nobody asked for other statuses to be tried again; a throttle is no answer to the request at all.
 	 */
-	if (f->ending == ISO_ENDING_RESPONSE && !f->listed && f->fault != ISO_FAULT_THROTTLE) {
+	if (f->ending == ISO_ENDING_RESPONSE && !asked && f->fault != ISO_FAULT_THROTTLE) {
 		say(verdict, ISO_RETRY_NO, "it may have run and its status is not listed");
 		return;
 	}
@@ -158,15 +169,6 @@ void iso_safety_judge(const struct iso_safety_facts *f, struct iso_verdict *ret_
 	}
 	if (!f->replayable) {
 		say(ret_verdict, ISO_RETRY_NO, "the request body is not kept");
-		return;
-	}
-	/* Refused before anything ran, whatever the method. */
-	if (response && f->status == STATUS_MISDIRECTED) {
-		say(ret_verdict, ISO_RETRY_ANYWHERE, "misdirected: another connection may serve it");
-		return;
-	}
-	if (response && f->status == STATUS_TOO_EARLY && !f->early) {
-		say(ret_verdict, ISO_RETRY_ANYWHERE, "too early: it did not run, and now it is not early");
 		return;
 	}
 	stands = response ? answer_stands(f) : NULL;

@@ -8,7 +8,7 @@ import pytest
 from conftest import H1Origin
 from lab import HOST, NAME, free_port, isochrone_config, wait_until
 from product import Isochrone
-from test_08_retry import CALM
+from test_08_retry import CALM, over
 
 KEY = ("idempotency-key", '"8e03978e-40d5-43dd-bc93-6894a57f9324"')
 
@@ -37,6 +37,21 @@ def test_a_key_that_is_none(start, emulator, h2, key):
     one = emulator("one")
     answer = h2(keeping(start, one.url)).post("/", b"{}", [(KEY[0], key)])
     assert (answer.status, one.executed()) == (400, 0)
+
+
+def test_two_keys_are_none(start, emulator, h2, h1):
+    one = emulator("one")
+    proxy = keeping(start, one.url)
+    assert h2(proxy).post("/", b"{}", [(KEY[0], "a"), (KEY[0], "b")]).status == 400
+    assert h2(proxy).post("/", b"{}", [(KEY[0], "a"), (KEY[0], "a")]).status == 400
+    assert one.executed() == 0
+
+
+def test_two_keys_are_none_to_a_region_that_honours_them(start, origin, emulator, h2):
+    first, second = origin(H1Origin, lambda s, r: False), emulator("second")
+    client = h2(over(start, first.url, second.url, idempotency={"honoured": "global"}))
+    assert client.post("/", b"{}", [(KEY[0], "a"), (KEY[0], "b")]).status == 502 and second.executed() == 0
+    assert client.post("/", b"{}", [(KEY[0], "a")]).status == 200 and second.executed() == 1
 
 
 def test_a_key_that_is_required(start, emulator, h2):

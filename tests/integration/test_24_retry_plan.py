@@ -3,6 +3,7 @@ import pathlib
 import subprocess
 import threading
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -75,6 +76,16 @@ def test_too_early_is_tried_again_but_for_who_was_early(start, origin, emulator,
     assert client.post("/", headers=[("early-data", "1")]).status == 425 and second.executed() == 1
 
 
+@pytest.mark.parametrize("code", [421, 425])
+@pytest.mark.parametrize("name", ["x-amzn-RequestId", "x-amz-apigw-id", "apigw-requestid"])
+def test_what_a_function_says_proves_nothing(start, origin, emulator, h2, code, name):
+    """API Gateway has put its id on the answer, so the function has run, or may have."""
+    first, second = origin(H1Origin, answers(code, f"{name}: 1-2-3\r\n")), emulator("second")
+    client = h2(over(start, first.url, second.url, retry={"budget": 2}))
+    assert client.post("/").status == code and second.executed() == 0
+    assert client.request("PUT", "/", body=b"{}").status == 200 and second.executed() == 1
+
+
 # ---- The same region again ----
 
 def test_listed_statuses_of_the_application(start, origin, emulator, h2):
@@ -99,6 +110,29 @@ def test_retry_after_is_waited_for(start, origin, h2):
     one, proxy = one_region(start, origin, script)
     assert h2(proxy).get("/").status == 200
     assert len(times) == 2 and times[1] - times[0] >= 1
+
+
+def test_retry_after_may_be_a_date(start, origin, h2):
+    times = []
+
+    def script(sock, request):
+        times.append(time.time())
+        h1_status(sock, 503 if len(times) == 1 else 200, f"Retry-After: {formatdate(time.time() + 2, usegmt=True)}\r\n")
+    one, proxy = one_region(start, origin, script)
+    assert h2(proxy).get("/").status == 200
+    assert len(times) == 2 and times[1] >= int(times[0] + 2)
+
+
+@pytest.mark.parametrize("value", ["Sun, 06 Nov 1994 08:49:37 GMT", "soon", "-1"])
+def test_retry_after_that_asks_for_nothing(start, origin, h2, value):
+    seen = []
+
+    def script(sock, request):
+        seen.append(1)
+        h1_status(sock, 503 if len(seen) == 1 else 200, f"Retry-After: {value}\r\n")
+    one, proxy = one_region(start, origin, script)
+    began = time.monotonic()
+    assert h2(proxy).get("/").status == 200 and time.monotonic() - began < 2
 
 
 def test_retry_after_beyond_the_deadline_is_the_clients(start, origin, h2, lab):

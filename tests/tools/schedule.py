@@ -26,6 +26,7 @@ BOTH = {
     "half": Behaviour(True, BROKEN, 3), "404": Behaviour(True, FINAL, 3), "500": Behaviour(True, FINAL, 3),
     "502": Behaviour(True, MAYBE, 3), "503": Behaviour(False, MAYBE, 5), "504": Behaviour(True, MAYBE, 3),
     "429": Behaviour(False, MAYBE, 3), "421": Behaviour(False, NEVER, 2), "425": Behaviour(False, NEVER, 2),
+    "421 ran": Behaviour(True, MAYBE, 3), "425 ran": Behaviour(True, MAYBE, 3),
     "THROTTLED": Behaviour(False, NEVER, 4), "AUTHORIZER_FAILURE": Behaviour(False, NEVER, 3),
     "INTEGRATION_TIMEOUT": Behaviour(True, MAYBE, 3), "QUOTA_EXCEEDED": Behaviour(False, FINAL, 2),
     "forged": Behaviour(True, MAYBE, 3),
@@ -75,6 +76,8 @@ def fields_of(name):
         return STATUS[name], [("x-gw-type", SECRET + name)]
     if name == "forged":
         return STATUS[name], [("x-gw-type", "THROTTLED"), ("x-amzn-errortype", "TooManyRequestsException")]
+    if name.endswith(" ran"):  # the function's own: the gateway's id is on it, and cannot be taken off
+        return int(name[:3]), [("x-amzn-requestid", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef")]
     return int(name), [("x-amzn-errortype", "InternalServerErrorException")] if name[0] == "5" else []
 
 
