@@ -292,8 +292,20 @@ X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|glo
   "Where the API itself recognises a repeated key: such a request may be tried again there.") \
 X("services.*.idempotency.store", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Let the proxy itself see to it that a POST or PATCH with an `Idempotency-Key` runs once: what comes " \
-  "again gets the first one's answer, 409 while that runs or when its outcome is not known, 422 when it is " \
+  "again gets the first one's answer, 409 while that runs (see `duplicates`) or when its outcome is not known, 422 when it is " \
   "another request. Its body is awaited whole, and may be as large as `retry.body_limit`.") \
+X("services.*.idempotency.scope", ENUM, 0, 0, 0, "\"global\"", "global|region", NULL, \
+  "Where the store's keys count. `global`: a key runs once, in whichever region. `region`: once in each " \
+  "region that it comes to, for APIs whose regions keep their data apart; no try of it goes to another one.") \
+X("services.*.idempotency.duplicates", ENUM, 0, 0, 0, "\"refuse\"", "refuse|wait", NULL, \
+  "What becomes of a key that comes again while the first request runs. `refuse`: 409. `wait`: it gets the " \
+  "first one's answer, or 504 when that has not come within the `timeout`.") \
+X("services.*.idempotency.client", ARRAY, 0, 0, 8, "[\"authorization\", \"x-api-key\"]", NULL, NULL, \
+  "What tells clients apart, so that each has keys of its own; a verified client certificate always does. " \
+  "Absent: a key that comes with other cookies than at first gets 422 besides.") \
+X("services.*.idempotency.client[]", STRING, 0, 1, 128, NULL, \
+  "(cookie:)?[!#$%&'*+.^_`|~0-9A-Za-z-]+", NULL, \
+  "A header field, such as `x-user`, or a cookie, such as `cookie:session`.") \
 X("services.*.idempotency.ttl", DURATION, 0, SEC, 9600 * HOUR, "\"24h\"", NULL, NULL, \
   "How long a key is remembered, from when it first came.") \
 X("services.*.idempotency.max_answer", SIZE, 0, 0, 16 * MIB, "\"64KiB\"", NULL, NULL, \

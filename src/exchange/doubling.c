@@ -36,7 +36,8 @@ static bool double_up(struct iso_exchange *x, enum iso_retry_reason reason)
 	const struct iso_slice decision = x->choice.decision;
 	enum iso_pick_level most = reason == ISO_RETRY_REASON_RESCUE ? ISO_PICK_FULL : ISO_PICK_GOOD;
 
-	x->choice.allowed = x->route->region_mask;
+	x->choice.allowed = x->plan.bound != 0 ? (uint16_t)(x->route->region_mask & x->plan.bound)
+					       : x->route->region_mask;
 	x->choice.tried = x->plan.tried;
 	if (!iso_exchange_choose(x) || x->choice.pick.level > most ||
 	    !iso_budget_spend(iso_exchange_budget(x), true, x->host->loop->now_us)) {

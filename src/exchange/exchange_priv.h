@@ -7,6 +7,7 @@
 
 #include "iso/exchange/exchange.h"
 #include "iso/http/body_tape.h"
+#include "iso/ledger/ledger.h"
 #include "iso/policy/balance.h"
 #include "iso/policy/retry.h"
 #include "iso/upstream/attempt.h"
@@ -62,6 +63,7 @@ struct iso_exchange_from {
 	struct iso_slice client;           /* behind trusted proxies what they say, else who has connected */
 	struct iso_slice path;             /* as it was matched: in its normal form, with its query */
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
+	const struct iso_transport *transport;      /* the client's connection */
 	bool tls;
 };
 
@@ -90,6 +92,7 @@ struct iso_exchange_keys {
 	bool running;  /* the ledger has let it run, and waits to hear how it ended */
 	bool answered; /* by a region that may have run it */
 	bool keeping;  /* the answer, which is not too large yet */
+	bool owned; /* something in the request says whose it is: its client may be given its cookies again */
 };
 
 struct iso_exchange {
@@ -195,6 +198,8 @@ ISO_MUST_USE int iso_affinity_tell(struct iso_exchange *x, const struct iso_try 
 
 /* idempotency.c: whether it has an Idempotency-Key. With two nobody knows which one the API goes by. */
 bool iso_keys_has_one(const struct iso_exchange *x);
+/* fingerprint.c: whose key it is and what for, into ask->id and ask->print. False: no memory. */
+bool iso_fingerprint(struct iso_exchange *x, struct iso_slice key, struct iso_ledger_ask *ask);
 /* Whether the request's key, if it has one, is the proxy's own care. */
 bool iso_keys_wanted(const struct iso_exchange *x);
 enum iso_step iso_phase_keys(struct iso_exchange *x);

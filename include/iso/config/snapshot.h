@@ -22,6 +22,7 @@ enum {
 	ISO_SERVICE_REGIONS_MAX = 16, /* one bit each in a pick's masks */
 	ISO_STATUSES_MAX = 16,
 	ISO_REQUIRES_MAX = 16,
+	ISO_KEY_CLIENTS_MAX = 8,
 };
 
 enum iso_protocol { ISO_PROTOCOL_AUTO, ISO_PROTOCOL_H2, ISO_PROTOCOL_HTTP11 };
@@ -84,10 +85,21 @@ struct iso_cfg_hedge {
 	uint32_t share_milli; /* of the requests, at most, in thousandths */
 };
 
+/* What tells the owners of Idempotency-Keys apart: a header field, lower case, or a cookie. */
+struct iso_cfg_key_client {
+	struct iso_slice name;
+	bool cookie;
+};
+
 /* The proxy's own care that a keyed request runs once. */
 struct iso_cfg_keys {
 	bool store;
+	bool regional;    /* a key counts in one region, else in all */
+	bool wait;        /* a duplicate waits for the first one's end; else 409 */
+	bool client_told; /* `clients` is the file's word, not the default */
 	uint64_t ttl_us, max_answer;
+	struct iso_cfg_key_client clients[ISO_KEY_CLIENTS_MAX];
+	uint32_t client_count;
 };
 
 /* How the gateway's own answers name themselves. */
