@@ -291,6 +291,7 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");
 	service->idle_timeout_us = iso_load_u64(load, object, "services.*.idle_timeout");
 	service->tunnel_idle_timeout_us = iso_load_u64(load, object, "services.*.tunnel_idle_timeout");
+	service->proxy_status = (enum iso_proxy_status)iso_load_enum(load, object, "services.*.proxy_status");
 	iso_load_keys(load, iso_load_member(object, "idempotency"), service);
 	for (uint32_t i = 0; i < service->region_count; i++)
 		weights += service->regions[i].weight;

@@ -286,6 +286,10 @@ X("services.*.idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"60s\"", NULL, N
   "After the response head: no byte in either direction for this time ends the exchange.") \
 X("services.*.tunnel_idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"10m\"", NULL, NULL, \
   "The same for tunnels (WebSocket).") \
+X("services.*.proxy_status", ENUM, 0, 0, 0, "\"errors\"", "errors|asked|always", NULL, \
+  "Which answers tell in `Proxy-Status` (RFC 9209) where the request has been and how that ended. " \
+  "`errors`: the proxy's own, in short. `asked`: all that a client asks for by `Want-Proxy-Status: ?1` too. " \
+  "`always`: all.") \
 X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Requests with an `Idempotency-Key`.") \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \
@@ -452,6 +456,8 @@ X("routes[].requires[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "One dependency.") \
 X("routes[].idempotent", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Running such a request twice does no harm, whatever its method: it may be tried again.") \
+X("routes[].proxy_status", ENUM, 0, 0, 0, NULL, "errors|asked|always", NULL, \
+  "Default: the service's.") \
 X("routes[].idempotency_key", ENUM, 0, 0, 0, "\"optional\"", "optional|required", NULL, \
   "`required`: a POST or PATCH without an `Idempotency-Key` gets 400. For services with " \
   "`idempotency.store`.") \

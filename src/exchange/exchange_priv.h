@@ -209,6 +209,13 @@ void iso_keys_data(struct iso_exchange *x, const struct iso_buf *data, bool end)
 void iso_keys_trailers(struct iso_exchange *x);
 void iso_keys_done(struct iso_exchange *x);
 
+/*
+ * proxy_status.c: own_status: of an answer of our own; 0: a region's, which says it only where that is asked
+ * for. ISO_OK or ISO_ENOMEM.
+ */
+ISO_MUST_USE int iso_proxy_status_tell(struct iso_exchange *x, uint16_t own_status,
+				       struct iso_fields *fields);
+
 /* rate_limit.c: takes the request from its client's quota; false: there is nothing left (429). */
 bool iso_rate_limit_take(struct iso_exchange *x);
 /* What an answer says of it. ISO_OK or ISO_ENOMEM. */

@@ -27,6 +27,7 @@ enum {
 
 enum iso_protocol { ISO_PROTOCOL_AUTO, ISO_PROTOCOL_H2, ISO_PROTOCOL_HTTP11 };
 enum iso_sticky_by { ISO_STICKY_COOKIE, ISO_STICKY_HEADER, ISO_STICKY_CLIENT_IP };
+enum iso_proxy_status { ISO_PROXY_STATUS_ERRORS, ISO_PROXY_STATUS_ASKED, ISO_PROXY_STATUS_ALWAYS };
 enum iso_honoured { ISO_HONOURED_NONE, ISO_HONOURED_REGION, ISO_HONOURED_GLOBAL };
 
 struct iso_statuses {
@@ -131,6 +132,7 @@ struct iso_cfg_service {
 	struct iso_cfg_keys keys;
 	uint64_t connect_timeout_us, timeout_us, idle_timeout_us, tunnel_idle_timeout_us;
 	enum iso_honoured honoured;
+	enum iso_proxy_status proxy_status;
 	/* What its routes require, a bit of `requires_mask` each. */
 	struct iso_slice dependencies[ISO_DEPENDENCIES_MAX];
 	uint32_t dependency_count;
@@ -180,6 +182,7 @@ struct iso_cfg_route {
 	struct iso_cfg_hedge hedge;
 	uint64_t timeout_us, idle_timeout_us;
 	enum iso_policy policy;
+	enum iso_proxy_status proxy_status;
 	bool key_required;    /* a POST or PATCH without an Idempotency-Key gets 400 */
 	bool idempotent;      /* the owner says that running it twice does no harm */
 	uint16_t region_mask; /* bit i: region i of the service is allowed */
