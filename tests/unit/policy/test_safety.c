@@ -12,10 +12,11 @@
 
 static struct iso_verdict judge(struct iso_safety_facts f)
 {
-	struct iso_verdict v = { (enum iso_retry)99, (enum iso_retry_reason)99, NULL };
+	struct iso_verdict v = { (enum iso_retry)99, (enum iso_retry_reason)99, (enum iso_stay)99 };
 
 	iso_safety_judge(&f, &v);
-	assert_non_null(v.words);
+	assert_in_range(v.stay, ISO_STAY_NONE, ISO_STAY_COUNT - 1);
+	assert_true((v.retry == ISO_RETRY_NO) == (v.stay != ISO_STAY_NONE));
 	assert_in_range(v.retry, ISO_RETRY_NO, ISO_RETRY_ANYWHERE);
 	assert_in_range(v.reason, 0, ISO_RETRY_REASON_COUNT - 1);
 	return v;
