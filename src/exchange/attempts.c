@@ -92,12 +92,12 @@ static bool must_stand(struct iso_exchange *x)
 {
 	if (x->choice.reason == ISO_RETRY_REASON_THROTTLE &&
 	    (x->choice.pick.level == ISO_PICK_FULL || x->choice.pick.level == ISO_PICK_AGAIN)) {
-		x->choice.final = "every other region is out or at its limit";
+		x->choice.final = ISO_STAY_LIMITS;
 		return true;
 	}
 	if (x->choice.pick.level == ISO_PICK_AGAIN &&
 	    x->host->loop->now_us + retry_after_us(x, x->choice.pick.index) >= x->deadline_us) {
-		x->choice.final = "the region asks to wait beyond the deadline";
+		x->choice.final = ISO_STAY_RETRY_AFTER;
 		return true;
 	}
 	return false;
@@ -119,6 +119,7 @@ static bool begin(struct iso_exchange *x)
 {
 	x->phase = ISO_PHASE_WAIT;
 	if (!iso_try_start(x, x->choice.pick.index)) {
+		iso_exchange_unchoose(x);
 		x->phase = ISO_PHASE_FAIL;
 		return false;
 	}
@@ -245,11 +246,11 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	struct iso_retry_step step;
 
 	iso_retry_next(&x->plan, verdict, t->region, x->route->region_mask, &step);
-	x->choice.final = step.words;
+	x->choice.final = step.stay;
 	if (!step.go || x->try_count >= ISO_TRIES_MAX)
 		return false;
 	if (!iso_budget_spend(iso_exchange_budget(x), sent, x->host->loop->now_us)) {
-		x->choice.final = "the retry budget is used up";
+		x->choice.final = ISO_STAY_BUDGET;
 		iso_metrics_add(x->host->metrics, ISO_METRIC_RETRIES_REFUSED, 1);
 		return false;
 	}
@@ -363,6 +364,7 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 	iso_timer_clear(&x->host->loop->wheel, &t->patience);
 	iso_record_try_head(t);
 	if (t->fault == ISO_FAULT_NONE) {
+		x->choice.final = ISO_STAY_NONE;
 		iso_exchange_commit(x, t, head, end);
 		return;
 	}
@@ -372,7 +374,7 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 		return;
 	}
 	if (verdict.retry == ISO_RETRY_NO || too_large_to_keep(head, end)) {
-		x->choice.final = verdict.words;
+		x->choice.final = verdict.retry == ISO_RETRY_NO ? verdict.stay : ISO_STAY_COMMITTED;
 		iso_exchange_commit(x, t, head, end);
 		return;
 	}

@@ -81,7 +81,7 @@ struct iso_exchange_choice {
 	struct iso_slice decision; /* its record, where it was sampled for the access log; else empty */
 	struct iso_timer timer;    /* PAUSE: the end of it; WAIT: time for a hedge */
 	bool sent;                 /* the try before it had sent something: it has cost the budget a token */
-	const char *final;         /* why no other try followed the last one that failed; NULL: none failed */
+	enum iso_stay final;       /* why no other try followed the last one that failed; NONE: none failed */
 };
 
 /* A request whose Idempotency-Key the ledger has been asked about. */
@@ -150,6 +150,8 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x);
  * sampled. Whether there is a region at all.
  */
 bool iso_exchange_choose(struct iso_exchange *x);
+/* No try could begin there: what the pick had taken is given back. */
+void iso_exchange_unchoose(const struct iso_exchange *x);
 
 /* try.c: begins a try in the region; false: x->error says why not. */
 bool iso_try_start(struct iso_exchange *x, uint32_t region);

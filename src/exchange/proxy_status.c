@@ -124,9 +124,10 @@ static void add_details(struct iso_text *text, const struct iso_exchange *x, boo
 		iso_text_str(text, i > 0 || x->error.ptr != NULL ? "; " : "");
 		add_try(text, x, x->tries[i]);
 	}
-	if (all && x->choice.final != NULL && (x->winner == NULL || x->winner->fault != ISO_FAULT_NONE)) {
+	if (all && x->choice.final != ISO_STAY_NONE &&
+	    (x->winner == NULL || x->winner->fault != ISO_FAULT_NONE)) {
 		iso_text_str(text, "; not tried again: ");
-		add_escaped(text, iso_slice_str(x->choice.final));
+		add_escaped(text, iso_slice_str(iso_stay_words(x->choice.final)));
 	}
 	iso_text_str(text, "\"");
 }
