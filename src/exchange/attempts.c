@@ -334,9 +334,9 @@ static void let_go(struct iso_try *t)
  * The first good head of two wins, and this one is none: it is put aside, whatever it says, while the other
  * may still bring a better one. When that has been silent for too long as well, a third region is asked.
  */
-static void on_bad_head_of_two(struct iso_try *t, const struct iso_head *head, bool end)
+static void on_bad_head_of_two(struct iso_try *t, const struct iso_head *head, bool end, bool final)
 {
-	if (t->fault == ISO_FAULT_APPLICATION) {
+	if (final && t->fault == ISO_FAULT_APPLICATION) {
 		iso_exchange_commit(t->x, t, head, end); /* the API's own answer, as good as any */
 		return;
 	}
@@ -370,7 +370,7 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 	}
 	judge(t, ISO_ENDING_RESPONSE, (enum iso_executed)t->executed, &verdict);
 	if (other_live(x, t)) {
-		on_bad_head_of_two(t, head, end);
+		on_bad_head_of_two(t, head, end, verdict.retry == ISO_RETRY_NO);
 		return;
 	}
 	if (verdict.retry == ISO_RETRY_NO || too_large_to_keep(head, end)) {

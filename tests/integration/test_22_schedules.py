@@ -149,7 +149,8 @@ def check_outcome(one, result, seen, line):
     honoured = one.lane.honoured if one.keyed and not one.idempotent else "none"
     tried = [a["region"] for a in line["attempts"]]
     names = [c["region"] for c in line["decision"]["candidates"]]
-    left_out = [n for i, n in enumerate(names) if n not in tried and line["decision"]["up"] >> i & 1]
+    left_out = [n for i, n in enumerate(names) if n not in tried and line["decision"]["up"] >> i & 1 and
+                not line["decision"]["full"] >> i & 1]
     if honoured == "region":
         left_out = []  # it may not go there
     if seen and seen[-1][1] in THROTTLED and not left_out:
@@ -182,6 +183,7 @@ def run(world, h2, seeds, lanes):
         thread.join(900)
     assert not errors, (errors, cuts(proxy))
     assert len(results) == len(seeds) * len(lanes)
+    assert not cuts(proxy), f"a client was cut: {cuts(proxy)}"
     lines = read_log(log, len(results))
     return [check(result, record, lines) for result in results]
 

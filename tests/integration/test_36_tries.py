@@ -129,6 +129,18 @@ def test_a_bad_head_does_not_win_a_hedge(start, origin, h2, status, headers):
     assert (answer.status, answer.body) == (200, b"first")
 
 
+def test_a_listed_status_of_the_application_is_a_bad_head_too(start, origin, h2):
+    slow, second = Held(origin), origin(H2Origin, answering(409))
+    proxy = over(start, slow.url, second.url, hedge={"after": "30ms", "share": 1},
+                 retry={"budget": 2, "attempts": 2, "statuses": [409]})
+    client = h2(proxy)
+    sid = client.start("GET", "/")
+    wait_until(lambda: proxy.metric("isochrone_attempts_total", region="second") >= 1, 10, "the hedge's end")
+    slow.go.set()
+    answer = client.wait(sid)
+    assert (answer.status, answer.body) == (200, b"first")
+
+
 def test_a_bad_head_is_given_when_the_other_brings_none(start, origin, h2):
     ended = threading.Event()
 
