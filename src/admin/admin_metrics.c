@@ -82,12 +82,13 @@ static void add_servers(const struct iso_admin *admin, struct page *page)
 
 static void add_exchanges(const struct iso_admin *admin, struct page *page)
 {
-	const struct iso_exchange_shared *shared = admin->config.exchanges;
+	struct iso_exchange_shared *shared = admin->config.exchanges;
 	const struct iso_snapshot *snapshot = admin->config.snapshot;
 
 	for (uint32_t s = 0; s < snapshot->service_count; s++) {
 		add(page, ISO_METRIC_RETRY_BUDGET, NULL, NULL,
-		    (double)iso_bucket_level_milli(&shared->services[snapshot->services[s].slot].retries) /
+		    (double)iso_bucket_now_milli(&shared->services[snapshot->services[s].slot].retries,
+						 admin->config.loop->now_us) /
 			    1000);
 		page->samples[page->count - 1].label = snapshot->services[s].name;
 	}
@@ -129,6 +130,10 @@ int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 		page->names.outcomes[i] = iso_outcome_text((enum iso_outcome)i);
 	for (int i = 0; i < ISO_RETRY_REASON_COUNT; i++)
 		page->names.reasons[i] = iso_retry_reason_text((enum iso_retry_reason)i);
+	for (int i = 0; i < ISO_STAY_COUNT; i++)
+		page->names.stays[i] = iso_stay_text((enum iso_stay)i);
+	for (int i = 0; i < ISO_METRICS_EXECUTED; i++)
+		page->names.executed[i] = iso_executed_text((enum iso_executed)i);
 	page->names.version = ISO_SLICE(ISO_VERSION);
 	add_regions(admin, page);
 	add_servers(admin, page);

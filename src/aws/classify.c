@@ -58,11 +58,15 @@ static const struct iso_classification *look_up(const struct iso_classify_row *r
 	return NULL;
 }
 
-static struct iso_classification by_status(uint16_t status)
+static struct iso_classification by_status(uint16_t status, bool handled)
 {
+	enum iso_executed refused = handled ? ISO_EXECUTED_MAYBE : ISO_EXECUTED_NO;
+
 	switch (status) {
 	case 421:
-		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_REGION, WRONG_NAME };
+		return (struct iso_classification){ refused, ISO_FAULT_REGION, WRONG_NAME };
+	case 425:
+		return (struct iso_classification){ refused, ISO_FAULT_APPLICATION, NULL };
 	case 429:
 		return (struct iso_classification){ ISO_EXECUTED_MAYBE, ISO_FAULT_THROTTLE,
 						    "the region throttles" };
@@ -97,7 +101,14 @@ struct iso_classification iso_classify(const struct iso_classify_input *input)
 	type.len = iso_slice_find(type, ':');
 	if (type.len > 0)
 		c = look_up(by_error_type, sizeof(by_error_type) / sizeof(by_error_type[0]), type);
-	return c != NULL ? *c : by_status(input->status);
+	return c != NULL ? *c : by_status(input->status, input->handled);
+}
+
+bool iso_classify_is_gateway_id(struct iso_slice name)
+{
+	return iso_slice_eq(name, ISO_SLICE("x-amzn-requestid")) ||
+	       iso_slice_eq(name, ISO_SLICE("x-amz-apigw-id")) ||
+	       iso_slice_eq(name, ISO_SLICE("apigw-requestid"));
 }
 
 struct iso_slice iso_classify_marker(struct iso_slice value, struct iso_slice secret)

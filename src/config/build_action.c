@@ -190,6 +190,7 @@ void iso_load_action_defaults(struct iso_cfg_route *route)
 	route->hedge = route->service->hedge;
 	route->timeout_us = route->service->timeout_us;
 	route->idle_timeout_us = route->service->idle_timeout_us;
+	route->proxy_status = route->service->proxy_status;
 }
 
 static void build_overrides(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
@@ -252,5 +253,8 @@ void iso_load_action(struct iso_load *load, const json_t *object, struct iso_cfg
 	if (route->service != NULL) {
 		iso_load_action_defaults(route);
 		build_overrides(load, object, route);
+		if (iso_load_has(object, "proxy_status"))
+			route->proxy_status = (enum iso_proxy_status)iso_load_enum(load, object,
+										   "routes[].proxy_status");
 	}
 }

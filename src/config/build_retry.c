@@ -1,8 +1,11 @@
 /*
- * What of a service concerns tries: retry, hedge, throttle, and the marker that says what an answer means.
+ * What of a service concerns tries: retry, hedge, throttle, Idempotency-Keys, and the marker that says what
+ * an answer means.
  */
 #include "load_priv.h"
 #include "units_priv.h"
+
+#include <string.h>
 
 static void build_retry(struct iso_load *load, const json_t *object, struct iso_cfg_retry *retry)
 {
@@ -67,4 +70,62 @@ void iso_load_retry(struct iso_load *load, const json_t *object, struct iso_cfg_
 	service->learn_throttles = iso_load_bool(load, iso_load_member(object, "throttle"),
 						 "services.*.throttle.learn");
 	build_marker(load, iso_load_member(object, "marker"), &service->marker);
+}
+
+/* "x-user" or "cookie:session". */
+static bool key_client(struct iso_load *load, struct iso_slice text, struct iso_cfg_key_client *ret_client)
+{
+	static const char prefix[] = "cookie:";
+	bool cookie = iso_slice_starts(text, iso_slice_str(prefix));
+
+	if (cookie)
+		text = iso_slice(text.ptr + strlen(prefix), text.len - strlen(prefix));
+	if (!iso_load_token_ok(text)) {
+		iso_load_error(load, ISO_PLACE_VALUE, "write `x-user` or `cookie:session`",
+			       "this names no header field and no cookie");
+		return false;
+	}
+	/* The names of cookies are compared as they are. */
+	ret_client->name = cookie ? iso_load_dup(load, text) : iso_load_dup_lower(load, text);
+	ret_client->cookie = cookie;
+	return true;
+}
+
+static void build_key_clients(struct iso_load *load, const json_t *object, struct iso_cfg_keys *keys)
+{
+	json_t *array = iso_load_member(object, "client"), *item;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("client")), i;
+
+	keys->client_told = array != NULL;
+	if (array == NULL) {
+		keys->clients[0].name = ISO_SLICE("authorization");
+		keys->clients[1].name = ISO_SLICE("x-api-key");
+		keys->client_count = 2;
+	}
+	json_array_foreach(array, i, item)
+	{
+		size_t at = iso_pointer_index(&load->at, i);
+
+		if (json_is_string(item) && keys->client_count < ISO_KEY_CLIENTS_MAX &&
+		    key_client(load, iso_slice_str(json_string_value(item)),
+			       &keys->clients[keys->client_count]))
+			keys->client_count++;
+		iso_pointer_cut(&load->at, at);
+	}
+	iso_pointer_cut(&load->at, mark);
+}
+
+void iso_load_keys(struct iso_load *load, const json_t *object, struct iso_cfg_service *service)
+{
+	struct iso_cfg_keys *keys = &service->keys;
+	size_t mark = iso_pointer_key(&load->at, ISO_SLICE("idempotency"));
+
+	keys->store = iso_load_bool(load, object, "services.*.idempotency.store");
+	keys->ttl_us = iso_load_u64(load, object, "services.*.idempotency.ttl");
+	keys->max_answer = iso_load_u64(load, object, "services.*.idempotency.max_answer");
+	keys->regional = iso_load_enum(load, object, "services.*.idempotency.scope") == 1;
+	keys->wait = iso_load_enum(load, object, "services.*.idempotency.duplicates") == 1;
+	service->honoured = (enum iso_honoured)iso_load_enum(load, object, "services.*.idempotency.honoured");
+	build_key_clients(load, object, keys);
+	iso_pointer_cut(&load->at, mark);
 }

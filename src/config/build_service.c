@@ -281,7 +281,6 @@ static void build_health(struct iso_load *load, const json_t *service_object, st
 
 static void build_service(struct iso_load *load, const json_t *object, struct iso_cfg_service *service)
 {
-	const json_t *idempotency = iso_load_member(object, "idempotency");
 	uint64_t weights = 0;
 
 	build_regions(load, object, service);
@@ -292,13 +291,8 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");
 	service->idle_timeout_us = iso_load_u64(load, object, "services.*.idle_timeout");
 	service->tunnel_idle_timeout_us = iso_load_u64(load, object, "services.*.tunnel_idle_timeout");
-	service->keys = (struct iso_cfg_keys){
-		.store = iso_load_bool(load, idempotency, "services.*.idempotency.store"),
-		.ttl_us = iso_load_u64(load, idempotency, "services.*.idempotency.ttl"),
-		.max_answer = iso_load_u64(load, idempotency, "services.*.idempotency.max_answer"),
-	};
-	service->honoured = (enum iso_honoured)iso_load_enum(load, idempotency,
-							     "services.*.idempotency.honoured");
+	service->proxy_status = (enum iso_proxy_status)iso_load_enum(load, object, "services.*.proxy_status");
+	iso_load_keys(load, iso_load_member(object, "idempotency"), service);
 	for (uint32_t i = 0; i < service->region_count; i++)
 		weights += service->regions[i].weight;
 	if (service->policy == ISO_POLICY_WEIGHTED && service->region_count > 0 && weights == 0)

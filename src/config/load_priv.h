@@ -130,6 +130,7 @@ void iso_load_geo(struct iso_load *load, const json_t *root);
 void iso_load_place(struct iso_load *load, const json_t *region_object, struct iso_cfg_region *region);
 /* build_retry.c: what of a service concerns tries. */
 void iso_load_retry(struct iso_load *load, const json_t *service_object, struct iso_cfg_service *service);
+void iso_load_keys(struct iso_load *load, const json_t *idempotency, struct iso_cfg_service *service);
 /* build_balance.c: `balance` of a service, whose regions are there already. */
 void iso_load_balance(struct iso_load *load, const json_t *service_object, struct iso_cfg_service *service);
 /* The regions of `mask` must suit the policy that stands at load->at. */

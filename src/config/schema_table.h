@@ -149,8 +149,8 @@ X("limits.drain_timeout", DURATION, 0, 0, 24 * HOUR, "\"30s\"", NULL, NULL, \
 X("limits.upgrade_timeout", DURATION, 0, 100 * MS, 24 * HOUR, "\"60s\"", NULL, NULL, \
   "After SIGUSR2, the new process has this long to get ready; else it is ended.") \
 X("limits.replay_memory", SIZE, 0, 0, 64 * GIB, "\"64MiB\"", NULL, NULL, \
-  "Request bodies kept for replay, all together. What comes when that is full is as one over " \
-  "`retry.body_limit`.") \
+  "Request bodies kept for replay, all together. What comes when that is full streams through, or gets " \
+  "503 where `retry.large_body` refuses or an Idempotency-Key needs it whole.") \
 X("limits.body_memory", SIZE, 0, MIB, 64 * GIB, "\"256MiB\"", NULL, NULL, \
   "Memory for message bodies on the way, of each worker.") \
 X("limits.connections", INTEGER, 0, 1, 1000000, "10000", NULL, NULL, \
@@ -301,14 +301,33 @@ X("services.*.idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"60s\"", NULL, N
   "After the response head: no byte in either direction for this time ends the exchange.") \
 X("services.*.tunnel_idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"10m\"", NULL, NULL, \
   "The same for tunnels (WebSocket).") \
+X("services.*.proxy_status", ENUM, 0, 0, 0, "\"errors\"", "errors|asked|always", NULL, \
+  "Which answers tell in `Proxy-Status` (RFC 9209) where the request has been and how that ended. " \
+  "`errors`: the proxy's own, in short. `asked`: all that a client asks for by `Want-Proxy-Status: " \
+  "?1` too. " \
+  "`always`: all.") \
 X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Requests with an `Idempotency-Key`.") \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \
   "Where the API itself recognises a repeated key: such a request may be tried again there.") \
 X("services.*.idempotency.store", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Let the proxy itself see to it that a POST or PATCH with an `Idempotency-Key` runs once: what comes " \
-  "again gets the first one's answer, 409 while that runs or when its outcome is not known, 422 when it is " \
+  "again gets the first one's answer, 409 while that runs (see `duplicates`) or when its outcome " \
+  "is not known, 422 when it is " \
   "another request. Its body is awaited whole, and may be as large as `retry.body_limit`.") \
+X("services.*.idempotency.scope", ENUM, 0, 0, 0, "\"global\"", "global|region", NULL, \
+  "Where the store's keys count. `global`: a key runs once, in whichever region. `region`: once in each " \
+  "region that it comes to, for APIs whose regions keep their data apart; no try of it goes to " \
+  "another one.") \
+X("services.*.idempotency.duplicates", ENUM, 0, 0, 0, "\"refuse\"", "refuse|wait", NULL, \
+  "What becomes of a key that comes again while the first request runs. `refuse`: 409. `wait`: it gets the " \
+  "first one's answer, or 504 when that has not come within the `timeout`.") \
+X("services.*.idempotency.client", ARRAY, 0, 0, 8, "[\"authorization\", \"x-api-key\"]", NULL, NULL, \
+  "What tells clients apart, so that each has keys of its own; a verified client certificate always does. " \
+  "Absent: a key that comes with other cookies than at first gets 422 besides.") \
+X("services.*.idempotency.client[]", STRING, 0, 1, 128, NULL, \
+  "(cookie:)?[!#$%&'*+.^_`|~0-9A-Za-z-]+", NULL, \
+  "A header field, such as `x-user`, or a cookie, such as `cookie:session`.") \
 X("services.*.idempotency.ttl", DURATION, 0, SEC, 9600 * HOUR, "\"24h\"", NULL, NULL, \
   "How long a key is remembered, from when it first came.") \
 X("services.*.idempotency.max_answer", SIZE, 0, 0, 16 * MIB, "\"64KiB\"", NULL, NULL, \
@@ -455,6 +474,8 @@ X("routes[].requires[]", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "One dependency.") \
 X("routes[].idempotent", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Running such a request twice does no harm, whatever its method: it may be tried again.") \
+X("routes[].proxy_status", ENUM, 0, 0, 0, NULL, "errors|asked|always", NULL, \
+  "Default: the service's.") \
 X("routes[].idempotency_key", ENUM, 0, 0, 0, "\"optional\"", "optional|required", NULL, \
   "`required`: a POST or PATCH without an `Idempotency-Key` gets 400. For services with " \
   "`idempotency.store`.") \

@@ -4,14 +4,23 @@
  */
 #include "exchange_priv.h"
 #include "iso/base/hmap.h"
+#include "iso/http/date.h"
 #include "iso/http/uri.h"
+
+enum { RETRY_AFTER_MAX_S = 300 };
+
+/* Another one than t still waits for its answer. */
+static bool other_live(const struct iso_exchange *x, const struct iso_try *t)
+{
+	for (uint32_t i = 0; i < x->try_count; i++)
+		if (x->tries[i] != t && x->tries[i]->live && !x->tries[i]->kept_head)
+			return true;
+	return false;
+}
 
 bool iso_exchange_live(const struct iso_exchange *x)
 {
-	for (uint32_t i = 0; i < x->try_count; i++)
-		if (x->tries[i]->live && !x->tries[i]->kept_head)
-			return true;
-	return false;
+	return other_live(x, NULL);
 }
 
 void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but)
@@ -83,12 +92,12 @@ static bool must_stand(struct iso_exchange *x)
 {
 	if (x->choice.reason == ISO_RETRY_REASON_THROTTLE &&
 	    (x->choice.pick.level == ISO_PICK_FULL || x->choice.pick.level == ISO_PICK_AGAIN)) {
-		x->choice.final = "every other region is out or at its limit";
+		x->choice.final = ISO_STAY_LIMITS;
 		return true;
 	}
 	if (x->choice.pick.level == ISO_PICK_AGAIN &&
 	    x->host->loop->now_us + retry_after_us(x, x->choice.pick.index) >= x->deadline_us) {
-		x->choice.final = "the region asks to wait beyond the deadline";
+		x->choice.final = ISO_STAY_RETRY_AFTER;
 		return true;
 	}
 	return false;
@@ -110,6 +119,7 @@ static bool begin(struct iso_exchange *x)
 {
 	x->phase = ISO_PHASE_WAIT;
 	if (!iso_try_start(x, x->choice.pick.index)) {
+		iso_exchange_unchoose(x);
 		x->phase = ISO_PHASE_FAIL;
 		return false;
 	}
@@ -120,6 +130,7 @@ static bool begin(struct iso_exchange *x)
 enum iso_step iso_phase_pick(struct iso_exchange *x)
 {
 	if (!iso_exchange_choose(x)) {
+		iso_budget_return(iso_exchange_budget(x), x->choice.sent);
 		x->error = ISO_SLICE("every region that this route allows is drained");
 		x->fail_status = 503;
 		x->phase = ISO_PHASE_FAIL;
@@ -205,7 +216,7 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 {
 	struct iso_exchange *x = t->x;
 	uint64_t total_us = x->route->timeout_us, used_us = x->host->loop->now_us - x->received_us;
-	bool keyed = iso_fields_get(&x->head->fields, ISO_FIELD_IDEMPOTENCY_KEY) != NULL;
+	bool keyed = iso_keys_has_one(x);
 	struct iso_safety_facts facts = {
 		.ending = ending,
 		.executed = executed,
@@ -235,11 +246,11 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	struct iso_retry_step step;
 
 	iso_retry_next(&x->plan, verdict, t->region, x->route->region_mask, &step);
-	x->choice.final = step.words;
+	x->choice.final = step.stay;
 	if (!step.go || x->try_count >= ISO_TRIES_MAX)
 		return false;
 	if (!iso_budget_spend(iso_exchange_budget(x), sent, x->host->loop->now_us)) {
-		x->choice.final = "the retry budget is used up";
+		x->choice.final = ISO_STAY_BUDGET;
 		iso_metrics_add(x->host->metrics, ISO_METRIC_RETRIES_REFUSED, 1);
 		return false;
 	}
@@ -248,6 +259,25 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	x->choice.reason = (int)verdict->reason;
 	x->choice.sent = sent;
 	return true;
+}
+
+/* Retry-After (RFC 9110 section 10.2.3): seconds, or a date by the wall clock; 0: neither, or past. */
+static uint64_t asked_us(const struct iso_exchange *x, struct iso_slice value)
+{
+	uint64_t now_us = x->host->loop->now_us + x->host->wall_offset_us, seconds, at_s;
+	bool digits = value.len > 0;
+
+	for (size_t i = 0; i < value.len; i++)
+		digits = digits && value.ptr[i] >= '0' && value.ptr[i] <= '9';
+	if (digits) {
+		if (iso_slice_u64(value, &seconds) != ISO_OK || seconds > RETRY_AFTER_MAX_S)
+			seconds = RETRY_AFTER_MAX_S;
+		return seconds * 1000000;
+	}
+	if (!iso_http_date_parse(value, now_us / 1000000, &at_s) || at_s * 1000000 <= now_us)
+		return 0;
+	return at_s * 1000000 - now_us < RETRY_AFTER_MAX_S * 1000000ull ? at_s * 1000000 - now_us
+									: RETRY_AFTER_MAX_S * 1000000ull;
 }
 
 static void classify(struct iso_try *t, const struct iso_head *head)
@@ -261,7 +291,6 @@ static void classify(struct iso_try *t, const struct iso_head *head)
 						 : NULL;
 	struct iso_classify_input input = { .status = head->status };
 	struct iso_classification c;
-	uint64_t seconds;
 
 	if (type != NULL)
 		input.error_type = type->value;
@@ -269,12 +298,14 @@ static void classify(struct iso_try *t, const struct iso_head *head)
 		t->upstream_id = id->value;
 	if (marked != NULL)
 		input.marker = iso_classify_marker(marked->value, marker->secret);
+	for (uint32_t i = 0; i < head->fields.n && head->status > 420; i++)
+		input.handled = input.handled || iso_classify_is_gateway_id(head->fields.v[i].name);
 	c = iso_classify(&input);
 	t->fault = (uint8_t)c.fault;
 	t->executed = (uint8_t)c.executed;
 	t->words = c.words;
-	if (after != NULL && iso_slice_u64(after->value, &seconds) == ISO_OK)
-		t->retry_after_us = (seconds < 300 ? seconds : 300) * 1000000;
+	if (after != NULL)
+		t->retry_after_us = asked_us(t->x, after->value);
 }
 
 /* Puts an answer aside: its content is gathered while another region is asked. */
@@ -283,6 +314,37 @@ static void keep(struct iso_try *t, const struct iso_head *head, bool end)
 	t->answer = *head;
 	t->kept_head = true;
 	t->kept_end = end;
+}
+
+static bool too_large_to_keep(const struct iso_head *head, bool end)
+{
+	return !end && head->content_length > ISO_KEPT_MAX;
+}
+
+/* It was no answer, or one that is too large to keep while a better one may come. */
+static void let_go(struct iso_try *t)
+{
+	iso_buf_done(&t->kept);
+	t->kept_head = t->live = false;
+	iso_attempt_cancel(&t->a);
+	iso_record_try_end(t, ISO_OUTCOME_CANCELLED, ISO_EXECUTED_YES);
+}
+
+/*
+ * The first good head of two wins, and this one is none: it is put aside, whatever it says, while the other
+ * may still bring a better one. When that has been silent for too long as well, a third region is asked.
+ */
+static void on_bad_head_of_two(struct iso_try *t, const struct iso_head *head, bool end, bool final)
+{
+	if (final && t->fault == ISO_FAULT_APPLICATION) {
+		iso_exchange_commit(t->x, t, head, end); /* the API's own answer, as good as any */
+		return;
+	}
+	if (too_large_to_keep(head, end))
+		let_go(t);
+	else
+		keep(t, head, end);
+	iso_doubling_again(t->x);
 }
 
 static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end)
@@ -302,18 +364,21 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 	iso_timer_clear(&x->host->loop->wheel, &t->patience);
 	iso_record_try_head(t);
 	if (t->fault == ISO_FAULT_NONE) {
+		x->choice.final = ISO_STAY_NONE;
 		iso_exchange_commit(x, t, head, end);
 		return;
 	}
 	judge(t, ISO_ENDING_RESPONSE, (enum iso_executed)t->executed, &verdict);
-	if (verdict.retry == ISO_RETRY_NO || head->content_length > ISO_KEPT_MAX) {
-		x->choice.final = verdict.words;
+	if (other_live(x, t)) {
+		on_bad_head_of_two(t, head, end, verdict.retry == ISO_RETRY_NO);
+		return;
+	}
+	if (verdict.retry == ISO_RETRY_NO || too_large_to_keep(head, end)) {
+		x->choice.final = verdict.retry == ISO_RETRY_NO ? verdict.stay : ISO_STAY_COMMITTED;
 		iso_exchange_commit(x, t, head, end);
 		return;
 	}
 	keep(t, head, end);
-	if (iso_exchange_live(x))
-		return; /* another one is under way already: a rescue, or the one that it is to rescue */
 	if (may_follow(x, t, &verdict, true))
 		iso_exchange_run(x, ISO_PHASE_PICK);
 	else
@@ -330,11 +395,7 @@ static void on_data(struct iso_attempt *a, struct iso_buf *data, bool end)
 		return;
 	}
 	if (t->kept.bytes + data->bytes > ISO_KEPT_MAX || iso_buf_move(&t->kept, data) != ISO_OK) {
-		/* Too large to keep: it is given up as an answer of last resort. */
-		iso_buf_done(&t->kept);
-		t->kept_head = t->live = false;
-		iso_attempt_cancel(a);
-		iso_record_try_end(t, ISO_OUTCOME_CANCELLED, ISO_EXECUTED_YES);
+		let_go(t);
 		return;
 	}
 	t->kept_end = end;
@@ -385,13 +446,85 @@ static void give_up(struct iso_exchange *x, const struct iso_try *t, enum iso_ou
 	iso_exchange_run(x, ISO_PHASE_FAIL);
 }
 
+/* All that run have had their per_try_timeout. */
+static bool all_overdue(const struct iso_exchange *x)
+{
+	for (uint32_t i = 0; i < x->try_count; i++)
+		if (x->tries[i]->live && !x->tries[i]->kept_head && !x->tries[i]->overdue)
+			return false;
+	return true;
+}
+
+static void end_overdue(struct iso_exchange *x)
+{
+	for (uint32_t i = 0; i < x->try_count; i++) {
+		struct iso_try *t = x->tries[i];
+		enum iso_executed executed = iso_attempt_executed(&t->a, ISO_BREAK_GIVEN_UP);
+
+		if (!t->live || t->kept_head)
+			continue;
+		t->live = false;
+		iso_timer_clear(&x->host->loop->wheel, &t->patience);
+		iso_attempt_cancel(&t->a);
+		iso_record_try_end(t, ISO_OUTCOME_TIMEOUT, executed);
+	}
+}
+
+/* The try that was prepared does not follow: all is as it was. The timer is none of a pick. */
+static void stay(struct iso_exchange *x, const struct iso_exchange_choice *before)
+{
+	x->choice.allowed = before->allowed;
+	x->choice.tried = before->tried;
+	x->choice.reason = before->reason;
+	x->choice.pick = before->pick;
+	x->choice.decision = before->decision;
+	x->choice.sent = before->sent;
+	x->choice.final = before->final;
+}
+
+/*
+ * per_try_timeout ends an attempt only when another may follow: by the rules, within the budget, and in a
+ * region that would take it; else the deadline does. While another one runs that has not had its time it
+ * goes on beside it: whichever answers first. False: it stays, and is asked again later, for the budget
+ * fills.
+ */
+static bool make_way(struct iso_exchange *x, struct iso_try *t)
+{
+	enum iso_executed executed = iso_attempt_executed(&t->a, ISO_BREAK_GIVEN_UP);
+	const struct iso_exchange_choice before = x->choice;
+	uint16_t bound = x->plan.bound;
+	struct iso_verdict verdict;
+	bool spent, goes;
+
+	judge(t, ISO_ENDING_TIMEOUT, executed, &verdict);
+	spent = all_overdue(x) && may_follow(x, t, &verdict, executed != ISO_EXECUTED_NO);
+	goes = spent && iso_exchange_choose(x) && !must_stand(x);
+	if (!goes) {
+		if (spent)
+			iso_budget_return(iso_exchange_budget(x), x->choice.sent);
+		stay(x, &before);
+		x->plan.bound = bound;
+		return false;
+	}
+	end_overdue(x);
+	if (!pause_first(x) && !begin(x))
+		iso_exchange_run(x, ISO_PHASE_FAIL);
+	return true;
+}
+
 static void after_failure(struct iso_try *t, enum iso_outcome outcome, enum iso_executed executed)
 {
 	struct iso_exchange *x = t->x;
 	struct iso_verdict verdict;
 
-	if (iso_exchange_live(x))
+	for (uint32_t i = 0; i < x->try_count; i++) {
+		if (!x->tries[i]->live || x->tries[i]->kept_head)
+			continue;
+		/* Only what has been silent for too long is left: it need not be waited for. */
+		if (!all_overdue(x) || !make_way(x, x->tries[i]))
+			iso_doubling_again(x);
 		return;
+	}
 	judge(t, ending_of(outcome), executed, &verdict);
 	if (may_follow(x, t, &verdict, executed != ISO_EXECUTED_NO))
 		iso_exchange_run(x, ISO_PHASE_PICK);
@@ -427,28 +560,17 @@ static void on_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_exe
 	after_failure(t, outcome, executed);
 }
 
-/* per_try_timeout ends an attempt only when another may follow; else the deadline does. */
 void iso_try_on_patience(struct iso_timer *timer)
 {
 	struct iso_try *t = ISO_CONTAINER(timer, struct iso_try, patience);
 	struct iso_exchange *x = t->x;
-	enum iso_executed executed = iso_attempt_executed(&t->a, ISO_BREAK_GIVEN_UP);
-	struct iso_verdict verdict;
 
-	if (!t->live || x->committed || iso_exchange_live(x) != t->live)
+	if (!t->live || x->committed || x->phase != ISO_PHASE_WAIT)
 		return;
-	judge(t, ISO_ENDING_TIMEOUT, executed, &verdict);
-	if (verdict.retry == ISO_RETRY_NO || !iso_retry_left(&x->plan))
-		return;
-	t->live = false;
-	iso_attempt_cancel(&t->a);
-	iso_record_try_end(t, ISO_OUTCOME_TIMEOUT, executed);
-	if (!iso_exchange_live(x)) {
-		if (may_follow(x, t, &verdict, executed != ISO_EXECUTED_NO))
-			iso_exchange_run(x, ISO_PHASE_PICK);
-		else
-			give_up(x, t, ISO_OUTCOME_TIMEOUT, NULL);
-	}
+	t->overdue = true;
+	if (!make_way(x, t))
+		iso_timer_set(&x->host->loop->wheel, &t->patience,
+			      x->host->loop->now_us + x->route->retry.per_try_timeout_us);
 }
 
 const struct iso_attempt_ops iso_try_ops = {

@@ -9,14 +9,18 @@
 
 _Static_assert((int)ISO_DECISION_MAX <= (int)ISO_LOG_DECISION_MAX, "a decision must fit into its line");
 
-/* A region that is half-open gets one request of the whole process, the first try of one that may run twice.
+/*
+ * A region that is half-open gets one request of the whole process, the first try of one that may run twice.
+ * It is taken by a pick alone that a try follows at once: a first try has nothing to pause for or to stand
+ * by.
  */
 static void take_trial(const struct iso_exchange *x, const struct iso_board_region *const boards[],
 		       struct iso_view *view)
 {
 	struct iso_board_stand *stand = x->host->upstream->stand;
 
-	if (x->try_count > 0 || !iso_safety_may_double(x->safe, x->route->idempotent))
+	if (x->phase != ISO_PHASE_PICK || x->try_count > 0 ||
+	    !iso_safety_may_double(x->safe, x->route->idempotent))
 		return;
 	for (uint32_t i = 0; i < x->service->region_count && view->trial == 0; i++) {
 		uint16_t bit = (uint16_t)(1u << i);
@@ -78,6 +82,15 @@ static void record(struct iso_exchange *x, const struct iso_view *view)
 	iso_decision_write(&decision, names, &text);
 	if (iso_text_ok(&text) == ISO_OK)
 		x->choice.decision = iso_text_slice(&text);
+}
+
+void iso_exchange_unchoose(const struct iso_exchange *x)
+{
+	const struct iso_upstream *up = x->host->upstream;
+	uint32_t slot = x->service->regions[x->choice.pick.index].slot;
+
+	if (x->choice.pick.level == ISO_PICK_TRIAL)
+		iso_board_return_trial(up->stand, slot, up->board->regions[slot].trial);
 }
 
 bool iso_exchange_choose(struct iso_exchange *x)

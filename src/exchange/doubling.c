@@ -5,37 +5,50 @@
  */
 #include "exchange_priv.h"
 
-/* Whether a second try beside t is allowed at all. */
-static bool may_double(const struct iso_exchange *x, const struct iso_try *t)
+/* Whether another try beside what runs is allowed at all. */
+static bool may_double(const struct iso_exchange *x)
 {
-	if (x->committed || x->phase != ISO_PHASE_WAIT || !iso_retry_left(&x->plan) ||
-	    x->try_count >= ISO_TRIES_MAX || !iso_safety_may_double(x->safe, x->route->idempotent) ||
-	    (x->tape.lost && x->received_body > 0))
-		return false;
-	for (uint32_t i = 0; i < x->try_count; i++)
-		if (x->tries[i] != t && x->tries[i]->live)
-			return false;
-	return true;
+	return !x->committed && x->phase == ISO_PHASE_WAIT && iso_retry_left(&x->plan) &&
+	       x->try_count < ISO_TRIES_MAX && iso_safety_may_double(x->safe, x->route->idempotent) &&
+	       (!x->tape.lost || x->received_body == 0);
 }
 
-/* A second try, if another region is in good order and the budget has it. */
-static void double_up(struct iso_exchange *x, enum iso_retry_reason reason)
+/* All that wait for an answer have been silent for too long; false also when none waits. */
+static bool all_suspect(const struct iso_exchange *x)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < x->try_count; i++) {
+		if (!x->tries[i]->live || x->tries[i]->kept_head)
+			continue;
+		if (!x->tries[i]->suspect)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* Another try, if a region that was not tried is in good order and the budget has it. Whether it has begun,
+ * or its failing to was the exchange's end. */
+static bool double_up(struct iso_exchange *x, enum iso_retry_reason reason)
 {
 	const struct iso_pick pick = x->choice.pick;
 	const struct iso_slice decision = x->choice.decision;
 	enum iso_pick_level most = reason == ISO_RETRY_REASON_RESCUE ? ISO_PICK_FULL : ISO_PICK_GOOD;
 
-	x->choice.allowed = x->route->region_mask;
+	x->choice.allowed = x->plan.bound != 0 ? (uint16_t)(x->route->region_mask & x->plan.bound)
+					       : x->route->region_mask;
 	x->choice.tried = x->plan.tried;
 	if (!iso_exchange_choose(x) || x->choice.pick.level > most ||
 	    !iso_budget_spend(iso_exchange_budget(x), true, x->host->loop->now_us)) {
 		x->choice.pick = pick;
 		x->choice.decision = decision;
-		return;
+		return false;
 	}
 	x->choice.reason = (int)reason;
 	if (!iso_try_start(x, x->choice.pick.index))
 		iso_exchange_run(x, ISO_PHASE_FAIL);
+	return true;
 }
 
 void iso_try_on_suspect(struct iso_attempt *a)
@@ -43,8 +56,13 @@ void iso_try_on_suspect(struct iso_attempt *a)
 	struct iso_try *t = ISO_CONTAINER(a, struct iso_try, a);
 
 	t->suspect = true;
-	if (may_double(t->x, t))
-		double_up(t->x, ISO_RETRY_REASON_RESCUE);
+	iso_doubling_again(t->x);
+}
+
+void iso_doubling_again(struct iso_exchange *x)
+{
+	if (may_double(x) && all_suspect(x))
+		(void)double_up(x, ISO_RETRY_REASON_RESCUE);
 }
 
 /* How long the region is waited for before a hedge; 0: none. */
@@ -81,9 +99,12 @@ void iso_hedge_run(struct iso_exchange *x)
 {
 	struct iso_budget *hedges = &x->host->hedges[x->service->slot];
 
-	if (x->try_count == 1 && x->tries[0]->live && !x->tries[0]->kept_head && may_double(x, x->tries[0]) &&
-	    iso_budget_spend(hedges, true, x->host->loop->now_us))
-		double_up(x, ISO_RETRY_REASON_HEDGE);
+	if (x->try_count != 1 || !x->tries[0]->live || x->tries[0]->kept_head || !may_double(x) ||
+	    !iso_budget_spend(hedges, true, x->host->loop->now_us))
+		return;
+	/* Nowhere to go, or no retry budget: the hedge that was not made is another request's. */
+	if (!double_up(x, ISO_RETRY_REASON_HEDGE))
+		iso_budget_return(hedges, true);
 }
 
 void iso_doubling_lost(struct iso_exchange *x, const struct iso_try *t)

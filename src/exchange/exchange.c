@@ -161,7 +161,10 @@ static void on_timer(struct iso_timer *timer)
 		}
 		return;
 	}
-	give_up(x, 504, "no region answered before the deadline");
+	give_up(x, 504,
+		x->phase == ISO_PHASE_LEDGER
+			? "the request with this Idempotency-Key had not ended before the deadline"
+			: "no region answered before the deadline");
 }
 
 void iso_exchange_host_expire(struct iso_exchange_host *host)
@@ -203,6 +206,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	x->head = request->head;
 	x->from.tls = request->tls;
 	x->from.trusted_proxies = request->trusted_proxies;
+	x->from.transport = request->transport;
 	x->received_us = request->received_us;
 	x->request_end = request->end;
 	x->original_path = request->head->path;

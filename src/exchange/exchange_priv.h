@@ -7,6 +7,7 @@
 
 #include "iso/exchange/exchange.h"
 #include "iso/http/body_tape.h"
+#include "iso/ledger/ledger.h"
 #include "iso/policy/balance.h"
 #include "iso/policy/retry.h"
 #include "iso/upstream/attempt.h"
@@ -43,7 +44,9 @@ struct iso_try {
 	struct iso_slice endpoint;    /* text of the address; for the access log only */
 	uint64_t retry_after_us;      /* what the region asked for; 0: nothing */
 	uint8_t region, fault, executed, outcome, reason;
-	bool live, kept_head, kept_end, sampled, suspect;
+	bool live, kept_head, kept_end, sampled;
+	bool suspect; /* silent for longer than it ever is */
+	bool overdue; /* for longer than per_try_timeout, and nothing may follow it yet */
 };
 
 /* The cookie of the policy `sticky`. */
@@ -60,6 +63,7 @@ struct iso_exchange_from {
 	struct iso_slice client;           /* behind trusted proxies what they say, else who has connected */
 	struct iso_slice path;             /* as it was matched: in its normal form, with its query */
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
+	const struct iso_transport *transport;      /* the client's connection */
 	bool tls;
 };
 
@@ -77,7 +81,7 @@ struct iso_exchange_choice {
 	struct iso_slice decision; /* its record, where it was sampled for the access log; else empty */
 	struct iso_timer timer;    /* PAUSE: the end of it; WAIT: time for a hedge */
 	bool sent;                 /* the try before it had sent something: it has cost the budget a token */
-	const char *final;         /* why no other try followed the last one that failed; NULL: none failed */
+	enum iso_stay final;       /* why no other try followed the last one that failed; NONE: none failed */
 };
 
 /* A request whose Idempotency-Key the ledger has been asked about. */
@@ -88,6 +92,7 @@ struct iso_exchange_keys {
 	bool running;  /* the ledger has let it run, and waits to hear how it ended */
 	bool answered; /* by a region that may have run it */
 	bool keeping;  /* the answer, which is not too large yet */
+	bool owned; /* something in the request says whose it is: its client may be given its cookies again */
 };
 
 struct iso_exchange {
@@ -145,6 +150,8 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x);
  * sampled. Whether there is a region at all.
  */
 bool iso_exchange_choose(struct iso_exchange *x);
+/* No try could begin there: what the pick had taken is given back. */
+void iso_exchange_unchoose(const struct iso_exchange *x);
 
 /* try.c: begins a try in the region; false: x->error says why not. */
 bool iso_try_start(struct iso_exchange *x, uint32_t region);
@@ -154,6 +161,8 @@ void iso_try_on_suspect(struct iso_attempt *a);
 /* The first try has begun: sets the timer, if the service hedges such requests. */
 void iso_hedge_arm(struct iso_exchange *x);
 void iso_hedge_run(struct iso_exchange *x);
+/* One of two has failed: another one, if all that are left are silent for too long. */
+void iso_doubling_again(struct iso_exchange *x);
 /* The loser of two is given up, and may have run for nothing. */
 void iso_doubling_lost(struct iso_exchange *x, const struct iso_try *t);
 
@@ -189,7 +198,11 @@ void iso_affinity_find(struct iso_exchange *x);
 ISO_MUST_USE int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t,
 				   struct iso_fields *fields);
 
-/* idempotency.c: whether the request's key, if it has one, is the proxy's own care. */
+/* idempotency.c: whether it has an Idempotency-Key. With two nobody knows which one the API goes by. */
+bool iso_keys_has_one(const struct iso_exchange *x);
+/* fingerprint.c: whose key it is and what for, into ask->id and ask->print. False: no memory. */
+bool iso_fingerprint(struct iso_exchange *x, struct iso_slice key, struct iso_ledger_ask *ask);
+/* Whether the request's key, if it has one, is the proxy's own care. */
 bool iso_keys_wanted(const struct iso_exchange *x);
 enum iso_step iso_phase_keys(struct iso_exchange *x);
 /* What the client is told, as it goes; and the end of all, however it came. */
@@ -197,6 +210,13 @@ void iso_keys_head(struct iso_exchange *x, const struct iso_try *t, const struct
 void iso_keys_data(struct iso_exchange *x, const struct iso_buf *data, bool end);
 void iso_keys_trailers(struct iso_exchange *x);
 void iso_keys_done(struct iso_exchange *x);
+
+/*
+ * proxy_status.c: own_status: of an answer of our own; 0: a region's, which says it only where that is asked
+ * for. ISO_OK or ISO_ENOMEM.
+ */
+ISO_MUST_USE int iso_proxy_status_tell(struct iso_exchange *x, uint16_t own_status,
+				       struct iso_fields *fields);
 
 /* rate_limit.c: takes the request from its client's quota; false: there is nothing left (429). */
 bool iso_rate_limit_take(struct iso_exchange *x);

@@ -26,15 +26,24 @@ static void give_credit(struct iso_exchange *x, size_t n)
 	x->response->ops->writable(x->response, n);
 }
 
-/* It has grown too large on the way: 413 if nothing has been answered, else the end. */
-static void refuse_body(struct iso_exchange *x, struct iso_buf *data, const char *why)
+/* It cannot be taken: an answer, if nothing has been answered, else the end. */
+static void refuse_body(struct iso_exchange *x, struct iso_buf *data, uint16_t status, const char *why)
 {
 	iso_buf_done(data);
 	iso_exchange_cancel_tries(x, NULL);
 	if (x->committed)
 		x->response->ops->reset(x->response, ISO_RESET_CANCEL);
 	else if (x->phase != ISO_PHASE_FAIL)
-		iso_local_reply(x, 413, why);
+		iso_local_reply(x, status, why);
+}
+
+/* It had to be kept, and is not: it is too large itself, or all that are kept fill their memory. */
+static void refuse_lost(struct iso_exchange *x, struct iso_buf *data, const char *too_large)
+{
+	if (x->tape.full)
+		refuse_body(x, data, 503, "the memory for requests' content is full: try again in a moment");
+	else
+		refuse_body(x, data, 413, too_large);
 }
 
 void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool end)
@@ -45,7 +54,7 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 
 	x->received_body += n;
 	if (iso_exchange_body_too_large(x, x->received_body) && !x->response_end) {
-		refuse_body(x, data, "the request's content is larger than is allowed here");
+		refuse_body(x, data, 413, "the request's content is larger than is allowed here");
 		return;
 	}
 	x->request_end = x->request_end || end;
@@ -53,10 +62,10 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 		if (x->tries[i]->live)
 			live[count++] = x->tries[i];
 	if (!x->committed && x->service != NULL)
-		iso_tape_record(&x->tape, data);
+		iso_tape_record(&x->tape, data, &x->host->loop->chunks);
 	if (x->tape.lost && !x->committed && x->service != NULL && x->route->retry.refuse_large &&
 	    x->plan.limit > 1 && x->head->protocol.len == 0) {
-		refuse_body(x, data, "the request's content is larger than what is kept for replay");
+		refuse_lost(x, data, "the request's content is larger than what is kept for replay");
 		return;
 	}
 	for (uint32_t i = 0; i < count; i++) {
@@ -67,7 +76,7 @@ void iso_flow_request_data(struct iso_exchange *x, struct iso_buf *data, bool en
 	}
 	iso_buf_done(data);
 	if (x->phase == ISO_PHASE_KEYS && x->tape.lost) {
-		refuse_body(x, data, "the request's content is larger than what is kept to compare it by");
+		refuse_lost(x, data, "the request's content is larger than what is kept to compare it by");
 		return;
 	}
 	/* Answered already, or no attempt runs: nobody will read them, the client need not wait. */

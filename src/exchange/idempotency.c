@@ -5,10 +5,7 @@
  */
 #include "exchange_priv.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
-
-#include "iso/ledger/ledger.h"
 
 enum {
 	KEY_MAX = 255,
@@ -46,47 +43,18 @@ static bool parse_key(struct iso_slice value, struct iso_slice *ret_key)
 	return true;
 }
 
-/* Each part with its length, so that no two lists of parts read the same. */
-static bool add(EVP_MD_CTX *sha, struct iso_slice part)
+static uint32_t count_keys(const struct iso_exchange *x)
 {
-	uint64_t len = part.len;
+	uint32_t n = 0;
 
-	return EVP_DigestUpdate(sha, &len, sizeof(len)) == 1 &&
-	       EVP_DigestUpdate(sha, part.ptr, part.len) == 1;
+	for (uint32_t i = 0; i < x->head->fields.n; i++)
+		n += x->head->fields.v[i].id == ISO_FIELD_IDEMPOTENCY_KEY;
+	return n;
 }
 
-static struct iso_slice value_of(const struct iso_exchange *x, struct iso_slice name)
+bool iso_keys_has_one(const struct iso_exchange *x)
 {
-	const struct iso_field *f = iso_fields_find(&x->head->fields, name);
-
-	return f != NULL ? f->value : iso_slice("", 0);
-}
-
-static bool add_body(EVP_MD_CTX *sha, const struct iso_exchange *x)
-{
-	struct iso_buf *body = (struct iso_buf *)(uintptr_t)&x->tape.buf; /* only read */
-
-	for (uint32_t i = 0; i < body->count; i++)
-		if (EVP_DigestUpdate(sha, iso_buf_at(body, i)->ptr, iso_buf_at(body, i)->len) != 1)
-			return false;
-	return true;
-}
-
-/* Whose key it is: another client's, with other credentials, is another key, so that nobody is told what
- * somebody else did. And what it was used for. */
-static bool digest(const struct iso_exchange *x, struct iso_slice key, struct iso_ledger_ask *ask)
-{
-	EVP_MD_CTX *sha = EVP_MD_CTX_new();
-	bool ok = sha != NULL && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 &&
-		  add(sha, x->service->name) && add(sha, value_of(x, ISO_SLICE("authorization"))) &&
-		  add(sha, value_of(x, ISO_SLICE("x-api-key"))) && add(sha, key) &&
-		  EVP_DigestFinal_ex(sha, ask->id.bytes, NULL) == 1;
-
-	ok = ok && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 && add(sha, x->head->method) &&
-	     add(sha, x->head->authority) && add(sha, x->head->path) && add_body(sha, x) &&
-	     EVP_DigestFinal_ex(sha, ask->print.bytes, NULL) == 1;
-	EVP_MD_CTX_free(sha);
-	return ok;
+	return count_keys(x) == 1;
 }
 
 static uint16_t get16(const char **at)
@@ -194,6 +162,17 @@ static enum iso_step say(struct iso_exchange *x, uint16_t status, const char *wo
 	return ISO_STEP_PARK;
 }
 
+/* The key counts in one region: which one has to be known before it is asked for, and no try goes elsewhere.
+ */
+static bool choose_region(struct iso_exchange *x)
+{
+	if (!iso_exchange_choose(x))
+		return false;
+	x->plan.bound = (uint16_t)(1u << x->choice.pick.index);
+	x->choice.allowed = x->plan.bound;
+	return true;
+}
+
 enum iso_step iso_phase_keys(struct iso_exchange *x)
 {
 	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_IDEMPOTENCY_KEY);
@@ -206,12 +185,16 @@ enum iso_step iso_phase_keys(struct iso_exchange *x)
 		x->phase = ISO_PHASE_PICK;
 		return ISO_STEP_MORE;
 	}
+	if (count_keys(x) > 1)
+		return say(x, 400, "there is more than one Idempotency-Key");
 	if (!parse_key(f->value, &key))
 		return say(x, 400, "the Idempotency-Key is no string of 1 to 255 visible characters");
 	if (!x->request_end)
 		return ISO_STEP_PARK; /* it is a part of the fingerprint: iso_keys_body_ended goes on */
+	if (x->service->keys.regional && !choose_region(x))
+		return say(x, 503, "every region that this route allows is drained");
 	ask = calloc(1, sizeof(*ask));
-	if (ask == NULL || !digest(x, key, ask)) {
+	if (ask == NULL || !iso_fingerprint(x, key, ask)) {
 		free(ask);
 		return say(x, 503, "out of memory for this request");
 	}
@@ -219,6 +202,7 @@ enum iso_step iso_phase_keys(struct iso_exchange *x)
 	ask->answered = on_answered;
 	ask->arg = x;
 	ask->ttl_us = x->service->keys.ttl_us;
+	ask->wait = x->service->keys.wait;
 	x->keys.ask = ask;
 	x->phase = ISO_PHASE_LEDGER;
 	iso_ledger_begin(x->host->ledger, ask);
@@ -265,30 +249,53 @@ static void finish(struct iso_exchange *x)
 	keys->answer = NULL;
 }
 
+/* Cookies are kept for those alone whose key it is for sure. */
+static bool is_kept(const struct iso_exchange *x, const struct iso_field *f)
+{
+	return f->id != ISO_FIELD_SET_COOKIE || x->keys.owned;
+}
+
+/* Its size; 0: it cannot be kept. */
+static size_t measure(const struct iso_exchange *x, const struct iso_fields *fields, uint16_t *ret_n)
+{
+	size_t len = ANSWER_HEAD;
+
+	*ret_n = 0;
+	if (fields->n > UINT16_MAX)
+		return 0;
+	for (uint32_t i = 0; i < fields->n; i++) {
+		const struct iso_field *f = &fields->v[i];
+
+		if (!is_kept(x, f))
+			continue;
+		if (f->value.len > UINT16_MAX || f->name.len > UINT16_MAX)
+			return 0;
+		len += ANSWER_HEAD + f->name.len + f->value.len;
+		(*ret_n)++;
+	}
+	return len;
+}
+
 void iso_keys_head(struct iso_exchange *x, const struct iso_try *t, const struct iso_head *head, bool end)
 {
 	struct iso_exchange_keys *keys = &x->keys;
-	size_t len = ANSWER_HEAD;
-	uint16_t word;
+	uint16_t n, word = head->status;
+	size_t len;
 
 	/* What certainly did not run may be asked for again. */
 	if (!keys->running || t->executed == ISO_EXECUTED_NO)
 		return;
-	for (uint32_t i = 0; i < head->fields.n; i++)
-		len += ANSWER_HEAD + head->fields.v[i].name.len + head->fields.v[i].value.len;
-	keys->keeping = x->service->keys.max_answer > 0 && head->fields.n <= UINT16_MAX && grow(keys, len);
-	for (uint32_t i = 0; i < head->fields.n && keys->keeping; i++)
-		if (head->fields.v[i].value.len > UINT16_MAX || head->fields.v[i].name.len > UINT16_MAX)
-			keys->keeping = false;
+	len = measure(x, &head->fields, &n);
+	keys->keeping = len > 0 && x->service->keys.max_answer > 0 && grow(keys, len);
 	if (keys->keeping) {
-		word = head->status;
 		put(keys, &word, sizeof(word));
-		word = (uint16_t)head->fields.n;
-		put(keys, &word, sizeof(word));
+		put(keys, &n, sizeof(n));
 	}
 	for (uint32_t i = 0; i < head->fields.n && keys->keeping; i++) {
 		const struct iso_field *f = &head->fields.v[i];
 
+		if (!is_kept(x, f))
+			continue;
 		word = (uint16_t)f->name.len;
 		put(keys, &word, sizeof(word));
 		word = (uint16_t)f->value.len;

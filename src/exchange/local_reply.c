@@ -1,5 +1,5 @@
 /*
- * Answers of our own: problem details (RFC 9457), and Proxy-Status (RFC 9209) to say who failed.
+ * Answers of our own: problem details (RFC 9457), with Proxy-Status to say who failed.
  * Thread: the exchange's loop.
  */
 #include "exchange_priv.h"
@@ -7,34 +7,16 @@
 
 enum { BODY_MAX = 1024 };
 
-static const char *proxy_error(uint16_t status)
-{
-	switch (status) {
-	case 404:
-		return "destination_not_found";
-	case 502:
-		return "connection_terminated";
-	case 503:
-		return "destination_unavailable";
-	case 504:
-		return "connection_timeout";
-	case 508:
-		return "proxy_loop_detected";
-	default:
-		return "http_request_error";
-	}
-}
-
 static int make(struct iso_exchange *x, uint16_t status, const char *detail, struct iso_head *ret_head,
 		struct iso_slice *ret_body)
 {
 	struct iso_text body, line;
 	char *memory = iso_arena_alloc(x->arena, BODY_MAX);
-	char *length = iso_arena_alloc(x->arena, 24), *via = iso_arena_alloc(x->arena, 128);
+	char *length = iso_arena_alloc(x->arena, 24);
 	struct iso_slice reason = iso_status_reason(status);
 	int err;
 
-	if (memory == NULL || length == NULL || via == NULL)
+	if (memory == NULL || length == NULL)
 		return ISO_ENOMEM;
 	iso_text_init_fixed(&body, memory, BODY_MAX);
 	iso_text_str(&body, "{\"type\":\"about:blank\",\"title\":");
@@ -58,11 +40,8 @@ static int make(struct iso_exchange *x, uint16_t status, const char *detail, str
 				     iso_text_slice(&line));
 	if (err == ISO_OK && x->id.len > 0)
 		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("x-request-id"), x->id);
-	iso_text_init_fixed(&line, via, 128);
-	iso_text_fmt(&line, "isochrone; error=%s", proxy_error(status));
 	if (err == ISO_OK)
-		err = iso_fields_add(&ret_head->fields, x->arena, ISO_SLICE("proxy-status"),
-				     iso_text_slice(&line));
+		err = iso_proxy_status_tell(x, status, &ret_head->fields);
 	if (err == ISO_OK)
 		err = iso_rate_limit_tell(x, &ret_head->fields);
 	if (err == ISO_OK && x->route != NULL)
@@ -110,6 +89,8 @@ static bool send_grpc_reply(struct iso_exchange *x)
 				     iso_slice_str(grpc_status(x->fail_status)));
 	if (err == ISO_OK)
 		err = iso_fields_add(&head.fields, x->arena, ISO_SLICE("grpc-message"), x->error);
+	if (err == ISO_OK)
+		err = iso_proxy_status_tell(x, x->fail_status, &head.fields);
 	if (err != ISO_OK)
 		return false;
 	x->response->ops->head(x->response, &head, true);

@@ -31,6 +31,8 @@ static int edit_response(struct iso_exchange *x, const struct iso_try *t, struct
 		iso_fields_remove_name(&head->fields, x->service->marker.header);
 	if (err == ISO_OK)
 		err = iso_rate_limit_tell(x, &head->fields);
+	if (err == ISO_OK)
+		err = iso_proxy_status_tell(x, 0, &head->fields);
 	for (uint32_t i = 0; i < head->fields.n && err == ISO_OK; i++) {
 		struct iso_field *f = &head->fields.v[i];
 

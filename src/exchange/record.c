@@ -85,6 +85,7 @@ void iso_record_try_end(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 	if (!t->sampled || (outcome != ISO_OUTCOME_OK && outcome != ISO_OUTCOME_CANCELLED))
 		push_sample(t, outcome, executed);
 	iso_metrics_attempt(host->metrics, t->a.slot, t->outcome, host->loop->now_us - t->a.started_us);
+	iso_metrics_executed(host->metrics, t->a.slot, t->executed);
 	note_endpoint(t);
 }
 
@@ -115,17 +116,29 @@ static void fill_attempts(const struct iso_exchange *x, struct iso_log_attempt *
 	}
 }
 
-/* Of a last try that failed; one that was good needs no word. */
-static struct iso_slice not_retried(const struct iso_exchange *x)
+/* Of a last try that failed; an answer that nobody wanted to be tried again needs no word. */
+static enum iso_stay not_retried(const struct iso_exchange *x)
 {
 	const struct iso_try *last = x->winner;
 
 	if (last == NULL && x->try_count > 0)
 		last = x->tries[x->try_count - 1];
-	if (x->choice.final == NULL || last == NULL || last->outcome == ISO_OUTCOME_CANCELLED ||
-	    last->outcome == ISO_OUTCOME_OK)
-		return iso_slice(NULL, 0);
-	return iso_slice_str(x->choice.final);
+	if (last == NULL || last->outcome == ISO_OUTCOME_CANCELLED)
+		return ISO_STAY_NONE;
+	if (last->outcome == ISO_OUTCOME_OK &&
+	    (x->choice.final == ISO_STAY_APPLICATION || x->choice.final == ISO_STAY_CLIENT))
+		return ISO_STAY_NONE;
+	return x->choice.final;
+}
+
+/* What the service's budget has left, where it has had to do with this exchange. */
+static void fill_budget(const struct iso_exchange *x, struct iso_log_record *record)
+{
+	if (x->service == NULL || (x->try_count < 2 && not_retried(x) == ISO_STAY_NONE))
+		return;
+	record->budget_told = true;
+	record->budget_milli = iso_bucket_now_milli(&x->host->shared->services[x->service->slot].retries,
+						    x->host->loop->now_us);
 }
 
 static void write_log(struct iso_exchange *x, enum iso_reset why)
@@ -134,6 +147,7 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 	struct iso_log_attempt attempts[ISO_TRIES_MAX];
 	struct iso_slice reasons[ISO_TRIES_MAX];
 	char line[ISO_LOG_LINE_MAX];
+	const char *final = iso_stay_words(not_retried(x));
 	struct iso_log_record record = {
 		.wall_us = x->received_us + host->wall_offset_us,
 		.duration_us = host->loop->now_us - x->received_us,
@@ -149,7 +163,7 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 		.service = x->service != NULL ? x->service->name : iso_slice(NULL, 0),
 		.route = x->route != NULL ? x->route->name : iso_slice(NULL, 0),
 		.region = region_name(x, x->winner),
-		.not_retried = not_retried(x),
+		.not_retried = final != NULL ? iso_slice_str(final) : iso_slice(NULL, 0),
 		.decision = x->choice.decision,
 		.error = x->error,
 		.attempts = attempts,
@@ -162,6 +176,7 @@ static void write_log(struct iso_exchange *x, enum iso_reset why)
 	size_t len;
 
 	fill_attempts(x, attempts, reasons);
+	fill_budget(x, &record);
 	if (record.error.ptr == NULL && why != ISO_RESET_NONE)
 		record.error = ISO_SLICE("the client broke off");
 	len = iso_log_format(&record, line, sizeof(line));
@@ -178,6 +193,8 @@ void iso_record_exchange(struct iso_exchange *x, enum iso_reset why)
 	else if (x->service != NULL)
 		row = iso_metrics_service_row(x->service->slot);
 	iso_metrics_request(x->host->metrics, row, x->committed ? x->status : 499);
+	if (not_retried(x) != ISO_STAY_NONE)
+		iso_metrics_not_retried(x->host->metrics, x->service->slot, (unsigned int)not_retried(x));
 	if (x->host->log != NULL)
 		write_log(x, why);
 }

@@ -105,9 +105,10 @@ bool iso_try_start(struct iso_exchange *x, uint32_t region)
 	if (!bodyless && !send_body_so_far(x, t)) {
 		iso_exchange_cancel_tries(x, NULL);
 		/* While it waited for another try the client has sent more than is kept. */
-		x->error = x->tape.lost ? ISO_SLICE("the request's content is too large to be sent again")
-					: ISO_SLICE("out of memory for this request");
-		x->fail_status = x->tape.lost ? 502 : 503;
+		x->error = x->tape.lost && !x->tape.full
+				   ? ISO_SLICE("the request's content is too large to be sent again")
+				   : ISO_SLICE("out of memory for this request");
+		x->fail_status = x->tape.lost && !x->tape.full ? 502 : 503;
 		return false;
 	}
 	if (x->route->retry.per_try_timeout_us > 0)

@@ -22,7 +22,7 @@ enum {
 	TIDY_LEAST = 1 << 20,
 };
 
-static const char magic[8] = { 'i', 's', 'o', 'l', 'e', 'd', 'g', '1' };
+static const char magic[8] = { 'i', 's', 'o', 'l', 'e', 'd', 'g', '2' };
 
 static uint32_t sum_of(const char *bytes, size_t len)
 {

@@ -61,17 +61,40 @@ static void deliver_answer(struct iso_letter *letter)
 		iso_ledger_drop(ask, false); /* nobody has sent anything on its word */
 }
 
+static struct iso_ledger_entry *entry_of(struct iso_ledger *l, const struct iso_ledger_id *id)
+{
+	return iso_hmap_get(&l->own.table.map, iso_slice((const char *)id->bytes, sizeof(id->bytes)));
+}
+
+static void push(struct iso_ledger_ask **list, struct iso_ledger_ask *ask)
+{
+	ask->letter.next = *list != NULL ? &(*list)->letter : NULL;
+	*list = ask;
+}
+
+static struct iso_ledger_ask *pop(struct iso_ledger_ask **list)
+{
+	struct iso_ledger_ask *ask = *list;
+
+	if (ask != NULL)
+		*list = ask->letter.next != NULL
+				? ISO_CONTAINER(ask->letter.next, struct iso_ledger_ask, letter)
+				: NULL;
+	return ask;
+}
+
 static void begin(struct iso_ledger *l, struct iso_ledger_ask *ask)
 {
 	const struct iso_ledger_entry *entry = NULL;
 
 	ask->verdict = iso_ledger_table_begin(&l->own.table, &ask->id, &ask->print, l->own.now_us,
 					      l->own.now_us + ask->ttl_us, &entry);
+	if (ask->verdict == ISO_LEDGER_BUSY && ask->wait && !atomic_load(&l->shared.stopping)) {
+		push(&entry_of(l, &ask->id)->waiting, ask);
+		return;
+	}
 	if (ask->verdict == ISO_LEDGER_NEW) {
-		const struct iso_ledger_entry *made = iso_hmap_get(
-			&l->own.table.map, iso_slice((const char *)ask->id.bytes, sizeof(ask->id.bytes)));
-
-		if (iso_journal_note(&l->own.journal, made) != ISO_OK)
+		if (iso_journal_note(&l->own.journal, entry_of(l, &ask->id)) != ISO_OK)
 			ask->verdict = ISO_LEDGER_BROKEN;
 	} else if (ask->verdict == ISO_LEDGER_REPLAY) {
 		ask->answer = malloc(entry->len > 0 ? entry->len : 1);
@@ -81,8 +104,30 @@ static void begin(struct iso_ledger *l, struct iso_ledger_ask *ask)
 		else
 			ask->verdict = ISO_LEDGER_GONE;
 	}
-	ask->letter.next = l->own.round != NULL ? &l->own.round->letter : NULL;
-	l->own.round = ask;
+	push(&l->own.round, ask);
+}
+
+/*
+ * Those that have waited for an entry that is no longer running begin anew, in the order in which they came:
+ * they get its answer, or the first of them runs and the others wait for that.
+ */
+static void wake(struct iso_ledger *l, struct iso_ledger_ask *waiting)
+{
+	struct iso_ledger_ask *in_order = NULL, *ask;
+
+	while ((ask = pop(&waiting)) != NULL)
+		push(&in_order, ask);
+	while ((ask = pop(&in_order)) != NULL)
+		begin(l, ask);
+}
+
+static struct iso_ledger_ask *take_waiting(struct iso_ledger_entry *entry)
+{
+	struct iso_ledger_ask *waiting = entry != NULL ? entry->waiting : NULL;
+
+	if (entry != NULL)
+		entry->waiting = NULL;
+	return waiting;
 }
 
 static void end(struct iso_ledger *l, struct iso_ledger_ask *ask)
@@ -92,6 +137,7 @@ static void end(struct iso_ledger *l, struct iso_ledger_ask *ask)
 		[HOW_SPENT] = ISO_LEDGER_SPENT,
 		[HOW_UNKNOWN] = ISO_LEDGER_UNKNOWN,
 	};
+	struct iso_ledger_ask *waiting = take_waiting(entry_of(l, &ask->id));
 	const struct iso_ledger_entry *entry;
 	int err;
 
@@ -101,14 +147,14 @@ static void end(struct iso_ledger *l, struct iso_ledger_ask *ask)
 	} else {
 		iso_ledger_table_finish(&l->own.table, &ask->id, states[ask->how],
 					iso_slice(ask->answer, ask->len));
-		entry = iso_hmap_get(&l->own.table.map,
-				     iso_slice((const char *)ask->id.bytes, sizeof(ask->id.bytes)));
+		entry = entry_of(l, &ask->id);
 		err = entry != NULL ? iso_journal_note(&l->own.journal, entry) : ISO_OK;
 	}
 	/* The journal then says that it runs: after a restart it is unknown, which is safe. */
 	if (err != ISO_OK)
 		count(&l->shared.counters.journal_errors, 1);
 	free_ask(ask);
+	wake(l, waiting);
 }
 
 /* On the ledger's thread. */
@@ -135,26 +181,46 @@ static void tell(struct iso_ledger *l, const struct iso_ledger_ask *ask)
 		count(&c->conflicts, 1);
 }
 
+static void answer(struct iso_ledger *l, struct iso_ledger_ask *ask)
+{
+	tell(l, ask);
+	ask->letter.deliver = deliver_answer;
+	iso_mailbox_post(ask->home, &ask->letter);
+}
+
 static void answer_round(struct iso_ledger *l, int err)
 {
-	struct iso_ledger_ask *ask = l->own.round;
+	struct iso_ledger_ask *round = l->own.round, *ask;
 
 	l->own.round = NULL;
-	while (ask != NULL) {
-		struct iso_ledger_ask *next = ask->letter.next != NULL
-						      ? ISO_CONTAINER(ask->letter.next, struct iso_ledger_ask,
-								      letter)
-						      : NULL;
+	while ((ask = pop(&round)) != NULL) {
+		struct iso_ledger_ask *waiting = NULL;
 
 		if (ask->verdict == ISO_LEDGER_NEW && err != ISO_OK)
 			ask->verdict = ISO_LEDGER_BROKEN;
-		/* It begins nowhere: as if it had never come. */
-		if (ask->verdict == ISO_LEDGER_BROKEN)
+		/* It begins nowhere: as if it had never come. Nor does what waits for it. */
+		if (ask->verdict == ISO_LEDGER_BROKEN) {
+			waiting = take_waiting(entry_of(l, &ask->id));
 			iso_ledger_table_release(&l->own.table, &ask->id);
-		tell(l, ask);
-		ask->letter.deliver = deliver_answer;
-		iso_mailbox_post(ask->home, &ask->letter);
-		ask = next;
+		}
+		answer(l, ask);
+		while ((ask = pop(&waiting)) != NULL) {
+			ask->verdict = ISO_LEDGER_BROKEN;
+			answer(l, ask);
+		}
+	}
+}
+
+/* The loops have ended, and what runs in this table will not be told any more. */
+static void answer_all_waiting(struct iso_ledger *l)
+{
+	for (struct iso_list *at = l->own.table.used.next; at != &l->own.table.used; at = at->next) {
+		struct iso_ledger_ask *waiting =
+			take_waiting(ISO_CONTAINER(at, struct iso_ledger_entry, link));
+		struct iso_ledger_ask *ask;
+
+		while ((ask = pop(&waiting)) != NULL)
+			answer(l, ask); /* BUSY, as it was when it began to wait */
 	}
 }
 
@@ -222,6 +288,7 @@ static void *run(void *arg)
 		play_round(l, tick);
 	}
 	play_round(l, true);
+	answer_all_waiting(l);
 	return NULL;
 }
 

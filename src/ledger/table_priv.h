@@ -20,7 +20,8 @@ enum iso_ledger_state {
 struct iso_ledger_entry {
 	struct iso_list link; /* least recently used first */
 	struct iso_ledger_id id, print;
-	uint64_t expires_us; /* wall clock */
+	uint64_t expires_us;            /* wall clock */
+	struct iso_ledger_ask *waiting; /* for its end, newest first, linked by letter.next; the ledger's */
 	enum iso_ledger_state state;
 	uint32_t len;
 	char answer[];

@@ -14,6 +14,7 @@
 
 #include "ticket_keys_priv.h"
 #include "tls_problem_priv.h"
+#include "iso/net/transport.h"
 
 enum {
 	NAMES_MAX = 65536, /* over all certificates: bounds the table, far beyond any real use */
@@ -290,6 +291,44 @@ static int load_client_ca(SSL_CTX *ctx, const struct iso_tls_server_config *conf
 	SSL_CTX_set_verify(
 		ctx, SSL_VERIFY_PEER | (config->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
 	return ISO_OK;
+}
+
+static bool hash_name(EVP_MD_CTX *sha, const X509_NAME *name)
+{
+	const unsigned char *der;
+	size_t len;
+	uint64_t length;
+
+	if (X509_NAME_get0_der(name, &der, &len) != 1)
+		return false;
+	length = len;
+	return EVP_DigestUpdate(sha, &length, sizeof(length)) == 1 && EVP_DigestUpdate(sha, der, len) == 1;
+}
+
+/* The names beside the subject, which may be empty (RFC 5280 section 4.2.1.6; SPIFFE ids stand there). */
+static bool hash_alt_names(EVP_MD_CTX *sha, const X509 *cert)
+{
+	int at = X509_get_ext_by_NID(cert, NID_subject_alt_name, -1);
+	const ASN1_OCTET_STRING *value = at >= 0 ? X509_EXTENSION_get_data(X509_get_ext(cert, at)) : NULL;
+
+	return value == NULL ||
+	       EVP_DigestUpdate(sha, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value)) == 1;
+}
+
+bool iso_tls_peer_name(const struct iso_transport *t, uint8_t ret_name[32])
+{
+	X509 *cert = t->ssl != NULL ? SSL_get0_peer_certificate(t->ssl) : NULL;
+	EVP_MD_CTX *sha;
+	bool ok;
+
+	if (cert == NULL)
+		return false;
+	sha = EVP_MD_CTX_new();
+	ok = sha != NULL && EVP_DigestInit_ex(sha, EVP_sha256(), NULL) == 1 &&
+	     hash_name(sha, X509_get_issuer_name(cert)) && hash_name(sha, X509_get_subject_name(cert)) &&
+	     hash_alt_names(sha, cert) && EVP_DigestFinal_ex(sha, ret_name, NULL) == 1;
+	EVP_MD_CTX_free(sha);
+	return ok;
 }
 
 static int load_cert(SSL_CTX *ctx, const struct iso_tls_cert *cert, size_t index,

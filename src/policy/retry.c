@@ -46,7 +46,7 @@ void iso_retry_next(struct iso_retry_plan *plan, const struct iso_verdict *verdi
 	ret_step->go = false;
 	ret_step->allowed = allowed;
 	ret_step->tried = plan->tried;
-	ret_step->words = verdict->words;
+	ret_step->stay = verdict->stay;
 	if (verdict->retry == ISO_RETRY_NO)
 		return;
 	if (verdict->retry == ISO_RETRY_SAME_REGION)
@@ -54,12 +54,12 @@ void iso_retry_next(struct iso_retry_plan *plan, const struct iso_verdict *verdi
 	if (plan->bound != 0)
 		ret_step->allowed = (uint16_t)(allowed & plan->bound);
 	if (ret_step->allowed == 0) {
-		ret_step->words = "no region is allowed";
+		ret_step->stay = ISO_STAY_NO_REGION;
 	} else if (!iso_retry_left(plan)) {
-		ret_step->words = "no attempt is left";
+		ret_step->stay = ISO_STAY_ATTEMPTS;
 	} else {
 		ret_step->go = true;
-		ret_step->words = NULL;
+		ret_step->stay = ISO_STAY_NONE;
 	}
 }
 

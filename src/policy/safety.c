@@ -25,6 +25,28 @@ const char *iso_retry_reason_text(enum iso_retry_reason reason)
 	return (unsigned int)reason < ISO_RETRY_REASON_COUNT ? reason_texts[reason] : "?";
 }
 
+static const char *const stay_texts[ISO_STAY_COUNT] = {
+#define X(id, text, words) [ISO_STAY_##id] = text,
+	ISO_STAY_TABLE(X)
+#undef X
+};
+
+static const char *const stay_words[ISO_STAY_COUNT] = {
+#define X(id, text, words) [ISO_STAY_##id] = words,
+	ISO_STAY_TABLE(X)
+#undef X
+};
+
+const char *iso_stay_text(enum iso_stay stay)
+{
+	return (unsigned int)stay < ISO_STAY_COUNT ? stay_texts[stay] : NULL;
+}
+
+const char *iso_stay_words(enum iso_stay stay)
+{
+	return (unsigned int)stay < ISO_STAY_COUNT ? stay_words[stay] : NULL;
+}
+
 static const char *const break_texts[ISO_BREAK_COUNT] = {
 #define X(id, text) [ISO_BREAK_##id] = text,
 	ISO_BREAK_TABLE(X)
@@ -83,99 +105,107 @@ static enum iso_retry_reason reason_of(const struct iso_safety_facts *f)
 	}
 }
 
-/* Whether the answer calls for another try at all, by whoever. NULL: it does; else why not. */
-static const char *answer_stands(const struct iso_safety_facts *f)
+/* A status whose meaning is that another try may be served. 425 to who was early is for that client. */
+static bool asks_again(const struct iso_safety_facts *f)
 {
+	return f->ending == ISO_ENDING_RESPONSE &&
+	       (f->status == STATUS_MISDIRECTED || (f->status == STATUS_TOO_EARLY && !f->early));
+}
+
+/* Whether the answer calls for another try at all, by whoever. NONE: it does; else why not. */
+static enum iso_stay answer_stands(const struct iso_safety_facts *f)
+{
+	if (asks_again(f))
+		return ISO_STAY_NONE;
 	switch (f->fault) {
 	case ISO_FAULT_NONE:
-		return "the answer is good";
+		return ISO_STAY_GOOD;
 	case ISO_FAULT_CLIENT:
 		/* A refusal of this client (credentials, quota) is the same everywhere and must not be
 		 * shopped around. */
 		if (!f->listed || f->status == 401 || f->status == 403 || f->status == 429)
-			return "the client's fault";
-		return NULL;
+			return ISO_STAY_CLIENT;
+		return ISO_STAY_NONE;
 	case ISO_FAULT_APPLICATION:
-		return f->listed ? NULL : "the application's own answer";
+		return f->listed ? ISO_STAY_NONE : ISO_STAY_APPLICATION;
 	case ISO_FAULT_REGION:
 	case ISO_FAULT_THROTTLE:
-		return NULL;
+		return ISO_STAY_NONE;
 	}
 	assert(false && "a fault that is none");
-	return "unknown";
+	return ISO_STAY_APPLICATION;
 }
 
-static void say(struct iso_verdict *verdict, enum iso_retry retry, const char *words)
+static void stay(struct iso_verdict *verdict, enum iso_stay why)
 {
-	verdict->retry = retry;
-	verdict->words = words;
+	verdict->retry = ISO_RETRY_NO;
+	verdict->stay = why;
+}
+
+static void go(struct iso_verdict *verdict, enum iso_retry where)
+{
+	verdict->retry = where;
+	verdict->stay = ISO_STAY_NONE;
 }
 
 /* It may have run, or has. */
 static void judge_executed(const struct iso_safety_facts *f, struct iso_verdict *verdict)
 {
-	if (f->executed == ISO_EXECUTED_YES && !f->listed) {
-		say(verdict, ISO_RETRY_NO, "it was executed and its status is not listed");
+	bool asked = f->listed || asks_again(f);
+
+	if (f->executed == ISO_EXECUTED_YES && !asked) {
+		stay(verdict, ISO_STAY_EXECUTED);
 		return;
 	}
 	/* Nobody asked for other statuses to be tried again; a throttle is no answer to the request at all.
 	 */
-	if (f->ending == ISO_ENDING_RESPONSE && !f->listed && f->fault != ISO_FAULT_THROTTLE) {
-		say(verdict, ISO_RETRY_NO, "it may have run and its status is not listed");
+	if (f->ending == ISO_ENDING_RESPONSE && !asked && f->fault != ISO_FAULT_THROTTLE) {
+		stay(verdict, ISO_STAY_STATUS);
 		return;
 	}
 	/* A gateway that gave up late has told of a slow function: another try would only double its load. */
 	if (f->ending == ISO_ENDING_RESPONSE && f->status == STATUS_GATEWAY_TIMEOUT &&
 	    f->deadline_used_milli >= DEADLINE_HALF_MILLI) {
-		say(verdict, ISO_RETRY_NO, "timed out late: half of the deadline is used");
+		stay(verdict, ISO_STAY_LATE);
 		return;
 	}
 	if (f->idempotent) {
-		say(verdict, ISO_RETRY_ANYWHERE, "it may run twice: idempotent");
+		go(verdict, ISO_RETRY_ANYWHERE);
 		return;
 	}
 	if (f->executed == ISO_EXECUTED_MAYBE && f->key == ISO_KEY_GLOBAL)
-		say(verdict, ISO_RETRY_ANYWHERE, "its Idempotency-Key is honoured everywhere");
+		go(verdict, ISO_RETRY_ANYWHERE);
 	else if (f->executed == ISO_EXECUTED_MAYBE && f->key == ISO_KEY_REGION)
-		say(verdict, ISO_RETRY_SAME_REGION, "its Idempotency-Key is honoured in this region");
+		go(verdict, ISO_RETRY_SAME_REGION);
 	else
-		say(verdict, ISO_RETRY_NO, "it may have run and is not idempotent");
+		stay(verdict, ISO_STAY_UNSAFE);
 }
 
 void iso_safety_judge(const struct iso_safety_facts *f, struct iso_verdict *ret_verdict)
 {
 	bool response = f->ending == ISO_ENDING_RESPONSE;
-	const char *stands;
+	enum iso_stay stands;
 
 	ret_verdict->reason = reason_of(f);
 	if (f->committed) {
-		say(ret_verdict, ISO_RETRY_NO, "the response has begun to go downstream");
+		stay(ret_verdict, ISO_STAY_COMMITTED);
 		return;
 	}
 	if (f->ending == ISO_ENDING_CANCELLED) {
-		say(ret_verdict, ISO_RETRY_NO, "cancelled");
+		stay(ret_verdict, ISO_STAY_CANCELLED);
 		return;
 	}
 	if (!f->replayable) {
-		say(ret_verdict, ISO_RETRY_NO, "the request body is not kept");
+		stay(ret_verdict, ISO_STAY_BODY);
 		return;
 	}
-	/* Refused before anything ran, whatever the method. */
-	if (response && f->status == STATUS_MISDIRECTED) {
-		say(ret_verdict, ISO_RETRY_ANYWHERE, "misdirected: another connection may serve it");
-		return;
-	}
-	if (response && f->status == STATUS_TOO_EARLY && !f->early) {
-		say(ret_verdict, ISO_RETRY_ANYWHERE, "too early: it did not run, and now it is not early");
-		return;
-	}
-	stands = response ? answer_stands(f) : NULL;
-	if (stands != NULL) {
-		say(ret_verdict, ISO_RETRY_NO, stands);
+	stands = response ? answer_stands(f) : ISO_STAY_NONE;
+	if (stands != ISO_STAY_NONE) {
+		stay(ret_verdict, stands);
 		return;
 	}
 	if (f->executed == ISO_EXECUTED_NO)
-		say(ret_verdict, ISO_RETRY_ANYWHERE, "not executed");
+		go(ret_verdict, ISO_RETRY_ANYWHERE);
 	else
 		judge_executed(f, ret_verdict);
 }

@@ -360,6 +360,7 @@ void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_reque
 		.received_us = c->server->loop->now_us,
 		.tls = c->tls,
 		.trusted_proxies = c->trusted,
+		.transport = &c->t,
 	};
 }
 

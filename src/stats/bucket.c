@@ -92,6 +92,12 @@ void iso_bucket_give(struct iso_bucket *b, uint64_t tokens)
 	atomic_fetch_add(&b->level_milli, (int64_t)(tokens * TOKEN_MILLI));
 }
 
+uint64_t iso_bucket_now_milli(struct iso_bucket *b, uint64_t now_us)
+{
+	advance(b, now_us);
+	return iso_bucket_level_milli(b);
+}
+
 uint64_t iso_bucket_level_milli(const struct iso_bucket *b)
 {
 	int64_t level = LOAD(b->level_milli);

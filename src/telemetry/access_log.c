@@ -336,6 +336,10 @@ size_t iso_log_format(const struct iso_log_record *r, char *ret_line, size_t cap
 		PUT(&pen, ",\"not_retried\":");
 		put_text(&pen, r->not_retried, MAX_ERROR);
 	}
+	if (r->budget_told) {
+		PUT(&pen, ",\"retry_budget\":");
+		put_ms(&pen, r->budget_milli); /* three decimals, too */
+	}
 	if (r->decision.len > 0 && r->decision.len <= ISO_LOG_DECISION_MAX) {
 		PUT(&pen, ",\"decision\":");
 		put(&pen, r->decision.ptr, r->decision.len);

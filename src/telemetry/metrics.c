@@ -76,6 +76,8 @@ void iso_metrics_row_clear(struct iso_metrics_row *row)
 	cells_clear(row->codes, ISO_METRICS_CODES);
 	cells_clear(row->outcomes, ISO_METRICS_INDICES);
 	cells_clear(row->retries, ISO_METRICS_INDICES);
+	cells_clear(row->stays, ISO_METRICS_INDICES);
+	cells_clear(row->executed, ISO_METRICS_EXECUTED);
 	cells_clear(row->probes, ISO_PROBE_RESULT_COUNT);
 	cells_clear(row->buckets, ISO_METRICS_BUCKETS);
 	cells_clear(&row->duration_us, 1);
@@ -127,6 +129,8 @@ void iso_metrics_sum_row(const struct iso_metrics *const *all, size_t n, uint32_
 		cells_sum(ret_sums->codes, r->codes, ISO_METRICS_CODES);
 		cells_sum(ret_sums->outcomes, r->outcomes, ISO_METRICS_INDICES);
 		cells_sum(ret_sums->retries, r->retries, ISO_METRICS_INDICES);
+		cells_sum(ret_sums->stays, r->stays, ISO_METRICS_INDICES);
+		cells_sum(ret_sums->executed, r->executed, ISO_METRICS_EXECUTED);
 		cells_sum(ret_sums->probes, r->probes, ISO_PROBE_RESULT_COUNT);
 		cells_sum(ret_sums->buckets, r->buckets, ISO_METRICS_BUCKETS);
 		cells_sum(&ret_sums->duration_us, &r->duration_us, 1);

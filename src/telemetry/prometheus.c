@@ -173,27 +173,54 @@ static void put_attempts(struct page *page)
 	}
 }
 
-static void put_retries_row(struct page *page, uint32_t service, struct iso_slice name)
+static void put_executed(struct page *page)
 {
+	struct iso_metrics_sums sums;
+	struct label labels[3];
+
+	for (uint32_t slot = 0; slot < ISO_METRICS_SLOTS; slot++) {
+		if (!slot_known(page, slot))
+			continue;
+		slot_labels(page, slot, labels);
+		sum_row(page, slot, &sums);
+		for (size_t i = 0; i < ISO_METRICS_EXECUTED; i++) {
+			if (page->view->names->executed[i] == NULL)
+				continue;
+			labels[2] = (struct label){ "executed",
+						    iso_slice_str(page->view->names->executed[i]) };
+			put_series(page, ISO_METRIC_EXECUTED, "", labels, 3);
+			put_u64(page, sums.executed[i]);
+		}
+	}
+}
+
+/* A family by service and reason: RETRIES or NOT_RETRIED. */
+static void put_reasons_row(struct page *page, enum iso_metric metric, uint32_t service,
+			    struct iso_slice name)
+{
+	bool retries = metric == ISO_METRIC_RETRIES;
+	const char *const *reasons = retries ? page->view->names->reasons : page->view->names->stays;
 	struct label labels[2] = { { "service", name } };
 	struct iso_metrics_sums sums;
 
 	sum_row(page, iso_metrics_service_row(service), &sums);
 	for (size_t i = 0; i < ISO_METRICS_INDICES; i++) {
-		if (page->view->names->reasons[i] == NULL || sums.retries[i] == 0)
+		uint64_t n = retries ? sums.retries[i] : sums.stays[i];
+
+		if (reasons[i] == NULL || n == 0)
 			continue;
-		labels[1] = (struct label){ "reason", iso_slice_str(page->view->names->reasons[i]) };
-		put_series(page, ISO_METRIC_RETRIES, "", labels, 2);
-		put_u64(page, sums.retries[i]);
+		labels[1] = (struct label){ "reason", iso_slice_str(reasons[i]) };
+		put_series(page, metric, "", labels, 2);
+		put_u64(page, n);
 	}
 }
 
-static void put_retries(struct page *page)
+static void put_reasons(struct page *page, enum iso_metric metric)
 {
 	for (uint32_t service = 0; service < ISO_METRICS_SERVICES; service++)
 		if (page->view->names->services[service].ptr != NULL)
-			put_retries_row(page, service, page->view->names->services[service]);
-	put_retries_row(page, ISO_METRICS_SERVICES, ISO_SLICE(""));
+			put_reasons_row(page, metric, service, page->view->names->services[service]);
+	put_reasons_row(page, metric, ISO_METRICS_SERVICES, ISO_SLICE(""));
 }
 
 static void put_histogram(struct page *page, uint32_t slot)
@@ -345,8 +372,12 @@ static void put_family(struct page *page, enum iso_metric metric)
 	case ISO_METRIC_ATTEMPTS:
 		put_attempts(page);
 		break;
+	case ISO_METRIC_EXECUTED:
+		put_executed(page);
+		break;
 	case ISO_METRIC_RETRIES:
-		put_retries(page);
+	case ISO_METRIC_NOT_RETRIED:
+		put_reasons(page, metric);
 		break;
 	case ISO_METRIC_ATTEMPT_DURATION:
 		put_each_slot(page, put_histogram);

@@ -109,6 +109,12 @@ bool iso_board_take_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t
 	return last != trial && atomic_compare_exchange_strong(&stand->shared.trials[slot], &last, trial);
 }
 
+void iso_board_return_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t trial)
+{
+	/* 0 names no trial. Whoever has taken a newer one keeps it. */
+	(void)atomic_compare_exchange_strong(&stand->shared.trials[slot], &trial, 0);
+}
+
 uint32_t iso_board_trial_taken(struct iso_board_stand *stand, uint32_t slot)
 {
 	return atomic_load(&stand->shared.trials[slot]);

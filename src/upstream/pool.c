@@ -161,6 +161,12 @@ static enum iso_outcome connect_outcome(int err)
 							: ISO_OUTCOME_CONNECT;
 }
 
+static void fail_later(struct iso_attempt *a, int err)
+{
+	a->end_err = err;
+	iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
+}
+
 /*
  * Ends what waits in vain: over HTTP/1.1 one attempt for the lost connection, else all of them when nothing
  * is left that could serve them. Deferred: this may run inside an attempt's start.
@@ -175,7 +181,7 @@ static void fail_queue(struct iso_pool *pool, int err)
 		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
 
 		iso_pool_dequeue(pool, a);
-		iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
+		fail_later(a, err);
 		if (one)
 			break;
 	}
@@ -300,7 +306,7 @@ void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a)
 		int err = open_dedicated(pool, a);
 
 		if (err != ISO_OK) {
-			iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
+			fail_later(a, err);
 			return;
 		}
 	}
@@ -349,7 +355,7 @@ static void fail_tunnel(struct iso_pool *pool, int err)
 		if (!is_tunnel(a))
 			continue;
 		iso_pool_dequeue(pool, a);
-		iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
+		fail_later(a, err);
 		return;
 	}
 }

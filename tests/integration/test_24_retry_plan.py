@@ -3,6 +3,7 @@ import pathlib
 import subprocess
 import threading
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -75,6 +76,16 @@ def test_too_early_is_tried_again_but_for_who_was_early(start, origin, emulator,
     assert client.post("/", headers=[("early-data", "1")]).status == 425 and second.executed() == 1
 
 
+@pytest.mark.parametrize("code", [421, 425])
+@pytest.mark.parametrize("name", ["x-amzn-RequestId", "x-amz-apigw-id", "apigw-requestid"])
+def test_what_a_function_says_proves_nothing(start, origin, emulator, h2, code, name):
+    """API Gateway has put its id on the answer, so the function has run, or may have."""
+    first, second = origin(H1Origin, answers(code, f"{name}: 1-2-3\r\n")), emulator("second")
+    client = h2(over(start, first.url, second.url, retry={"budget": 2}))
+    assert client.post("/").status == code and second.executed() == 0
+    assert client.request("PUT", "/", body=b"{}").status == 200 and second.executed() == 1
+
+
 # ---- The same region again ----
 
 def test_listed_statuses_of_the_application(start, origin, emulator, h2):
@@ -99,6 +110,29 @@ def test_retry_after_is_waited_for(start, origin, h2):
     one, proxy = one_region(start, origin, script)
     assert h2(proxy).get("/").status == 200
     assert len(times) == 2 and times[1] - times[0] >= 1
+
+
+def test_retry_after_may_be_a_date(start, origin, h2):
+    times = []
+
+    def script(sock, request):
+        times.append(time.time())
+        h1_status(sock, 503 if len(times) == 1 else 200, f"Retry-After: {formatdate(time.time() + 2, usegmt=True)}\r\n")
+    one, proxy = one_region(start, origin, script)
+    assert h2(proxy).get("/").status == 200
+    assert len(times) == 2 and times[1] >= int(times[0] + 2)
+
+
+@pytest.mark.parametrize("value", ["Sun, 06 Nov 1994 08:49:37 GMT", "soon", "-1"])
+def test_retry_after_that_asks_for_nothing(start, origin, h2, value):
+    seen = []
+
+    def script(sock, request):
+        seen.append(1)
+        h1_status(sock, 503 if len(seen) == 1 else 200, f"Retry-After: {value}\r\n")
+    one, proxy = one_region(start, origin, script)
+    began = time.monotonic()
+    assert h2(proxy).get("/").status == 200 and time.monotonic() - began < 2
 
 
 def test_retry_after_beyond_the_deadline_is_the_clients(start, origin, h2, lab):
@@ -172,11 +206,54 @@ def test_replay_memory_is_for_all_together_and_given_back(start, origin, h2):
                   service={"health": CALM, "retry": {"attempts": 2}})
     clients = [h2(proxy) for _ in range(3)]
     sids = [c.start("PUT", "/", body=b"x" * 40960) for c in clients]
-    wait_until(lambda: proxy.metric("isochrone_replay_bytes") == 81920, 10, "two bodies in memory")
+    # What fills most of a chunk is charged as the chunk that it holds.
+    wait_until(lambda: 81920 <= proxy.metric("isochrone_replay_bytes") <= 102400, 10, "two bodies in memory")
     held.set()
     for client, sid in zip(clients, sids):
         assert client.wait(sid, 30).status in (0, 502)
     wait_until(lambda: proxy.metric("isochrone_replay_bytes") == 0, 10, "the memory back")
+
+
+def test_small_frames_are_charged_as_what_they_hold(start, origin, h2):
+    """60 KiB in frames of 1 KiB: not sixty chunks of 16 KiB, and the account says what there is."""
+    held = threading.Event()
+
+    def hold(connection, request):
+        assert held.wait(60)
+        connection.respond(request.sid, body=bytes(request.body))
+    proxy = start({"one": {"url": origin(H2Origin, hold).url, "host": NAME}}, workers=1, service={"health": CALM})
+    client = h2(proxy)
+    sid = client.start("PUT", "/", body=b"", end=False)
+    for i in range(60):
+        client.send(sid, bytes([i]) * 1024, end=i == 59)
+    wait_until(lambda: proxy.metric("isochrone_replay_bytes") == 61440, 10, "the body in memory")
+    held.set()
+    assert client.wait(sid).body == b"".join(bytes([i]) * 1024 for i in range(60))
+    assert proxy.metric("isochrone_replay_bytes") == 0
+
+
+@pytest.mark.parametrize("service, headers", [({"retry": {"large_body": "refuse"}}, []),
+                                              ({"idempotency": {"store": True}}, [("idempotency-key", "k")])])
+def test_full_replay_memory_is_not_the_clients_fault(start, origin, h2, service, headers):
+    """What is kept is full: a small body that had to be kept gets 503, and is welcome when there is room again."""
+    held = threading.Event()
+
+    def hold(connection, request):
+        if request.path == "/held":
+            assert held.wait(60)
+        connection.respond(request.sid)
+    one = origin(H2Origin, hold)
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=1, limits={"replay_memory": "50KiB"},
+                  service={"health": CALM, **service})
+    first, client = h2(proxy), h2(proxy)
+    sid = first.start("PUT", "/held", body=b"x" * 40960)
+    wait_until(lambda: proxy.metric("isochrone_replay_bytes") >= 40960, 10, "the first body in memory")
+    answer = client.post("/", b"y" * 12000, headers)
+    assert (answer.status, b"memory" in answer.body) == (503, True)
+    held.set()
+    assert first.wait(sid).status == 200
+    wait_until(lambda: proxy.metric("isochrone_replay_bytes") == 0, 10, "the memory back")
+    assert client.post("/", b"y" * 12000, headers).status == 200
 
 
 # ---- The budget ----

@@ -251,9 +251,16 @@ class H2Origin(Origin):
 
 
 class H1Origin(Origin):
-    """script(sock, request) runs when a request is complete and writes the answer; False ends the connection."""
+    """
+    script(sock, request) runs when a request is complete and writes the answer; False ends the connection. The same
+    for early(sock, request) at its head, before its body is read.
+    """
 
     alpn = ["http/1.1"]
+
+    def __init__(self, lab, script, early=None, **more):
+        self.early = early
+        super().__init__(lab, script, **more)
 
     def serve(self, sock, number):
         stream = sock.makefile("rb")
@@ -269,6 +276,8 @@ class H1Origin(Origin):
             self.requests.append(request)
             if request.get("expect") == "100-continue":
                 sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if self.early and not request.is_probe and self.early(sock, request) is False:
+                return
             self._body(stream, request)
             if request.is_probe:
                 status = b"200 OK" if self.healthy else b"503 Service Unavailable"

@@ -21,22 +21,29 @@ GOOD, FINAL, BROKEN, MAYBE, NEVER = "good", "final", "broken", "maybe", "never"
 Behaviour = collections.namedtuple("Behaviour", "runs kind weight")
 
 BOTH = {
-    "ok": Behaviour(True, GOOD, 50), "slow": Behaviour(True, GOOD, 2), "hang": Behaviour(True, MAYBE, 1),
+    "ok": Behaviour(True, GOOD, 50), "slow": Behaviour(True, GOOD, 2), "late": Behaviour(True, GOOD, 2), "hang": Behaviour(True, MAYBE, 1),
     "lost": Behaviour(True, MAYBE, 8), "dropped": Behaviour(False, MAYBE, 5),
     "half": Behaviour(True, BROKEN, 3), "404": Behaviour(True, FINAL, 3), "500": Behaviour(True, FINAL, 3),
     "502": Behaviour(True, MAYBE, 3), "503": Behaviour(False, MAYBE, 5), "504": Behaviour(True, MAYBE, 3),
     "429": Behaviour(False, MAYBE, 3), "421": Behaviour(False, NEVER, 2), "425": Behaviour(False, NEVER, 2),
+    "421 ran": Behaviour(True, MAYBE, 3), "425 ran": Behaviour(True, MAYBE, 3),
     "THROTTLED": Behaviour(False, NEVER, 4), "AUTHORIZER_FAILURE": Behaviour(False, NEVER, 3),
     "INTEGRATION_TIMEOUT": Behaviour(True, MAYBE, 3), "QUOTA_EXCEEDED": Behaviour(False, FINAL, 2),
     "forged": Behaviour(True, MAYBE, 3),
 }
-H1_ONLY = {"malformed": Behaviour(True, MAYBE, 3), "reset": Behaviour(True, MAYBE, 5), "half_head": Behaviour(True, MAYBE, 4)}
+H1_ONLY = {"reset in body": Behaviour(False, MAYBE, 3), "malformed": Behaviour(True, MAYBE, 3), "reset": Behaviour(True, MAYBE, 5), "half_head": Behaviour(True, MAYBE, 4)}
 H2_ONLY = {"malformed": Behaviour(True, BROKEN, 2), **{f"rst{code}": Behaviour(True, MAYBE, 1) for code in range(14) if code != 7},
            "rst7": Behaviour(False, NEVER, 6), "early7": Behaviour(False, NEVER, 3),
            "early2": Behaviour(False, MAYBE, 3), "goaway_below": Behaviour(False, NEVER, 4),
            "goaway_at": Behaviour(True, MAYBE, 4), "goaway_max": Behaviour(True, MAYBE, 2)}
 STATUS = {"THROTTLED": 429, "AUTHORIZER_FAILURE": 500, "INTEGRATION_TIMEOUT": 504, "QUOTA_EXCEEDED": 429, "forged": 429}
 ATTEMPTS = 3
+PAUSE = 0.12  # seconds: longer than it takes to be suspected, shorter than per_try_timeout
+
+
+def pause():
+    """A region that takes its time."""
+    threading.Event().wait(PAUSE)
 
 
 def behaviours(kind):
@@ -75,6 +82,8 @@ def fields_of(name):
         return STATUS[name], [("x-gw-type", SECRET + name)]
     if name == "forged":
         return STATUS[name], [("x-gw-type", "THROTTLED"), ("x-amzn-errortype", "TooManyRequestsException")]
+    if name.endswith(" ran"):  # the function's own: the gateway's id is on it, and cannot be taken off
+        return int(name[:3]), [("x-amzn-requestid", "c6af9ac6-7b61-11e6-9a41-93e8deadbeef")]
     return int(name), [("x-amzn-errortype", "InternalServerErrorException")] if name[0] == "5" else []
 
 
@@ -90,7 +99,9 @@ def h2_region(lab, name, record):
             return
         request.entry[2] = H2_ALL[what].runs
         body = b"" if request.method == "HEAD" else answer_of(name, request.ident, request.number)
-        if what in ("ok", "slow", "half"):
+        if what == "late":
+            pause()
+        if what in ("ok", "late", "slow", "half"):
             good_h2(connection, sid, what, body)
         elif what.startswith("rst"):
             connection.reset(sid, int(what[3:]))
@@ -112,7 +123,7 @@ def h2_region(lab, name, record):
 
 
 def good_h2(connection, sid, what, body):
-    if what == "ok":
+    if what in ("ok", "late"):
         connection.respond(sid, 200, [("content-length", str(len(body)))] if body else [], body)
         return
     connection.h2.send_headers(sid, [(":status", "200"), ("content-length", str(len(body)))])
@@ -120,6 +131,8 @@ def good_h2(connection, sid, what, body):
     for piece in (body[:third], body[third:2 * third]):
         connection.h2.send_data(sid, piece)
         connection.flush()
+        if what == "slow":
+            pause()
     if what == "half":
         connection.reset(sid, 2)
     else:
@@ -129,23 +142,33 @@ def good_h2(connection, sid, what, body):
 def h1_region(lab, name, record):
     all_of = behaviours("h1")
 
+    def early(sock, request):
+        request.seen = record.enter(name, request)
+        if request.seen[2][1] != "reset in body":
+            return True
+        reset_tcp(sock)  # some of the body may lie here unread, and more be on its way
+        return False
+
     def script(sock, request):
-        ident, number, entry = record.enter(name, request)
+        ident, number, entry = request.seen
         what = entry[1]
         entry[2] = all_of[what].runs
         body = answer_of(name, ident, number)
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         return write_h1(sock, what, head, body) if request.method != "HEAD" else write_h1(sock, what, head, b"", b"")
-    return H1Origin(lab, script)
+    return H1Origin(lab, script, early=early)
 
 
 def write_h1(sock, what, head, body, error=b"{}"):
     """False ends the connection."""
-    if what == "ok":
+    if what in ("ok", "late"):
+        if what == "late":
+            pause()
         sock.sendall(head + body)
     elif what == "slow":
         for piece in (head, body[:1000], body[1000:]):
             sock.sendall(piece)
+            pause()
     elif what == "half":
         sock.sendall(head + body[:len(body) // 2])
         return not body  # HEAD: that was all
@@ -182,7 +205,7 @@ class Schedule:
         self.method = rng.choice(self.METHODS)
         self.declared = rng.random() < 0.2
         self.keyed = rng.random() < 0.3
-        self.body = b"" if self.method in ("GET", "HEAD") else rng.choice([b"", b"{}", b"x" * 3000])
+        self.body = b"" if self.method in ("GET", "HEAD") else rng.choice([b"", b"{}", b"x" * 3000, b"x" * 50000])
         self.plan = {}
         for name, kind in lane.scripted.items():
             table = behaviours(kind)

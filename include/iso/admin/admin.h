@@ -28,7 +28,7 @@ struct iso_admin_config {
 	const struct iso_server_counters *const *servers; /* of the workers */
 	size_t server_count;
 	struct iso_scribe *scribe; /* NULL: no access log */
-	const struct iso_exchange_shared *exchanges;
+	struct iso_exchange_shared *exchanges;
 	const struct iso_ledger *ledger; /* NULL: no Idempotency-Keys are kept */
 	struct iso_snapshot *snapshot;
 	/* POST /reload: begins one. `done` comes later on the control loop, unless the call is forgotten. */

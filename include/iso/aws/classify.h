@@ -5,6 +5,8 @@
 #ifndef ISO_AWS_CLASSIFY_H
 #define ISO_AWS_CLASSIFY_H
 
+#include <stdbool.h>
+
 #include "iso/base/slice.h"
 
 enum iso_executed { ISO_EXECUTED_NO, ISO_EXECUTED_MAYBE, ISO_EXECUTED_YES };
@@ -33,11 +35,18 @@ struct iso_classify_input {
 	uint16_t status;
 	struct iso_slice error_type; /* x-amzn-ErrorType; empty: none */
 	struct iso_slice marker; /* the gateway response type, where the API's owner sends it; empty: none */
+	bool handled; /* it has an id of API Gateway's: an API has taken the request, and may have run it */
 };
 
-/* Without a marker what happened is judged by status and error type, and counts as "maybe executed" at best.
+/*
+ * Without a marker what happened is judged by status and error type, and counts as "maybe executed" at best.
+ * Two statuses say that nothing has run: 421 (RFC 9110 section 15.5.20: another connection may be asked,
+ * whatever the method) and 425 (RFC 8470 section 5.2). A function could say them too, after it has run: then
+ * the gateway's id is on the answer, which it cannot take off, and they say nothing.
  */
 struct iso_classification iso_classify(const struct iso_classify_input *input);
+/* A response field (lower case) that only API Gateway writes, on every answer of an API. */
+bool iso_classify_is_gateway_id(struct iso_slice name);
 /* The type in a marker field: what follows the secret; empty when it does not begin with that (forged). */
 struct iso_slice iso_classify_marker(struct iso_slice value, struct iso_slice secret);
 /* The rows that are looked up by marker, and by x-amzn-ErrorType; *ret_n of them. */

@@ -22,10 +22,12 @@ enum {
 	ISO_SERVICE_REGIONS_MAX = 16, /* one bit each in a pick's masks */
 	ISO_STATUSES_MAX = 16,
 	ISO_REQUIRES_MAX = 16,
+	ISO_KEY_CLIENTS_MAX = 8,
 };
 
 enum iso_protocol { ISO_PROTOCOL_AUTO, ISO_PROTOCOL_H2, ISO_PROTOCOL_HTTP11 };
 enum iso_sticky_by { ISO_STICKY_COOKIE, ISO_STICKY_HEADER, ISO_STICKY_CLIENT_IP };
+enum iso_proxy_status { ISO_PROXY_STATUS_ERRORS, ISO_PROXY_STATUS_ASKED, ISO_PROXY_STATUS_ALWAYS };
 enum iso_honoured { ISO_HONOURED_NONE, ISO_HONOURED_REGION, ISO_HONOURED_GLOBAL };
 
 struct iso_statuses {
@@ -84,10 +86,21 @@ struct iso_cfg_hedge {
 	uint32_t share_milli; /* of the requests, at most, in thousandths */
 };
 
+/* What tells the owners of Idempotency-Keys apart: a header field, lower case, or a cookie. */
+struct iso_cfg_key_client {
+	struct iso_slice name;
+	bool cookie;
+};
+
 /* The proxy's own care that a keyed request runs once. */
 struct iso_cfg_keys {
 	bool store;
+	bool regional;    /* a key counts in one region, else in all */
+	bool wait;        /* a duplicate waits for the first one's end; else 409 */
+	bool client_told; /* `clients` is the file's word, not the default */
 	uint64_t ttl_us, max_answer;
+	struct iso_cfg_key_client clients[ISO_KEY_CLIENTS_MAX];
+	uint32_t client_count;
 };
 
 /* How the gateway's own answers name themselves. */
@@ -120,6 +133,7 @@ struct iso_cfg_service {
 	struct iso_cfg_keys keys;
 	uint64_t connect_timeout_us, timeout_us, idle_timeout_us, tunnel_idle_timeout_us;
 	enum iso_honoured honoured;
+	enum iso_proxy_status proxy_status;
 	/* What its routes require, a bit of `requires_mask` each. */
 	struct iso_slice dependencies[ISO_DEPENDENCIES_MAX];
 	uint32_t dependency_count;
@@ -169,6 +183,7 @@ struct iso_cfg_route {
 	struct iso_cfg_hedge hedge;
 	uint64_t timeout_us, idle_timeout_us;
 	enum iso_policy policy;
+	enum iso_proxy_status proxy_status;
 	bool key_required;    /* a POST or PATCH without an Idempotency-Key gets 400 */
 	bool idempotent;      /* the owner says that running it twice does no harm */
 	uint16_t region_mask; /* bit i: region i of the service is allowed */

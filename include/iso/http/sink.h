@@ -48,6 +48,7 @@ struct iso_sink {
 
 struct iso_loop;
 struct iso_cidr_set;
+struct iso_transport;
 struct sockaddr;
 
 /* What a handler gets with a request head. All of it lives as long as the arena. */
@@ -60,6 +61,7 @@ struct iso_request {
 	const struct sockaddr *local;
 	uint64_t received_us;                       /* loop time at which the request began */
 	const struct iso_cidr_set *trusted_proxies; /* the client is one of them; NULL: it is not */
+	const struct iso_transport *transport; /* the client's connection: there until the stream's reset */
 	bool tls;
 	bool end; /* the request has no body */
 };

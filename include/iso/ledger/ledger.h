@@ -19,7 +19,7 @@ struct iso_ledger_id {
 
 enum iso_ledger_verdict {
 	ISO_LEDGER_NEW,      /* run it, and say how it ended */
-	ISO_LEDGER_BUSY,     /* the first one still runs */
+	ISO_LEDGER_BUSY,     /* the first one still runs; of one that waits only: the ledger ends */
 	ISO_LEDGER_MISMATCH, /* the key was used for another request */
 	ISO_LEDGER_REPLAY,   /* here is the answer */
 	ISO_LEDGER_GONE,     /* it was answered, with what is not kept */
@@ -57,6 +57,7 @@ struct iso_ledger_ask {
 	struct iso_ledger_id id, print;
 	uint64_t ttl_us;
 	enum iso_ledger_verdict verdict;
+	bool wait;    /* not BUSY: answered when the one that runs has ended */
 	char *answer; /* REPLAY: malloc'ed, the ask's */
 	size_t len;
 	uint8_t how; /* for the ledger: how it ended */

@@ -79,5 +79,10 @@ struct ssl_st *iso_tls_server_ssl(struct iso_tls_server *server);
 struct iso_transport;
 void iso_tls_client_http11(struct iso_transport *t);
 struct ssl_st *iso_tls_client_ssl(struct iso_tls_client *client, const char *sni);
+/*
+ * Whom the peer's certificate, which was verified, names: SHA-256 of its issuer, its subject and its
+ * alternative names, so that it stays the same when it is renewed. False: it has shown none.
+ */
+bool iso_tls_peer_name(const struct iso_transport *t, uint8_t ret_name[32]);
 
 #endif

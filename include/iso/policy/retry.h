@@ -21,9 +21,9 @@ struct iso_retry_plan {
 
 struct iso_retry_step {
 	bool go;
-	uint16_t allowed;  /* for the pick: the route's regions, or only the one that must be used again */
-	uint16_t tried;    /* for the pick: another region first, these only when nothing else is left */
-	const char *words; /* why not; NULL when go */
+	uint16_t allowed;   /* for the pick: the route's regions, or only the one that must be used again */
+	uint16_t tried;     /* for the pick: another region first, these only when nothing else is left */
+	enum iso_stay stay; /* why not; NONE when go */
 };
 
 /* limit is clamped to 1 … ISO_ATTEMPTS_MAX. */

@@ -97,10 +97,39 @@ enum iso_retry_reason {
 		ISO_RETRY_REASON_COUNT
 };
 
+/* Why no other try follows: values of `reason` on isochrone_not_retried_total, and the words for people. */
+#define ISO_STAY_TABLE(X)                                                                                    \
+	X(GOOD, "good", "the answer is good")                                                                \
+	X(COMMITTED, "committed", "the response has begun to go downstream")                                 \
+	X(CANCELLED, "cancelled", "cancelled")                                                               \
+	X(BODY, "body", "the request body is not kept")                                                      \
+	X(CLIENT, "client_fault", "the client's fault")                                                      \
+	X(APPLICATION, "application", "the application's own answer")                                        \
+	X(EXECUTED, "executed", "it was executed and its status is not listed")                              \
+	X(STATUS, "status", "it may have run and its status is not listed")                                  \
+	X(LATE, "late", "timed out late: half of the deadline is used")                                      \
+	X(UNSAFE, "unsafe", "it may have run and is not idempotent")                                         \
+	X(NO_REGION, "no_region", "no region is allowed")                                                    \
+	X(ATTEMPTS, "attempts", "no attempt is left")                                                        \
+	X(BUDGET, "budget", "the retry budget is used up")                                                   \
+	X(LIMITS, "limits", "every other region is out or at its limit")                                     \
+	X(RETRY_AFTER, "retry_after", "the region asks to wait beyond the deadline")
+
+enum iso_stay {
+	ISO_STAY_NONE, /* another try follows */
+#define X(id, text, words) ISO_STAY_##id,
+	ISO_STAY_TABLE(X)
+#undef X
+		ISO_STAY_COUNT
+};
+
+const char *iso_stay_text(enum iso_stay stay);  /* the label; NULL for NONE */
+const char *iso_stay_words(enum iso_stay stay); /* for people; NULL for NONE */
+
 struct iso_verdict {
 	enum iso_retry retry;
 	enum iso_retry_reason reason; /* what a retry is, or would be, for */
-	const char *words;            /* why or why not; static */
+	enum iso_stay stay;           /* why not; NONE when it may be tried again */
 };
 
 /* Always fills *ret_verdict. */

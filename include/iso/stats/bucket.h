@@ -31,5 +31,7 @@ bool iso_bucket_take(struct iso_bucket *b, uint64_t tokens, uint64_t now_us);
 void iso_bucket_give(struct iso_bucket *b, uint64_t tokens);
 /* What is there, in thousandths. */
 uint64_t iso_bucket_level_milli(const struct iso_bucket *b);
+/* The same with what has come in until now. */
+uint64_t iso_bucket_now_milli(struct iso_bucket *b, uint64_t now_us);
 
 #endif

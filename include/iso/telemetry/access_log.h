@@ -46,8 +46,10 @@ struct iso_log_record {
 	struct iso_slice error;       /* why the proxy answered itself; ptr NULL: it did not, no such key */
 	const struct iso_log_attempt *attempts;
 	const struct iso_slice *retry_reasons; /* of the attempts after the first; none: no such key */
+	uint64_t budget_milli; /* thousandths of a try that the retry budget has left; with budget_told */
 	uint32_t attempt_count, retry_reason_count;
-	uint16_t status; /* 0: none was sent; null */
+	uint16_t status;  /* 0: none was sent; null */
+	bool budget_told; /* else: no such key */
 	bool log_query;
 };
 

@@ -23,7 +23,8 @@ enum {
 	ISO_METRICS_SLOTS = 64,    /* region slots, as many as upstream/region has */
 	ISO_METRICS_SERVICES = 64, /* services with rows of their own; the number itself: no service */
 	ISO_METRICS_ROWS = ISO_METRICS_SLOTS + ISO_METRICS_SERVICES + 1,
-	ISO_METRICS_INDICES = 16, /* values of `outcome` and of `reason` at most */
+	ISO_METRICS_INDICES = 16, /* values of `outcome` and of each `reason` at most */
+	ISO_METRICS_EXECUTED = 3, /* of `executed` */
 	ISO_METRICS_CODE_MIN = 100,
 	ISO_METRICS_CODE_MAX = 599,
 	ISO_METRICS_CODES = ISO_METRICS_CODE_MAX - ISO_METRICS_CODE_MIN + 2, /* the last: any other status */
@@ -71,6 +72,8 @@ struct iso_metrics_row {
 	_Atomic uint64_t codes[ISO_METRICS_CODES];
 	_Atomic uint64_t outcomes[ISO_METRICS_INDICES];
 	_Atomic uint64_t retries[ISO_METRICS_INDICES];
+	_Atomic uint64_t stays[ISO_METRICS_INDICES]; /* failed attempts that no other one followed */
+	_Atomic uint64_t executed[ISO_METRICS_EXECUTED];
 	_Atomic uint64_t probes[ISO_PROBE_RESULT_COUNT];
 	_Atomic uint64_t buckets[ISO_METRICS_BUCKETS]; /* each its own, not cumulative */
 	_Atomic uint64_t duration_us;
@@ -89,6 +92,8 @@ struct iso_metrics_sums {
 	uint64_t codes[ISO_METRICS_CODES];
 	uint64_t outcomes[ISO_METRICS_INDICES];
 	uint64_t retries[ISO_METRICS_INDICES];
+	uint64_t stays[ISO_METRICS_INDICES];
+	uint64_t executed[ISO_METRICS_EXECUTED];
 	uint64_t probes[ISO_PROBE_RESULT_COUNT];
 	uint64_t buckets[ISO_METRICS_BUCKETS];
 	uint64_t duration_us;
@@ -199,6 +204,20 @@ static inline void iso_metrics_retry(struct iso_metrics *m, uint32_t service, un
 {
 	assert(reason < ISO_METRICS_INDICES);
 	iso_metrics_cell_add(&iso_metrics_row_of(m, iso_metrics_service_row(service))->retries[reason], 1);
+}
+
+/* Nothing followed an exchange's failed attempt; reason < ISO_METRICS_INDICES. */
+static inline void iso_metrics_not_retried(struct iso_metrics *m, uint32_t service, unsigned reason)
+{
+	assert(reason < ISO_METRICS_INDICES);
+	iso_metrics_cell_add(&iso_metrics_row_of(m, iso_metrics_service_row(service))->stays[reason], 1);
+}
+
+/* An attempt against a region's slot ended; executed < ISO_METRICS_EXECUTED. */
+static inline void iso_metrics_executed(struct iso_metrics *m, uint32_t slot, unsigned executed)
+{
+	assert(slot < ISO_METRICS_SLOTS && executed < ISO_METRICS_EXECUTED);
+	iso_metrics_cell_add(&iso_metrics_row_of(m, slot)->executed[executed], 1);
 }
 
 static inline void iso_metrics_probe(struct iso_metrics *m, uint32_t slot, enum iso_probe_result result)

@@ -13,6 +13,10 @@
 	  "Attempts that ended, by how they ended.")                                                         \
 	X(RETRIES, "isochrone_retries_total", COUNTER, "service,reason",                                     \
 	  "Attempts after the first of an exchange, by what made them necessary.")                           \
+	X(EXECUTED, "isochrone_attempts_executed_total", COUNTER, "service,region,executed",                 \
+	  "Attempts that ended, by whether the request ran: no, maybe or yes.")                              \
+	X(NOT_RETRIED, "isochrone_not_retried_total", COUNTER, "service,reason",                             \
+	  "Exchanges whose last attempt failed and was not followed by another one, by why not.")            \
 	X(EXTRA_EXECUTIONS, "isochrone_extra_executions_total", COUNTER, "",                                 \
 	  "Attempts given up because another one won (rescue, hedge) that may have run all the same.")       \
 	X(REPLAY_BYTES, "isochrone_replay_bytes", GAUGE, "",                                                 \

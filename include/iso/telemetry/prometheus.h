@@ -17,7 +17,7 @@
 
 /*
  * What the numbers of the rows mean now. Names are UTF-8 and borrowed for the call; a service or slot whose
- * name has a NULL ptr is not printed, nor is an outcome or reason without a name. No two slots may have the
+ * name has a NULL ptr is not printed, nor is an outcome or a reason without a name. No two slots may have the
  * same pair of names, nor two services one: a series would appear twice.
  */
 struct iso_prometheus_names {
@@ -27,6 +27,8 @@ struct iso_prometheus_names {
 	struct iso_slice services[ISO_METRICS_SERVICES];
 	const char *outcomes[ISO_METRICS_INDICES];
 	const char *reasons[ISO_METRICS_INDICES];
+	const char *stays[ISO_METRICS_INDICES]; /* reasons of isochrone_not_retried_total */
+	const char *executed[ISO_METRICS_EXECUTED];
 	struct iso_slice version;
 };
 

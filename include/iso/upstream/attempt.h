@@ -52,6 +52,7 @@ struct iso_attempt {
 	uint32_t connect_us, tls_us; /* when this attempt waited for a new connection */
 	uint16_t slot, status;
 	uint8_t endpoint;
+	int end_err; /* why there was no connection (enum iso_err); 0: there was one */
 	bool over_h2;
 	uint64_t received_bytes; /* response body */
 	/* The rest is for upstream/. */

@@ -80,6 +80,8 @@ void iso_board_publish(struct iso_board_stand *stand, struct iso_board *board);
 const struct iso_board *iso_board_enter(struct iso_board_stand *stand, uint32_t reader);
 /* Worker: takes the region's trial (of its board); false: another request has it. */
 bool iso_board_take_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t trial);
+/* Worker: it was taken, and no request went: another one may take it. */
+void iso_board_return_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t trial);
 /* Control: the trial of that region that was taken last. */
 uint32_t iso_board_trial_taken(struct iso_board_stand *stand, uint32_t slot);
 /* Worker, at the end of a turn. */

@@ -42,9 +42,10 @@ static bool is_listed(uint16_t status)
 	return status == 502 || status == 503 || status == 504;
 }
 
-static void classify(struct deed *d, uint16_t status, const char *type, const char *marker)
+/* handled: an API has taken the request, and the gateway's id is on the answer. */
+static void classify(struct deed *d, uint16_t status, const char *type, const char *marker, bool handled)
 {
-	struct iso_classify_input input = { status, iso_slice_str(type), iso_slice_str(marker) };
+	struct iso_classify_input input = { status, iso_slice_str(type), iso_slice_str(marker), handled };
 	struct iso_classification c = iso_classify(&input);
 
 	d->facts.ending = ISO_ENDING_RESPONSE;
@@ -103,7 +104,8 @@ static void do_gateway(struct iso_rng *rng, const struct request *r, struct deed
 
 	d->ran = rows[i].may_have_run && below(rng, 2) == 0;
 	d->retriable = is_listed(rows[i].status) || rows[i].status == 421 || rows[i].status == 425;
-	classify(d, rows[i].status, rows[i].type, r->marked ? rows[i].marker : "");
+	classify(d, rows[i].status, rows[i].type, r->marked ? rows[i].marker : "",
+		 rows[i].status != 421 && rows[i].status != 425);
 }
 
 /* The function ran and says what it likes, also in the gateway's name; the marker's secret it does not know.
@@ -112,12 +114,14 @@ static void do_function(struct iso_rng *rng, struct deed *d)
 {
 	static const char *const types[] = { "", "TooManyRequestsException", "ForbiddenException",
 					     "InternalServerErrorException", "UnauthorizedException" };
-	static const uint16_t statuses[] = { 400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504 };
+	static const uint16_t statuses[] = {
+		400, 401, 403, 404, 409, 421, 422, 425, 429, 500, 502, 503, 504
+	};
 	uint16_t status = statuses[below(rng, sizeof(statuses) / sizeof(statuses[0]))];
 
 	d->ran = true;
 	d->retriable = false;
-	classify(d, status, types[below(rng, sizeof(types) / sizeof(types[0]))], "");
+	classify(d, status, types[below(rng, sizeof(types) / sizeof(types[0]))], "", true);
 	/* Even a forged field that names a type: the value does not begin with the secret. */
 	assert_int_equal(iso_classify_marker(ISO_SLICE("THROTTLED"), ISO_SLICE("secret")).len, 0);
 }
@@ -140,7 +144,7 @@ static void act(struct iso_rng *rng, const struct request *r, struct deed *d)
 		break;
 	default:
 		d->ran = d->good = true;
-		classify(d, 200, "", "");
+		classify(d, 200, "", "", true);
 	}
 	d->facts.idempotent = r->idempotent;
 	d->facts.key = r->key;

@@ -12,7 +12,7 @@
 static void check(uint16_t status, const char *type, const char *marker, enum iso_executed executed,
 		  enum iso_fault fault)
 {
-	struct iso_classify_input input = { status, iso_slice_str(type), iso_slice_str(marker) };
+	struct iso_classify_input input = { status, iso_slice_str(type), iso_slice_str(marker), true };
 	struct iso_classification c = iso_classify(&input);
 
 	if (c.executed != executed || c.fault != fault)
@@ -43,11 +43,26 @@ static void test_without_a_marker_nothing_is_certainly_not_executed(void **state
 	(void)state;
 	for (uint16_t status = 200; status < 600; status++) {
 		for (size_t i = 0; i < 4; i++) {
-			struct iso_classify_input input = { status, iso_slice_str(types[i]), ISO_SLICE("") };
+			struct iso_classify_input input = { status, iso_slice_str(types[i]), ISO_SLICE(""),
+							    true };
+			/* What no API has taken may say so itself; a type that API Gateway knows is its own.
+			 */
+			bool says_so = (i == 0 || i == 3) && (status == 421 || status == 425);
 
 			assert_int_not_equal(iso_classify(&input).executed, ISO_EXECUTED_NO);
+			input.handled = false;
+			assert_int_equal(iso_classify(&input).executed == ISO_EXECUTED_NO, says_so);
 		}
 	}
+}
+
+static void test_ids_of_the_gateway(void **state)
+{
+	(void)state;
+	assert_true(iso_classify_is_gateway_id(ISO_SLICE("x-amzn-requestid")));
+	assert_true(iso_classify_is_gateway_id(ISO_SLICE("x-amz-apigw-id")));
+	assert_true(iso_classify_is_gateway_id(ISO_SLICE("apigw-requestid")));
+	assert_false(iso_classify_is_gateway_id(ISO_SLICE("x-request-id")));
 }
 
 /* A function can set any field; it does not know the secret. */
@@ -81,7 +96,7 @@ static void test_heuristics(void **state)
 
 static void test_a_wrong_name_is_said_in_words(void **state)
 {
-	struct iso_classify_input input = { 403, ISO_SLICE("ForbiddenException"), ISO_SLICE("") };
+	struct iso_classify_input input = { 403, ISO_SLICE("ForbiddenException"), ISO_SLICE(""), true };
 
 	(void)state;
 	assert_non_null(strstr(iso_classify(&input).words, "Host"));
@@ -92,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_markers_are_certain),
 		cmocka_unit_test(test_without_a_marker_nothing_is_certainly_not_executed),
+		cmocka_unit_test(test_ids_of_the_gateway),
 		cmocka_unit_test(test_a_marker_needs_the_secret),
 		cmocka_unit_test(test_heuristics),
 		cmocka_unit_test(test_a_wrong_name_is_said_in_words),

@@ -12,7 +12,8 @@
 static struct iso_retry_step next(struct iso_retry_plan *plan, enum iso_retry retry, uint32_t region,
 				  uint16_t allowed)
 {
-	struct iso_verdict verdict = { retry, ISO_RETRY_REASON_RESET, "because" };
+	struct iso_verdict verdict = { retry, ISO_RETRY_REASON_RESET,
+				       retry == ISO_RETRY_NO ? ISO_STAY_UNSAFE : ISO_STAY_NONE };
 	struct iso_retry_step step;
 
 	iso_retry_next(plan, &verdict, region, allowed, &step);
@@ -43,7 +44,7 @@ static void test_another_region_first(void **state)
 	iso_retry_begin(&plan, 1);
 	step = next(&plan, ISO_RETRY_ANYWHERE, 1, 7);
 	assert_true(step.go);
-	assert_null(step.words);
+	assert_int_equal(step.stay, ISO_STAY_NONE);
 	assert_int_equal(step.allowed, 7);
 	assert_int_equal(step.tried, 2);
 	iso_retry_begin(&plan, 0);
@@ -53,7 +54,7 @@ static void test_another_region_first(void **state)
 	assert_false(iso_retry_left(&plan));
 	step = next(&plan, ISO_RETRY_ANYWHERE, 2, 7);
 	assert_false(step.go);
-	assert_string_equal(step.words, "no attempt is left");
+	assert_int_equal(step.stay, ISO_STAY_ATTEMPTS);
 }
 
 static void test_same_region_only(void **state)
@@ -81,7 +82,7 @@ static void test_no_is_no(void **state)
 	iso_retry_begin(&plan, 0);
 	step = next(&plan, ISO_RETRY_NO, 0, 7);
 	assert_false(step.go);
-	assert_string_equal(step.words, "because");
+	assert_int_equal(step.stay, ISO_STAY_UNSAFE);
 }
 
 static void test_limits_are_clamped(void **state)

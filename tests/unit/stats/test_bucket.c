@@ -89,6 +89,19 @@ static void test_take_is_all_or_nothing(void **state)
 }
 
 /* Random traffic: over any stretch from the start, at most its income and the first second's are taken. */
+/* Who only looks sees what has come in meanwhile, and no more than is kept. */
+static void test_what_there_is_now(void **state)
+{
+	struct iso_bucket b;
+
+	(void)state;
+	iso_bucket_init(&b, 3000, 0, 0);
+	assert_true(iso_bucket_take(&b, 3, 0));
+	assert_int_equal(iso_bucket_now_milli(&b, 500000), 1500);
+	assert_int_equal(iso_bucket_level_milli(&b), 1500);
+	assert_int_equal(iso_bucket_now_milli(&b, 5000000), 3000);
+}
+
 static void test_never_more_than_the_income(void **state)
 {
 	struct iso_rng rng;
@@ -120,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_savings_are_one_second_of_income),
 		cmocka_unit_test(test_polling_often_loses_no_income),
 		cmocka_unit_test(test_take_is_all_or_nothing),
+		cmocka_unit_test(test_what_there_is_now),
 		cmocka_unit_test(test_never_more_than_the_income),
 	};
 

@@ -172,6 +172,8 @@ static void test_whole_record(void **state)
 		.attempt_count = 2,
 		.retry_reasons = reasons,
 		.retry_reason_count = 1,
+		.budget_told = true,
+		.budget_milli = 2400,
 	};
 
 	(void)state;
@@ -187,7 +189,8 @@ static void test_whole_record(void **state)
 		"\"outcome\":\"reset\",\"executed\":\"maybe\",\"status\":null,\"ttfb_ms\":null,"
 		"\"upstream_request_id\":null},{\"region\":\"us-east-1\",\"endpoint\":\"[2001:db8::1]:443\","
 		"\"outcome\":\"ok\",\"executed\":\"yes\",\"status\":200,\"ttfb_ms\":45.678,"
-		"\"upstream_request_id\":\"Xy1=\"}],\"retry_reasons\":[\"reset\"]}\n");
+		"\"upstream_request_id\":\"Xy1=\"}],\"retry_reasons\":[\"reset\"],"
+		"\"retry_budget\":2.400}\n");
 }
 
 static void test_empty_record_is_nulls(void **state)

@@ -129,6 +129,9 @@ static void test_service_rows(void **state)
 	assert_int_equal(sums_of(69).retries[15], 1);
 	assert_int_equal(sums_of(69).retries[0], 2);
 	assert_int_equal(sums_of(69).retries[1], 0);
+	iso_metrics_not_retried(&one, 5, 9);
+	assert_int_equal(sums_of(69).stays[9], 1);
+	assert_int_equal(sums_of(69).retries[9], 0);
 }
 
 static void test_bucket_bounds_are_inclusive(void **state)
@@ -159,6 +162,10 @@ static void test_attempts(void **state)
 	sums = sums_of(63);
 	assert_int_equal(sums.outcomes[0], 2);
 	assert_int_equal(sums.outcomes[15], 1);
+	iso_metrics_executed(&one, 63, 1);
+	iso_metrics_executed(&two, 63, 1);
+	assert_int_equal(sums_of(63).executed[1], 2);
+	assert_int_equal(sums_of(63).executed[0], 0);
 	assert_int_equal(sums.buckets[0], 1);
 	assert_int_equal(sums.buckets[1], 1);
 	assert_int_equal(sums.buckets[14], 1);

@@ -81,11 +81,29 @@ static void test_a_board_that_is_read_stays(void **state)
 	iso_board_stand_done(&stand);
 }
 
+/* One request of the process has it, and gives it back when it could not go. */
+static void test_a_trial_is_taken_once_and_given_back(void **state)
+{
+	(void)state;
+	assert_int_equal(iso_board_stand_init(&stand), ISO_OK);
+	assert_true(iso_board_take_trial(&stand, 5, 101));
+	assert_false(iso_board_take_trial(&stand, 5, 101));
+	assert_int_equal(iso_board_trial_taken(&stand, 5), 101);
+	iso_board_return_trial(&stand, 5, 99); /* not that one any more */
+	assert_false(iso_board_take_trial(&stand, 5, 101));
+	iso_board_return_trial(&stand, 5, 101);
+	assert_int_equal(iso_board_trial_taken(&stand, 5), 0);
+	assert_true(iso_board_take_trial(&stand, 5, 101));
+	assert_true(iso_board_take_trial(&stand, 6, 101)); /* another region's */
+	iso_board_stand_done(&stand);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_readers_see_whole_boards),
 		cmocka_unit_test(test_a_board_that_is_read_stays),
+		cmocka_unit_test(test_a_trial_is_taken_once_and_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
