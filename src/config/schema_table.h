@@ -303,9 +303,8 @@ X("services.*.tunnel_idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"10m\"", 
   "The same for tunnels (WebSocket).") \
 X("services.*.proxy_status", ENUM, 0, 0, 0, "\"errors\"", "errors|asked|always", NULL, \
   "Which answers tell in `Proxy-Status` (RFC 9209) where the request has been and how that ended. " \
-  "`errors`: the proxy's own, in short. `asked`: all that a client asks for by `Want-Proxy-Status: " \
-  "?1` too. " \
-  "`always`: all.") \
+  "`errors`: the proxy's own, in short. `asked`: all that a client asks for too, by " \
+  "`Want-Proxy-Status: ?1`. `always`: all.") \
 X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Requests with an `Idempotency-Key`.") \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \
@@ -313,12 +312,11 @@ X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|glo
 X("services.*.idempotency.store", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Let the proxy itself see to it that a POST or PATCH with an `Idempotency-Key` runs once: what comes " \
   "again gets the first one's answer, 409 while that runs (see `duplicates`) or when its outcome " \
-  "is not known, 422 when it is " \
-  "another request. Its body is awaited whole, and may be as large as `retry.body_limit`.") \
+  "is not known, 422 when it is another request. Its body is awaited whole, and may be as large as " \
+  "`retry.body_limit`.") \
 X("services.*.idempotency.scope", ENUM, 0, 0, 0, "\"global\"", "global|region", NULL, \
   "Where the store's keys count. `global`: a key runs once, in whichever region. `region`: once in each " \
-  "region that it comes to, for APIs whose regions keep their data apart; no try of it goes to " \
-  "another one.") \
+  "region that it comes to, for APIs whose regions keep their data apart; no try goes elsewhere.") \
 X("services.*.idempotency.duplicates", ENUM, 0, 0, 0, "\"refuse\"", "refuse|wait", NULL, \
   "What becomes of a key that comes again while the first request runs. `refuse`: 409. `wait`: it gets the " \
   "first one's answer, or 504 when that has not come within the `timeout`.") \

@@ -129,6 +129,34 @@ def test_a_bad_head_does_not_win_a_hedge(start, origin, h2, status, headers):
     assert (answer.status, answer.body) == (200, b"first")
 
 
+LARGE = b"x" * 50000
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["length", "chunked"])
+@pytest.mark.parametrize("kind", ["h1", "h2"])
+def test_a_bad_answer_too_large_to_keep_is_let_go(start, origin, h2, kind, known):
+    slow = Held(origin)
+
+    def script_h1(sock, request):
+        if known:
+            sock.sendall(b"HTTP/1.1 500 X\r\nContent-Length: 50000\r\n\r\n" + LARGE)
+        else:
+            sock.sendall(b"HTTP/1.1 500 X\r\nTransfer-Encoding: chunked\r\n\r\nc350\r\n" + LARGE + b"\r\n0\r\n\r\n")
+
+    def script_h2(connection, request):
+        connection.respond(request.sid, 500, [("content-length", "50000")] if known else [], LARGE)
+    second = origin(H1Origin, script_h1) if kind == "h1" else origin(H2Origin, script_h2)
+    proxy = over(start, slow.url, second.url, hedge={"after": "30ms", "share": 1}, retry={"budget": 2, "attempts": 2})
+    client = h2(proxy)
+    sid = client.start("GET", "/")
+    wait_until(lambda: proxy.metric("isochrone_attempts_total", region="second", outcome="cancelled") >= 1, 10,
+               "it to be let go")
+    slow.go.set()
+    answer = client.wait(sid)
+    assert (answer.status, answer.body) == (200, b"first")
+    assert client.get("/drain").status == 409, "the proxy goes on"
+
+
 def test_a_listed_status_of_the_application_is_a_bad_head_too(start, origin, h2):
     slow, second = Held(origin), origin(H2Origin, answering(409))
     proxy = over(start, slow.url, second.url, hedge={"after": "30ms", "share": 1},
