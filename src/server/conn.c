@@ -158,6 +158,17 @@ static void on_fill(struct iso_transport *t)
 		c->ops->fill(c);
 }
 
+/*
+ * A tunnel's client may go on reading after its end. One that has not said so properly has most likely gone
+ * away: the codec is asked again.
+ */
+static void end_of_client(struct iso_sconn *c)
+{
+	if (c->t.truncated)
+		set_timer(c, LINGER_US);
+	c->ops->eof(c);
+}
+
 static void on_closed(struct iso_transport *t, int err)
 {
 	struct iso_sconn *c = conn_of(t);
@@ -165,7 +176,7 @@ static void on_closed(struct iso_transport *t, int err)
 	if (c->phase == ISO_SCONN_HANDSHAKE && err != ISO_EEOF)
 		ISO_COUNT(c->server, handshakes_failed, 1);
 	if (err == ISO_EEOF && c->phase == ISO_SCONN_OPEN)
-		c->ops->eof(c);
+		end_of_client(c);
 	else
 		iso_sconn_close(c);
 }
@@ -232,6 +243,10 @@ static void on_timer(struct iso_timer *timer)
 		else if (c->phase == ISO_SCONN_SNIFF)
 			count_cut(c->server, ISO_CUT_HEADER_TIMEOUT);
 		iso_sconn_close(c);
+		return;
+	}
+	if (c->t.truncated) {
+		end_of_client(c);
 		return;
 	}
 	if (c->head_since_us != 0 && now_us >= c->head_since_us + limits->header_timeout_us) {

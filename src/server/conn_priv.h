@@ -39,7 +39,7 @@ struct iso_codec_ops {
 	unsigned int (*waits_for_client)(struct iso_sconn *c);
 	/* The connection is cut: say so to the client if it can still be said, end every stream. */
 	void (*cut)(struct iso_sconn *c, enum iso_cut cut);
-	/* The client ended its direction. */
+	/* The client ended its direction; again and again if it has a tunnel and TLS did not end in order. */
 	void (*eof)(struct iso_sconn *c);
 	/* Called once by the connection's timer or a drain: finish what runs, take nothing new. */
 	void (*drain)(struct iso_sconn *c);

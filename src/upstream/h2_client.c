@@ -98,11 +98,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
-/* The whole response is here: the attempt ends now, whatever is left of the request. */
+/*
+ * The whole response is here: the attempt ends now, whatever is left of the request. A tunnel's other
+ * direction goes on: on_stream_close ends that.
+ */
 static void finish(struct iso_uconn *c, struct iso_attempt *a)
 {
 	nghttp2_session *session = session_of(c);
 
+	a->response_done = true;
+	if (a->response.tunnel && nghttp2_session_get_stream_local_close(session, a->stream_id) == 0)
+		return;
 	forget(c, a);
 	if (nghttp2_session_get_stream_local_close(session, a->stream_id) == 0)
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, a->stream_id, NGHTTP2_NO_ERROR);
@@ -205,7 +211,10 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 	struct iso_uconn *c = user;
 	struct iso_attempt *a = attempt_of(session, stream_id);
 
-	if (a != NULL) {
+	if (a != NULL && a->response_done && error_code == NGHTTP2_NO_ERROR) {
+		forget(c, a);
+		iso_attempt_end(a, ISO_OUTCOME_OK, ISO_EXECUTED_YES);
+	} else if (a != NULL) {
 		enum iso_outcome outcome = ISO_OUTCOME_RESET;
 		enum iso_break how = ISO_BREAK_STREAM;
 		enum iso_executed executed;
@@ -453,9 +462,10 @@ static void h2_fill(struct iso_uconn *c)
 		iso_uconn_close(c, ISO_OUTCOME_RESET);
 }
 
-static void h2_eof(struct iso_uconn *c)
+static bool h2_eof(struct iso_uconn *c)
 {
-	(void)c; /* the connection is closed by the caller: streams cannot go on */
+	(void)c;
+	return false; /* HTTP/2 has no half-closed connections */
 }
 
 static void h2_ping(struct iso_uconn *c)

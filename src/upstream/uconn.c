@@ -12,6 +12,7 @@ enum {
 	PING_PATIENCE_US = 10 * 1000 * 1000,
 	LIVE_US = 5 * 1000 * 1000, /* a non-idempotent request wants a sign of life this fresh */
 	TICK_US = 1000 * 1000,
+	LINGER_US = 1000 * 1000, /* how long a region may take to read our last bytes */
 };
 
 static struct iso_uconn *conn_of(struct iso_transport *t)
@@ -100,8 +101,8 @@ static void on_closed(struct iso_transport *t, int err)
 		connect_failed(c, err);
 		return;
 	}
-	if (err == ISO_EEOF)
-		c->ops->eof(c);
+	if (err == ISO_EEOF && !c->t.finishing && c->ops->eof(c))
+		return;
 	if (c->state != ISO_UCONN_CLOSED)
 		iso_uconn_close(c, ISO_OUTCOME_RESET);
 }
@@ -126,6 +127,10 @@ static void on_timer(struct iso_timer *timer)
 
 	if (c->state == ISO_UCONN_CONNECTING) {
 		connect_failed(c, ISO_ETIMEOUT);
+		return;
+	}
+	if (c->t.finishing) {
+		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 		return;
 	}
 	if (c->ping_sent_us != 0 && now_us > c->ping_sent_us + PING_PATIENCE_US) {
@@ -252,6 +257,28 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 	return ISO_OK;
 }
 
+static void end_attempts(struct iso_uconn *c, enum iso_outcome outcome)
+{
+	iso_timer_clear(&loop_of(c)->wheel, &c->silence);
+	while (!iso_list_empty(&c->attempts)) {
+		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
+		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_CLOSE);
+
+		c->ops->cancel(c, a);
+		iso_attempt_end(a, outcome, executed);
+	}
+}
+
+void iso_uconn_finish(struct iso_uconn *c, enum iso_outcome outcome)
+{
+	if (c->state == ISO_UCONN_CLOSED || c->t.finishing)
+		return;
+	c->state = ISO_UCONN_DRAINING;
+	iso_transport_finish(&c->t);
+	iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + LINGER_US);
+	end_attempts(c, outcome);
+}
+
 void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 {
 	struct iso_pool *pool = c->pool;
@@ -265,14 +292,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 	pool->conn_count--;
 	pool->dedicated -= c->dedicated;
 	iso_timer_clear(&loop_of(c)->wheel, &c->timer);
-	iso_timer_clear(&loop_of(c)->wheel, &c->silence);
-	while (!iso_list_empty(&c->attempts)) {
-		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
-		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_CLOSE);
-
-		c->ops->cancel(c, a);
-		iso_attempt_end(a, outcome, executed);
-	}
+	end_attempts(c, outcome);
 	iso_transport_done(&c->t);
 	iso_loop_post(loop_of(c), &c->free_task);
 	iso_pool_publish(pool);
@@ -284,7 +304,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 
 void iso_uconn_drain(struct iso_uconn *c)
 {
-	if (c->state != ISO_UCONN_OPEN)
+	if (c->state != ISO_UCONN_OPEN || c->t.finishing)
 		return;
 	c->state = ISO_UCONN_DRAINING;
 	if (c->streams == 0)
@@ -329,7 +349,7 @@ void iso_uconn_stream_ended(struct iso_uconn *c)
 		return;
 	if (c->streams == 0) {
 		c->idle_since_us = loop_of(c)->now_us;
-		if (c->state == ISO_UCONN_DRAINING) {
+		if (c->state == ISO_UCONN_DRAINING && !c->t.finishing) {
 			iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 			return;
 		}

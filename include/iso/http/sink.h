@@ -10,7 +10,10 @@
  * Response direction (the handler calls the stream's sink):
  *   head (1xx any number of times, then one final), data*, trailers?; writable(n): n request body bytes have
  * been consumed and the window may open; reset(why): abort what is left of the response. A handler that has
- * ended or reset its response may still get writable and reset, but must not call the stream again.
+ * ended or reset its response may still get writable and reset, but must not call the stream again, save for
+ * a tunnel, whose directions end one by one: until both are over for the handler, writable goes on, and then
+ * reset(ISO_RESET_NONE) says so. Before that the stream is not over, though the client may have ended it:
+ * what it has sent may still be on its way.
  *
  * `data` moves the segments out of *data: the receiver owns them. No op calls back into its caller's sink
  * before it returns, except `writable`, which may.
