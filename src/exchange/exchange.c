@@ -207,6 +207,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	x->arena = request->arena;
 	x->head = request->head;
 	x->from.tls = request->tls;
+	x->from.misdirected = request->misdirected;
 	x->from.trusted_proxies = request->trusted_proxies;
 	x->received_us = request->received_us;
 	x->request_end = request->end;

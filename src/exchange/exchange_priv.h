@@ -61,6 +61,7 @@ struct iso_exchange_from {
 	struct iso_slice path;             /* as it was matched: in its normal form, with its query */
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
 	bool tls;
+	bool misdirected; /* its connection is under another TLS policy than its authority */
 };
 
 /* An answer on its way, or awaited. */

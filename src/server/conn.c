@@ -8,6 +8,7 @@
 
 #include "conn_priv.h"
 #include "iso/net/resolver.h"
+#include "iso/net/tls.h"
 
 enum {
 	SETTLED_US = 1000 * 1000, /* idle for so long, a connection gives back memory */
@@ -366,14 +367,16 @@ void iso_sconn_idle_out(struct iso_sconn *c)
 	set_timer(c, keepalive_us(c));
 }
 
-void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_request)
+void iso_sconn_describe(const struct iso_sconn *c, struct iso_head *head, struct iso_request *ret_request)
 {
 	*ret_request = (struct iso_request){
 		.loop = c->server->loop,
+		.head = head,
 		.client = &c->peer.u.sa,
 		.local = &c->local.u.sa,
 		.received_us = c->server->loop->now_us,
 		.tls = c->tls,
+		.misdirected = c->tls && !iso_tls_server_fits(c->tls_server, c->t.ssl, head->authority),
 		.trusted_proxies = c->trusted,
 	};
 }

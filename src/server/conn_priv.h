@@ -112,7 +112,7 @@ void iso_sconn_stream_began(struct iso_sconn *c);
 void iso_sconn_stream_ended(struct iso_sconn *c);
 /* A drain finds it idle: it ends after a while, unless a request comes that was on its way. */
 void iso_sconn_idle_out(struct iso_sconn *c);
-/* What a handler is told about the request; the codec adds arena, head, response and end. */
-void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_request);
+/* What a handler is told about the request; the codec adds arena, response and end. */
+void iso_sconn_describe(const struct iso_sconn *c, struct iso_head *head, struct iso_request *ret_request);
 
 #endif

@@ -106,9 +106,8 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 	h1->head.scheme = h1->c->tls ? ISO_SLICE("https") : ISO_SLICE("http");
 	h1->wants_tunnel = iso_websocket_take_request(&h1->head, &h1->key);
 	h1->request_end = !p->chunked && head->content_length <= 0 && !h1->wants_tunnel;
-	iso_sconn_describe(h1->c, &request);
+	iso_sconn_describe(h1->c, &h1->head, &request);
 	request.arena = &h1->arena;
-	request.head = &h1->head;
 	request.response = &h1->sink;
 	request.end = h1->request_end;
 	h1->request = server->handler->request(server->handler, &request);

@@ -310,9 +310,8 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 	}
 	if (iso_fields_get(&s->head.fields, ISO_FIELD_PRIORITY) == NULL)
 		share_fairly(s);
-	iso_sconn_describe(s->c, &request);
+	iso_sconn_describe(s->c, &s->head, &request);
 	request.arena = &s->arena;
-	request.head = &s->head;
 	request.response = &s->sink;
 	request.end = end;
 	s->request = server->handler->request(server->handler, &request);

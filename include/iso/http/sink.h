@@ -64,7 +64,8 @@ struct iso_request {
 	uint64_t received_us;                       /* loop time at which the request began */
 	const struct iso_cidr_set *trusted_proxies; /* the client is one of them; NULL: it is not */
 	bool tls;
-	bool end; /* the request has no body */
+	bool misdirected; /* another TLS policy holds for its authority than for its connection */
+	bool end;         /* the request has no body */
 };
 
 /*
