@@ -128,15 +128,6 @@ static int h1_init(struct iso_uconn *c)
 	return ISO_OK;
 }
 
-/* gRPC is defined over HTTP/2 alone: its trailers would be lost in many places on the way. */
-static bool needs_h2(const struct iso_head *head)
-{
-	const struct iso_field *type = iso_fields_get(&head->fields, ISO_FIELD_CONTENT_TYPE);
-
-	return type != NULL && iso_slice_starts(type->value, ISO_SLICE("application/grpc")) &&
-	       !iso_slice_starts(type->value, ISO_SLICE("application/grpc-web"));
-}
-
 static void h1_start(struct iso_uconn *c, struct iso_attempt *a)
 {
 	struct h1 *h1 = h1_of(c);
@@ -145,7 +136,8 @@ static void h1_start(struct iso_uconn *c, struct iso_attempt *a)
 	h1->a = a;
 	h1->head_sent = h1->body_sent = h1->reusable = h1->complete = h1->tunnelling = false;
 	h1->tunnel = a->spec.head->protocol.len > 0;
-	if (needs_h2(a->spec.head)) {
+	/* gRPC is defined over HTTP/2 alone: its trailers would be lost in many places on the way. */
+	if (iso_head_is_grpc(a->spec.head)) {
 		iso_list_remove(&a->link);
 		h1->a = NULL;
 		a->conn = NULL;

@@ -167,6 +167,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 						    session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
 		break;
 	case NGHTTP2_GOAWAY:
+		if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)
+			c->pool->unpinged = true; /* nothing else of what we send unasked costs it anything */
 		iso_uconn_drain(c);
 		break;
 	default:
@@ -535,7 +537,8 @@ static bool h2_eof(struct iso_uconn *c)
 
 static void h2_ping(struct iso_uconn *c)
 {
-	if (nghttp2_submit_ping(session_of(c), NGHTTP2_FLAG_NONE, NULL) != 0)
+	if (c->unpinged || c->pool->unpinged ||
+	    nghttp2_submit_ping(session_of(c), NGHTTP2_FLAG_NONE, NULL) != 0)
 		return;
 	c->ping_sent_us = c->t.loop->now_us;
 	iso_transport_dirty(&c->t);

@@ -30,6 +30,7 @@ struct iso_pool {
 	uint32_t slot;
 	enum iso_protocol learned; /* what ALPN said last; AUTO: not known */
 	bool warm, retired;
+	bool unpinged; /* the region has called our pings too many */
 };
 
 ISO_MUST_USE int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool);

@@ -325,6 +325,7 @@ void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a)
 	a->conn = c;
 	a->endpoint = c->endpoint;
 	a->over_h2 = c->ops == &iso_h2_client_ops;
+	c->unpinged |= iso_head_is_grpc(a->spec.head);
 	if (!c->reported) {
 		c->reported = true;
 		a->connect_us = c->connect_us;

@@ -57,6 +57,7 @@ struct iso_uconn {
 	bool shunned;          /* silent while something waits: no new attempts */
 	bool extended_connect; /* HTTP/2: the region takes RFC 8441's CONNECT */
 	bool dedicated;        /* HTTP/1.1 for a tunnel, in a pool that speaks HTTP/2 else */
+	bool unpinged;         /* gRPC servers end a connection that is pinged while they are silent */
 	bool reported;         /* its connect time has been given to an attempt */
 };
 
