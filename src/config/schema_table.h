@@ -295,6 +295,9 @@ X("services.*.idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"60s\"", NULL, N
   "After the response head: no byte in either direction for this time ends the exchange.") \
 X("services.*.tunnel_idle_timeout", DURATION, 0, 10 * MS, 24 * HOUR, "\"10m\"", NULL, NULL, \
   "The same for tunnels (WebSocket).") \
+X("services.*.connection_idle_timeout", DURATION, 0, 100 * MS, 24 * HOUR, "\"50s\"", NULL, NULL, \
+  "A connection to a region that has carried nothing for so long is closed, before the region does it. A " \
+  "region that twice closed idle connections earlier, after the same time, is forestalled by a tenth.") \
 X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Requests with an `Idempotency-Key`.") \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \

@@ -169,6 +169,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 	case NGHTTP2_GOAWAY:
 		if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)
 			c->pool->unpinged = true; /* nothing else of what we send unasked costs it anything */
+		if (c->streams == 0 && c->state == ISO_UCONN_OPEN)
+			iso_pool_learn_idle(c->pool, c->t.loop->now_us - c->idle_since_us);
 		iso_uconn_drain(c);
 		break;
 	default:

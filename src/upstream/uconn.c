@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 enum {
-	IDLE_MAX_US = 50 * 1000 * 1000, /* API Gateway's fronts close after about 60 s: be first */
 	PING_EVERY_US = 10 * 1000 * 1000,
 	PING_PATIENCE_US = 10 * 1000 * 1000,
 	LIVE_US = 5 * 1000 * 1000, /* a non-idempotent request wants a sign of life this fresh */
@@ -101,6 +100,8 @@ static void on_closed(struct iso_transport *t, int err)
 		connect_failed(c, err);
 		return;
 	}
+	if (err == ISO_EEOF && c->streams == 0 && c->state == ISO_UCONN_OPEN)
+		iso_pool_learn_idle(c->pool, loop_of(c)->now_us - c->idle_since_us);
 	if (err == ISO_EEOF && !c->t.finishing && c->ops->eof(c))
 		return;
 	if (c->state != ISO_UCONN_CLOSED)
@@ -117,6 +118,13 @@ static const struct iso_transport_ops transport_ops = {
 static bool last_of_pool(const struct iso_uconn *c)
 {
 	return c->pool->conn_count == 1 && !c->pool->retired;
+}
+
+static uint64_t tick_us(const struct iso_pool *pool)
+{
+	uint64_t idle_us = iso_pool_idle_us(pool) / 20; /* so much later than it should it closes at most */
+
+	return idle_us < TICK_US ? idle_us : TICK_US;
 }
 
 static void on_timer(struct iso_timer *timer)
@@ -137,17 +145,17 @@ static void on_timer(struct iso_timer *timer)
 		iso_uconn_close(c, ISO_OUTCOME_RESET);
 		return;
 	}
-	/* The last one of a pool is kept warm by pings; an HTTP/1.1 one is replaced before the peer ends it.
-	 */
-	if (c->streams == 0 && now_us > c->idle_since_us + IDLE_MAX_US &&
-	    (!last_of_pool(c) || c->ops == &iso_h1_client_ops)) {
+	/* The last one of a pool is kept warm by pings, unless it is known that they do not help; an HTTP/1.1
+	 * one is replaced before the peer ends it. */
+	if (c->streams == 0 && now_us > c->idle_since_us + iso_pool_idle_us(pool) &&
+	    (!last_of_pool(c) || c->ops == &iso_h1_client_ops || pool->idle_learnt_us != 0)) {
 		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 		iso_pool_warm(pool);
 		return;
 	}
 	if (now_us > c->t.last_rx_us + PING_EVERY_US && c->ping_sent_us == 0)
 		c->ops->ping(c);
-	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + TICK_US);
+	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + tick_us(pool));
 }
 
 /* The oldest attempt of this connection that waits for its head. */

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import H1Origin
+from conftest import H1Origin, H2Origin
 from product import Isochrone
 from h1client import H1Client, client_tls
 from h2client import H2Client
@@ -381,6 +381,40 @@ def test_certificates_that_change_on_disk_are_used(start, lab, region, certs, tm
     assert shown() == ["other.example.test"]
     install(NAME)
     wait_until(lambda: shown() == [NAME], 15, "the next one")
+
+
+def test_a_loop_is_refused(start, origin, certs, h1):
+    """RFC 8586: two proxies that send to each other; the request comes back to the first, which says 508."""
+    ports = [free_port(), free_port()]
+    proxies = [start({"one": {"url": f"https://{HOST}:{ports[1 - i]}", "host": NAME}}, port=ports[i]) for i in range(2)]
+    answer = h1(proxies[0]).request("GET", "/")
+    assert answer.status == 508 and json.loads(answer.body)["status"] == 508
+    for i in range(2):
+        assert proxies[i].metric("isochrone_exchanges_in_flight") == 0
+
+
+def test_memory_that_nobody_can_give_back(start, origin, h2):
+    """Uploads that a region does not take hold it: new requests get 503 until there is some again."""
+    sink = origin(H2Origin, lambda c, r: c.respond(r.sid), acknowledge=False)
+    proxy = start({"one": {"url": sink.url, "host": NAME, "protocol": "h2"}}, workers=1,
+                  limits={"body_memory": "8MiB", "body_rate": "0B"})
+    asker, holders = h2(proxy), []
+    answer = asker.get("/")
+    while answer.status != 503:
+        assert len(holders) < 16, "16 MiB went somewhere"
+        holders.append(holder := h2(proxy))
+        while holder.conn.outbound_flow_control_window < 1 << 19:
+            holder.pump()
+        for sid in [holder.start("POST", "/", end=False) for _ in range(4)]:
+            for _ in range(14):
+                if answer.status != 503:
+                    holder.conn.send_data(sid, bytes(16384))
+                    holder.flush()
+                    answer = asker.get("/")
+    assert "short of memory" in json.loads(answer.body)["detail"]
+    for holder in holders:
+        holder.close()
+    wait_until(lambda: asker.get("/").status == 200, 10, "memory again")
 
 
 # ---- Rights ----
