@@ -89,9 +89,10 @@ int cmd_emulate(int argc, char **argv)
 	config.journal = journal;
 	if (cert != NULL) {
 		struct iso_tls_cert pair = { .cert_path = cert, .key_path = key != NULL ? key : cert };
-		struct iso_tls_server_config tls = {
-			.certs = &pair, .n = 1, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .min_version = 12
-		};
+		struct iso_tls_server_config tls = { .certs = &pair,
+						     .n = 1,
+						     .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11,
+						     .policy.min_version = 12 };
 		struct iso_tls_problem problem = { .text = "no memory" };
 
 		if (iso_tls_server_new(&tls, &problem, &config.listener.tls) != ISO_OK) {

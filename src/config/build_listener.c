@@ -25,7 +25,8 @@ uint16_t iso_load_port(const struct iso_sockaddr *addr)
 	return addr->u.sa.sa_family == AF_INET6 ? addr->u.v6.sin6_port : addr->u.v4.sin_port;
 }
 
-static void report_cert(struct iso_load *load, size_t index, const struct iso_tls_problem *problem)
+/* own: what the problem is about belongs to the certificate alone. */
+static void report_cert(struct iso_load *load, size_t index, const struct iso_tls_problem *problem, bool own)
 {
 	static const struct {
 		const char *member, *mend;
@@ -41,18 +42,41 @@ static void report_cert(struct iso_load *load, size_t index, const struct iso_tl
 	};
 	size_t tls = iso_pointer_key(&load->at, ISO_SLICE("tls"));
 
-	if (problem->file == ISO_TLS_FILE_CA) {
-		(void)iso_pointer_key(&load->at, ISO_SLICE("client_certificates"));
-	} else {
+	if (own || problem->file != ISO_TLS_FILE_CA) {
 		(void)iso_pointer_key(&load->at, ISO_SLICE("certificates"));
 		(void)iso_pointer_index(&load->at, index);
 	}
+	if (problem->file == ISO_TLS_FILE_CA)
+		(void)iso_pointer_key(&load->at, ISO_SLICE("client_certificates"));
 	iso_load_error_in(load, files[problem->file].member, files[problem->file].mend, "%s", problem->text);
 	iso_pointer_cut(&load->at, tls);
 }
 
-/* Reads the files' names; returns how many certificates there are, index[] says which. */
-static size_t read_certs(struct iso_load *load, const json_t *tls, struct iso_tls_cert *certs, size_t *index)
+/* tls: the listener's, or one of its certificates, whose `base` is the listener's policy. */
+static void read_policy(struct iso_load *load, const json_t *tls, const struct iso_tls_policy *base,
+			struct iso_tls_policy *policy)
+{
+	json_t *clients = iso_load_member(tls, "client_certificates");
+
+	if (base != NULL)
+		*policy = *base;
+	if (base == NULL || iso_load_member(tls, "min_version") != NULL)
+		policy->min_version = iso_load_enum(load, tls, "listeners[].tls.min_version") == 0 ? 12 : 13;
+	if (clients != NULL) {
+		struct iso_slice ca = iso_load_text(load, clients, "listeners[].tls.client_certificates.ca");
+
+		policy->client_ca = ca.len > 0 ? iso_load_watched_file(load, ca).ptr : NULL;
+		policy->client_required = iso_load_bool(load, clients,
+							"listeners[].tls.client_certificates.required");
+	}
+}
+
+/*
+ * Reads the files' names; returns how many certificates there are, index[] says which. policies: room for
+ * those that have their own.
+ */
+static size_t read_certs(struct iso_load *load, const json_t *tls, const struct iso_tls_policy *base,
+			 struct iso_tls_cert *certs, struct iso_tls_policy *policies, size_t *index)
 {
 	size_t n = 0, i;
 	json_t *item;
@@ -68,6 +92,12 @@ static size_t read_certs(struct iso_load *load, const json_t *tls, struct iso_tl
 		certs[n].cert_path = iso_load_watched_file(load, cert).ptr;
 		certs[n].key_path = iso_load_watched_file(load, key).ptr;
 		certs[n].ocsp_path = ocsp.len > 0 ? iso_load_watched_file(load, ocsp).ptr : NULL;
+		certs[n].policy = NULL;
+		if (iso_load_member(item, "client_certificates") != NULL ||
+		    iso_load_member(item, "min_version") != NULL) {
+			read_policy(load, item, base, &policies[n]);
+			certs[n].policy = &policies[n];
+		}
 		index[n++] = i;
 	}
 	return n;
@@ -75,41 +105,43 @@ static size_t read_certs(struct iso_load *load, const json_t *tls, struct iso_tl
 
 static void build_server_tls(struct iso_load *load, const json_t *tls, struct iso_cfg_listener *listener)
 {
-	json_t *clients = iso_load_member(tls, "client_certificates");
 	struct iso_tls_cert certs[CERTS_MAX];
+	struct iso_tls_policy policies[CERTS_MAX];
 	size_t index[CERTS_MAX];
 	struct iso_tls_server_config config = {
 		.certs = certs,
-		.n = read_certs(load, tls, certs, index),
 		.offers = (listener->h2 ? ISO_OFFER_H2 : 0u) | (listener->http11 ? ISO_OFFER_HTTP11 : 0u),
-		.min_version = iso_load_enum(load, tls, "listeners[].tls.min_version") == 0 ? 12 : 13,
 	};
 	bool all = true;
 
-	if (clients != NULL) {
-		struct iso_slice ca = iso_load_text(load, clients, "listeners[].tls.client_certificates.ca");
-
-		config.client_ca = ca.len > 0 ? iso_load_watched_file(load, ca).ptr : NULL;
-		config.client_required = iso_load_bool(load, clients,
-						       "listeners[].tls.client_certificates.required");
-	}
+	read_policy(load, tls, NULL, &config.policy);
+	config.n = read_certs(load, tls, &config.policy, certs, policies, index);
 	/* Again without the one that failed: find them all. */
 	while (config.n > 0 && listener->tls == NULL && !load->nomem) {
 		struct iso_tls_problem problem = { .cert_index = 0 };
 		int err = iso_tls_server_new(&config, &problem, &listener->tls);
+		size_t at = problem.cert_index;
+		bool own = certs[at].policy != NULL && certs[at].policy->client_ca != config.policy.client_ca;
 
 		if (err == ISO_ENOMEM)
 			load->nomem = true;
 		if (err == ISO_OK || err == ISO_ENOMEM)
 			continue;
 		all = false;
-		report_cert(load, index[problem.cert_index], &problem);
+		report_cert(load, index[at], &problem, own);
 		if (problem.file == ISO_TLS_FILE_CA) {
-			config.client_ca = NULL;
+			if (own)
+				certs[at].policy = NULL;
+			for (size_t k = 0; k < config.n && !own; k++) /* reported once is enough */
+				if (certs[k].policy != NULL &&
+				    certs[k].policy->client_ca == config.policy.client_ca)
+					certs[k].policy = NULL;
+			if (!own)
+				config.policy.client_ca = NULL;
 			continue;
 		}
 		config.n--;
-		for (size_t k = problem.cert_index; k < config.n; k++) {
+		for (size_t k = at; k < config.n; k++) {
 			certs[k] = certs[k + 1];
 			index[k] = index[k + 1];
 		}

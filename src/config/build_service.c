@@ -290,6 +290,7 @@ static void build_service(struct iso_load *load, const json_t *object, struct is
 	service->connect_timeout_us = iso_load_u64(load, object, "services.*.connect_timeout");
 	service->timeout_us = iso_load_u64(load, object, "services.*.timeout");
 	service->idle_timeout_us = iso_load_u64(load, object, "services.*.idle_timeout");
+	service->connection_idle_us = iso_load_u64(load, object, "services.*.connection_idle_timeout");
 	service->tunnel_idle_timeout_us = iso_load_u64(load, object, "services.*.tunnel_idle_timeout");
 	service->proxy_status = (enum iso_proxy_status)iso_load_enum(load, object, "services.*.proxy_status");
 	iso_load_keys(load, iso_load_member(object, "idempotency"), service);

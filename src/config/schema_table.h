@@ -74,6 +74,15 @@ X("listeners[].tls.certificates[].key", STRING, 1, 1, 4096, NULL, NULL, NULL, \
 X("listeners[].tls.certificates[].ocsp", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "DER file of an OCSP response, which is stapled to handshakes. A relative name starts at the " \
   "configuration file's directory.") \
+X("listeners[].tls.certificates[].client_certificates", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
+  "What holds for the names in this certificate instead of `tls.client_certificates`. A request for " \
+  "them that comes on a connection of another certificate's, under another policy, is answered 421.") \
+X("listeners[].tls.certificates[].client_certificates.ca", STRING, 1, 1, 4096, NULL, NULL, NULL, \
+  "PEM file of the CAs that sign them. A relative name starts at the configuration file's directory.") \
+X("listeners[].tls.certificates[].client_certificates.required", BOOLEAN, 0, 0, 0, "true", NULL, NULL, \
+  "A client without one is refused. A wrong one always is.") \
+X("listeners[].tls.certificates[].min_version", ENUM, 0, 0, 0, NULL, "1.2|1.3", NULL, \
+  "The oldest TLS version accepted for the names in this certificate, instead of `tls.min_version`.") \
 X("listeners[].tls.client_certificates", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Clients are asked for a certificate (mutual TLS). Absent: they are not.") \
 X("listeners[].tls.client_certificates.ca", STRING, 1, 1, 4096, NULL, NULL, NULL, \
@@ -305,6 +314,9 @@ X("services.*.proxy_status", ENUM, 0, 0, 0, "\"errors\"", "errors|asked|always",
   "Which answers tell in `Proxy-Status` (RFC 9209) where the request has been and how that ended. " \
   "`errors`: the proxy's own, in short. `asked`: all that a client asks for too, by " \
   "`Want-Proxy-Status: ?1`. `always`: all.") \
+X("services.*.connection_idle_timeout", DURATION, 0, 100 * MS, 24 * HOUR, "\"50s\"", NULL, NULL, \
+  "A connection to a region that has carried nothing for so long is closed, before the region does it. A " \
+  "region that twice closed idle connections earlier, after the same time, is forestalled by a tenth.") \
 X("services.*.idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "Requests with an `Idempotency-Key`.") \
 X("services.*.idempotency.honoured", ENUM, 0, 0, 0, "\"none\"", "none|region|global", NULL, \

@@ -549,6 +549,8 @@ static void on_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_exe
 		if (outcome != ISO_OUTCOME_OK && !x->response_end) {
 			x->error = ISO_SLICE("the region broke off its answer");
 			x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
+		} else if (x->relay.tunnel) {
+			x->response->ops->reset(x->response, ISO_RESET_NONE); /* both directions are over */
 		}
 		return;
 	}

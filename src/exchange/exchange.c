@@ -148,13 +148,18 @@ static void give_up(struct iso_exchange *x, uint16_t status, const char *words)
 	iso_exchange_run(x, ISO_PHASE_FAIL);
 }
 
+bool iso_exchange_relayed(const struct iso_exchange *x)
+{
+	return x->response_end && (!x->relay.tunnel || !x->winner->live);
+}
+
 /* Time is up: before the response began for all of it, afterwards for a side that moves no more. */
 static void on_timer(struct iso_timer *timer)
 {
 	struct iso_exchange *x = ISO_CONTAINER(timer, struct iso_exchange, timer);
 
 	if (x->committed) {
-		if (!x->response_end) {
+		if (!iso_exchange_relayed(x)) {
 			iso_exchange_cancel_tries(x, NULL);
 			x->error = ISO_SLICE("idle timeout");
 			x->response->ops->reset(x->response, ISO_RESET_TIMEOUT);
@@ -181,7 +186,7 @@ void iso_exchange_host_expire(struct iso_exchange_host *host)
 	while ((node = iso_list_pop_front(&host->relaying)) != NULL) {
 		struct iso_exchange *x = ISO_CONTAINER(node, struct iso_exchange, relay.link);
 
-		if (x->response_end)
+		if (iso_exchange_relayed(x))
 			continue; /* all of it is on its way */
 		iso_exchange_cancel_tries(x, NULL);
 		x->error = ISO_SLICE("the proxy ends, and waits no longer");
@@ -205,6 +210,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	x->arena = request->arena;
 	x->head = request->head;
 	x->from.tls = request->tls;
+	x->from.misdirected = request->misdirected;
 	x->from.trusted_proxies = request->trusted_proxies;
 	x->from.transport = request->transport;
 	x->received_us = request->received_us;

@@ -65,12 +65,14 @@ struct iso_exchange_from {
 	const struct iso_cidr_set *trusted_proxies; /* who has connected is one of them; NULL: is not */
 	const struct iso_transport *transport;      /* the client's connection */
 	bool tls;
+	bool misdirected; /* its connection is under another TLS policy than its authority */
 };
 
 /* An answer on its way, or awaited. */
 struct iso_exchange_relay {
 	struct iso_list link; /* the host's: of those that wait for an answer, or that have one */
 	uint64_t idle_us;     /* no byte either way for so long ends it */
+	bool tunnel;          /* over when both directions are, not with the answer */
 };
 
 /* Where the next try goes, and where the last one went. */
@@ -176,6 +178,9 @@ uint32_t iso_exchange_api_key(const struct iso_exchange *x);
 struct iso_budget *iso_exchange_budget(struct iso_exchange *x);
 void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but);
 bool iso_exchange_live(const struct iso_exchange *x);
+
+/* exchange.c: the answer is on its way for good, and of a tunnel the other direction too. */
+bool iso_exchange_relayed(const struct iso_exchange *x);
 
 /* phases_response.c */
 enum iso_step iso_phase_fail(struct iso_exchange *x);

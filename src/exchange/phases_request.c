@@ -119,6 +119,8 @@ enum iso_step iso_phase_admit(struct iso_exchange *x)
 
 	if (x->from.trusted_proxies != NULL)
 		find_client(x);
+	if (x->from.misdirected)
+		return refuse(x, 421, "this host asks for another TLS connection: use one of its own");
 	if (iso_exchange_body_too_large(x,
 					x->head->content_length > 0 ? (uint64_t)x->head->content_length : 0))
 		return refuse(x, 413, "the request's content is larger than is allowed here");

@@ -62,6 +62,7 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 	x->response_end = end;
 	iso_list_remove(&x->relay.link);
 	iso_list_push_back(&x->host->relaying, &x->relay.link);
+	x->relay.tunnel = head.tunnel;
 	x->relay.idle_us = head.tunnel ? x->service->tunnel_idle_timeout_us : x->route->idle_timeout_us;
 	iso_timer_set(&x->host->loop->wheel, &x->timer, x->host->loop->now_us + x->relay.idle_us);
 	if (edit_response(x, t, &head) != ISO_OK) {

@@ -100,3 +100,11 @@ bool iso_status_has_body(uint16_t status, enum iso_method request_method)
 {
 	return request_method != ISO_METHOD_HEAD && status >= 200 && status != 204 && status != 304;
 }
+
+bool iso_head_is_grpc(const struct iso_head *head)
+{
+	const struct iso_field *type = iso_fields_get(&head->fields, ISO_FIELD_CONTENT_TYPE);
+
+	return type != NULL && iso_slice_starts(type->value, ISO_SLICE("application/grpc")) &&
+	       !iso_slice_starts(type->value, ISO_SLICE("application/grpc-web"));
+}

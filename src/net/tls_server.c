@@ -1,6 +1,6 @@
 /*
- * Server contexts: one SSL_CTX per certificate; SNI chooses among them, ALPN the protocol. Immutable once
- * built.
+ * Server contexts: one SSL_CTX per certificate; SNI chooses among them, with what their owners ask of
+ * clients, ALPN the protocol. Immutable once built.
  */
 #include <assert.h>
 #include <openssl/err.h>
@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "iso/http/uri.h"
 #include "ticket_keys_priv.h"
+#include "tls_policy_priv.h"
 #include "tls_problem_priv.h"
 #include "iso/net/transport.h"
 
@@ -34,7 +36,8 @@ struct staple {
 
 struct iso_tls_server {
 	_Atomic unsigned int refs;
-	SSL_CTX **ctxs;
+	SSL_CTX **ctxs;         /* app_data: the first one that has the same policy */
+	size_t policy_count;    /* different ones */
 	struct staple *staples; /* of each; der NULL: none */
 	size_t ctx_count;
 	struct name *names; /* sorted, each text once */
@@ -113,24 +116,49 @@ static SSL_CTX *find_ctx(const struct iso_tls_server *server, char *host)
 	return found != NULL ? server->ctxs[found->cert] : NULL;
 }
 
+/* host: lower case, in a buffer of ours. Unknown or absent: the first certificate. */
+static SSL_CTX *ctx_for(const struct iso_tls_server *server, char *host)
+{
+	SSL_CTX *ctx = host[0] != '\0' ? find_ctx(server, host) : NULL;
+
+	return ctx != NULL ? ctx : server->ctxs[0];
+}
+
+/* Before anything is negotiated: the version and the session are the certificate's matter too. */
 static int choose_cert(SSL *ssl, int *alert, void *arg)
 {
-	struct iso_tls_server *server = arg;
-	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 	char host[256];
-	SSL_CTX *ctx;
-	size_t len;
 
 	(void)alert;
-	len = sni != NULL ? strlen(sni) : 0;
-	if (len == 0 || len >= sizeof(host))
-		return SSL_TLSEXT_ERR_OK; /* unknown or absent: the first certificate */
-	for (size_t i = 0; i <= len; i++)
-		host[i] = iso_ascii_lower(sni[i]);
-	ctx = find_ctx(server, host);
-	if (ctx != NULL)
-		SSL_set_SSL_CTX(ssl, ctx);
+	iso_tls_policy_sni(ssl, host);
+	iso_tls_policy_switch(ssl, ctx_for(arg, host));
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* RFC 6066 section 3: the server says that it has used the name. */
+static int acknowledge_name(SSL *ssl, int *alert, void *arg)
+{
+	(void)ssl;
+	(void)alert;
+	(void)arg;
 	return SSL_TLSEXT_ERR_OK;
+}
+
+bool iso_tls_server_fits(const struct iso_tls_server *server, const struct ssl_st *ssl,
+			 struct iso_slice authority)
+{
+	struct iso_slice name = iso_uri_host(authority);
+	SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+	char host[256];
+
+	if (server->policy_count == 1)
+		return true;
+	if (name.len >= sizeof(host) || memchr(name.ptr, '\0', name.len) != NULL)
+		name.len = 0;
+	for (size_t i = 0; i < name.len; i++)
+		host[i] = iso_ascii_lower(name.ptr[i]);
+	host[name.len] = '\0';
+	return SSL_CTX_get_app_data(ctx) == SSL_CTX_get_app_data(ctx_for(server, host));
 }
 
 static int add_name(struct iso_tls_server *server, const char *text, size_t len, size_t cert)
@@ -173,13 +201,12 @@ static int collect_names(struct iso_tls_server *server, size_t cert)
 	return err;
 }
 
-static SSL_CTX *new_ctx(struct iso_tls_server *server, int min_version)
+static SSL_CTX *new_ctx(struct iso_tls_server *server)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
 	if (ctx == NULL)
 		return NULL;
-	SSL_CTX_set_min_proto_version(ctx, min_version == 13 ? TLS1_3_VERSION : TLS1_2_VERSION);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -193,11 +220,10 @@ static SSL_CTX *new_ctx(struct iso_tls_server *server, int min_version)
 		ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
 	SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
 	SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384");
-	SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"isochrone", 9);
 	SSL_CTX_set_default_passwd_cb(ctx, iso_tls_no_passphrase);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, server);
-	SSL_CTX_set_tlsext_servername_callback(ctx, choose_cert);
-	SSL_CTX_set_tlsext_servername_arg(ctx, server);
+	SSL_CTX_set_client_hello_cb(ctx, choose_cert, server);
+	SSL_CTX_set_tlsext_servername_callback(ctx, acknowledge_name);
 	return ctx;
 }
 
@@ -268,29 +294,22 @@ static int load_staple(struct iso_tls_server *server, size_t index, const char *
 	return ISO_OK;
 }
 
-/* Clients' certificates: RFC 8446 section 4.3.2. */
-static int load_client_ca(SSL_CTX *ctx, const struct iso_tls_server_config *config,
-			  struct iso_tls_problem *problem)
+static const struct iso_tls_policy *policy_of(const struct iso_tls_server_config *config, size_t index)
 {
-	STACK_OF(X509_NAME) * names;
-	int err;
+	return config->certs[index].policy != NULL ? config->certs[index].policy : &config->policy;
+}
 
-	if (config->client_ca == NULL)
-		return ISO_OK;
-	err = iso_tls_check_readable(problem, 0, ISO_TLS_FILE_CA, config->client_ca);
-	if (err != ISO_OK)
-		return err;
-	ERR_clear_error();
-	names = SSL_load_client_CA_file(config->client_ca);
-	if (names == NULL || SSL_CTX_load_verify_file(ctx, config->client_ca) != 1) {
-		sk_X509_NAME_pop_free(names, X509_NAME_free);
-		return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA, "%s holds no PEM certificate",
-				       config->client_ca);
-	}
-	SSL_CTX_set_client_CA_list(ctx, names);
-	SSL_CTX_set_verify(
-		ctx, SSL_VERIFY_PEER | (config->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
-	return ISO_OK;
+static int set_policy(struct iso_tls_server *server, const struct iso_tls_server_config *config, size_t index,
+		      struct iso_tls_problem *problem)
+{
+	const struct iso_tls_policy *policy = policy_of(config, index);
+	size_t first = 0;
+
+	while (!iso_tls_policy_eq(policy, policy_of(config, first)))
+		first++;
+	server->policy_count += first == index;
+	SSL_CTX_set_app_data(server->ctxs[index], server->ctxs[first]);
+	return iso_tls_policy_set(server->ctxs[index], policy, index, problem);
 }
 
 static bool hash_name(EVP_MD_CTX *sha, const X509_NAME *name)
@@ -362,7 +381,7 @@ static int add_cert(struct iso_tls_server *server, const struct iso_tls_server_c
 {
 	size_t index = server->ctx_count;
 	const struct iso_tls_cert *cert = &config->certs[index];
-	SSL_CTX *ctx = new_ctx(server, config->min_version);
+	SSL_CTX *ctx = new_ctx(server);
 	int err;
 
 	if (ctx == NULL)
@@ -377,7 +396,7 @@ static int add_cert(struct iso_tls_server *server, const struct iso_tls_server_c
 	if (err == ISO_OK && cert->ocsp_path != NULL)
 		err = load_staple(server, index, cert->ocsp_path, problem);
 	if (err == ISO_OK)
-		err = load_client_ca(ctx, config, problem);
+		err = set_policy(server, config, index, problem);
 	return err;
 }
 

@@ -194,7 +194,8 @@ static bool read_leftovers(struct iso_transport *t)
 		if (!here)
 			return false;
 	}
-	if (t->ssl != NULL && !t->paused && !read_records(t)) /* a record that OpenSSL holds already */
+	/* A record that OpenSSL holds already. */
+	if (t->ssl != NULL && !t->paused && !t->truncated && !read_records(t))
 		return false;
 	while (!t->paused && t->parked.bytes > 0 && t->state != ISO_T_DEAD) {
 		struct iso_seg *seg = iso_buf_front(&t->parked);
@@ -285,6 +286,28 @@ static bool read_socket(struct iso_transport *t)
 	return true;
 }
 
+/* The peer's end, or that of both directions. False: t is gone. */
+static bool tell_end(struct iso_transport *t)
+{
+	if (!t->eof || t->paused || t->state != ISO_T_OPEN)
+		return true;
+	if (t->finishing) {
+		if (!t->fin || t->over_told)
+			return true;
+		t->over_told = t->eof_told = true;
+		return call_closed(t, ISO_EEOF);
+	}
+	if (t->eof_told)
+		return true;
+	if (t->truncated && !t->bare_fin) {
+		iso_transport_note_text("the peer closed the connection without close_notify");
+		iso_transport_fail(t, ISO_ERESET);
+		return true;
+	}
+	t->eof_told = true;
+	return call_closed(t, ISO_EEOF);
+}
+
 static void drive(struct iso_transport *t)
 {
 	if (t->state == ISO_T_NONE || t->state == ISO_T_CONNECTING)
@@ -295,16 +318,8 @@ static void drive(struct iso_transport *t)
 		return;
 	if (t->eof && !t->paused && t->state == ISO_T_HANDSHAKE)
 		iso_transport_fail(t, ISO_ERESET);
-	if (t->eof && !t->paused && t->state == ISO_T_OPEN && !t->eof_told) {
-		if (t->truncated && !t->finishing) {
-			iso_transport_note_text("the peer closed the connection without close_notify");
-			iso_transport_fail(t, ISO_ERESET);
-		} else if (!t->finishing || t->shut) {
-			t->eof_told = true;
-			if (!call_closed(t, ISO_EEOF))
-				return;
-		}
-	}
+	if (!tell_end(t))
+		return;
 	if (t->state == ISO_T_DEAD && t->pending_err != ISO_OK) {
 		int err = t->pending_err;
 
@@ -466,6 +481,16 @@ void iso_transport_finish(struct iso_transport *t)
 	t->finishing = true;
 	t->paused = false; /* from here on input is thrown away */
 	iso_buf_done(&t->plain);
+	iso_transport_dirty(t);
+	if (t->fin) /* by iso_transport_end: nothing is left to flush */
+		iso_loop_post(t->loop, &t->again);
+}
+
+void iso_transport_end(struct iso_transport *t)
+{
+	if (t->state == ISO_T_NONE || t->ending)
+		return;
+	t->ending = true;
 	iso_transport_dirty(t);
 }
 

@@ -234,7 +234,7 @@ void iso_transport_flush(struct iso_transport *t)
 			break;
 	}
 	if (t->starved)
-		iso_loop_post_next(t->loop, &t->again);     /* others first; `again` makes it dirty */
-	else if (t->finishing && t->out == NULL && !t->fin) /* once: each shutdown is an event again */
+		iso_loop_post_next(t->loop, &t->again); /* others first; `again` makes it dirty */
+	else if ((t->finishing || t->ending) && t->out == NULL && !t->fin) /* once: a shutdown is an event */
 		end_direction(t);
 }

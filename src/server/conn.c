@@ -8,6 +8,7 @@
 
 #include "conn_priv.h"
 #include "iso/net/resolver.h"
+#include "iso/net/tls.h"
 
 enum {
 	SETTLED_US = 1000 * 1000, /* idle for so long, a connection gives back memory */
@@ -158,6 +159,17 @@ static void on_fill(struct iso_transport *t)
 		c->ops->fill(c);
 }
 
+/*
+ * A tunnel's client may go on reading after its end. One that has not said so properly has most likely gone
+ * away: the codec is asked again.
+ */
+static void end_of_client(struct iso_sconn *c)
+{
+	if (c->t.truncated)
+		set_timer(c, LINGER_US);
+	c->ops->eof(c);
+}
+
 static void on_closed(struct iso_transport *t, int err)
 {
 	struct iso_sconn *c = conn_of(t);
@@ -165,7 +177,7 @@ static void on_closed(struct iso_transport *t, int err)
 	if (c->phase == ISO_SCONN_HANDSHAKE && err != ISO_EEOF)
 		ISO_COUNT(c->server, handshakes_failed, 1);
 	if (err == ISO_EEOF && c->phase == ISO_SCONN_OPEN)
-		c->ops->eof(c);
+		end_of_client(c);
 	else
 		iso_sconn_close(c);
 }
@@ -232,6 +244,10 @@ static void on_timer(struct iso_timer *timer)
 		else if (c->phase == ISO_SCONN_SNIFF)
 			count_cut(c->server, ISO_CUT_HEADER_TIMEOUT);
 		iso_sconn_close(c);
+		return;
+	}
+	if (c->t.truncated) {
+		end_of_client(c);
 		return;
 	}
 	if (c->head_since_us != 0 && now_us >= c->head_since_us + limits->header_timeout_us) {
@@ -351,14 +367,16 @@ void iso_sconn_idle_out(struct iso_sconn *c)
 	set_timer(c, keepalive_us(c));
 }
 
-void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_request)
+void iso_sconn_describe(const struct iso_sconn *c, struct iso_head *head, struct iso_request *ret_request)
 {
 	*ret_request = (struct iso_request){
 		.loop = c->server->loop,
+		.head = head,
 		.client = &c->peer.u.sa,
 		.local = &c->local.u.sa,
 		.received_us = c->server->loop->now_us,
 		.tls = c->tls,
+		.misdirected = c->tls && !iso_tls_server_fits(c->tls_server, c->t.ssl, head->authority),
 		.trusted_proxies = c->trusted,
 		.transport = &c->t,
 	};

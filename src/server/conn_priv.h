@@ -39,7 +39,7 @@ struct iso_codec_ops {
 	unsigned int (*waits_for_client)(struct iso_sconn *c);
 	/* The connection is cut: say so to the client if it can still be said, end every stream. */
 	void (*cut)(struct iso_sconn *c, enum iso_cut cut);
-	/* The client ended its direction. */
+	/* The client ended its direction; again and again if it has a tunnel and TLS did not end in order. */
 	void (*eof)(struct iso_sconn *c);
 	/* Called once by the connection's timer or a drain: finish what runs, take nothing new. */
 	void (*drain)(struct iso_sconn *c);
@@ -112,7 +112,7 @@ void iso_sconn_stream_began(struct iso_sconn *c);
 void iso_sconn_stream_ended(struct iso_sconn *c);
 /* A drain finds it idle: it ends after a while, unless a request comes that was on its way. */
 void iso_sconn_idle_out(struct iso_sconn *c);
-/* What a handler is told about the request; the codec adds arena, head, response and end. */
-void iso_sconn_describe(const struct iso_sconn *c, struct iso_request *ret_request);
+/* What a handler is told about the request; the codec adds arena, response and end. */
+void iso_sconn_describe(const struct iso_sconn *c, struct iso_head *head, struct iso_request *ret_request);
 
 #endif

@@ -28,6 +28,7 @@ struct h1 {
 	struct iso_head head;     /* the request's, while it runs */
 	struct iso_buf out;       /* serialised heads and content */
 	struct iso_task next;     /* the next pipelined request */
+	struct iso_task end;      /* one of a tunnel's directions has come to its end */
 	struct iso_task free_task;
 	const struct iso_fields *trailers_out;
 	size_t unconsumed;    /* request content that the handler has not freed */
@@ -35,6 +36,8 @@ struct h1 {
 	struct iso_slice key; /* of the WebSocket that the client asks for */
 	bool wants_tunnel;    /* … until it has its answer */
 	bool tunnelling;
+	bool client_ended; /* its direction */
+	bool settled;      /* the handler has seen both ends of the tunnel */
 	bool running, answered, chunked, no_body, out_end, request_end, keep_alive, fresh;
 };
 
@@ -71,7 +74,7 @@ static void start_running(struct h1 *h1)
 	h1->running = true;
 	h1->fresh = false;
 	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->request_end = false;
-	h1->wants_tunnel = h1->tunnelling = false;
+	h1->wants_tunnel = h1->tunnelling = h1->client_ended = h1->settled = false;
 	h1->unconsumed = 0;
 	h1->head_len = 0;
 	h1->trailers_out = NULL;
@@ -103,9 +106,8 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 	h1->head.scheme = h1->c->tls ? ISO_SLICE("https") : ISO_SLICE("http");
 	h1->wants_tunnel = iso_websocket_take_request(&h1->head, &h1->key);
 	h1->request_end = !p->chunked && head->content_length <= 0 && !h1->wants_tunnel;
-	iso_sconn_describe(h1->c, &request);
+	iso_sconn_describe(h1->c, &h1->head, &request);
 	request.arena = &h1->arena;
-	request.head = &h1->head;
 	request.response = &h1->sink;
 	request.end = h1->request_end;
 	h1->request = server->handler->request(server->handler, &request);
@@ -184,8 +186,34 @@ static int put_head(struct h1 *h1, const struct iso_head *head, bool chunked, bo
 	return err;
 }
 
+/* What the client had to say through the tunnel is said; the answer goes on. */
+static void end_request(struct h1 *h1)
+{
+	struct iso_buf none;
+
+	h1->request_end = true;
+	iso_buf_init(&none);
+	if (h1->request != NULL)
+		h1->request->ops->data(h1->request, &none, true);
+}
+
+/* Both directions of a tunnel are over, here and for the handler. */
+static void run_end(struct iso_task *task)
+{
+	struct h1 *h1 = ISO_CONTAINER(task, struct h1, end);
+
+	if (!h1->running || !h1->tunnelling)
+		return;
+	if (h1->client_ended && !h1->request_end)
+		end_request(h1);
+	if (h1->request_end && h1->settled && h1->out_end && h1->out.bytes == 0) {
+		end_exchange(h1, ISO_RESET_NONE);
+		iso_sconn_finish(h1->c);
+	}
+}
+
 /* 101, and from here on bytes. */
-static int open_tunnel(struct h1 *h1, const struct iso_head *head)
+static int open_tunnel(struct h1 *h1, const struct iso_head *head, bool end)
 {
 	struct iso_head switching = *head;
 	char *accept = iso_arena_alloc(&h1->arena, ISO_WEBSOCKET_ACCEPT);
@@ -202,6 +230,10 @@ static int open_tunnel(struct h1 *h1, const struct iso_head *head)
 		err = put_head(h1, &switching, false, false);
 	h1->wants_tunnel = h1->keep_alive = false;
 	h1->tunnelling = true;
+	h1->out_end = end;
+	h1->c->t.bare_fin = true; /* frames tell where they end: a lost close_notify hides nothing */
+	if (h1->client_ended)     /* not from here: the handler is on the stack */
+		iso_loop_post(h1->c->server->loop, &h1->end);
 	iso_transport_resume(&h1->c->t);
 	return err;
 }
@@ -226,7 +258,7 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 	}
 	h1->answered = true;
 	if (head->tunnel && h1->wants_tunnel) {
-		if (open_tunnel(h1, head) != ISO_OK)
+		if (open_tunnel(h1, head, end) != ISO_OK)
 			iso_sconn_close(h1->c);
 		return;
 	}
@@ -315,9 +347,9 @@ static void sink_reset(struct iso_sink *to, enum iso_reset why)
 {
 	struct h1 *h1 = h1_of(to);
 
-	(void)why;
+	h1->settled = why == ISO_RESET_NONE;
 	if (h1->running)
-		iso_loop_post(h1->c->server->loop, &h1->next);
+		iso_loop_post(h1->c->server->loop, h1->settled ? &h1->end : &h1->next);
 }
 
 static const struct iso_sink_ops sink_ops = {
@@ -338,6 +370,7 @@ static int h1_init(struct iso_sconn *c)
 	h1->sink.ops = &sink_ops;
 	h1->c = c;
 	iso_task_init(&h1->next, run_next);
+	iso_task_init(&h1->end, run_end);
 	iso_h1_parser_init(&h1->parser, false, &parser_ops, &limits);
 	c->codec = h1;
 	begin(h1);
@@ -452,6 +485,11 @@ static void h1_fill(struct iso_sconn *c)
 			return;
 		}
 	}
+	if (h1->tunnelling) {
+		iso_transport_end(&c->t); /* the client's direction may go on */
+		iso_loop_post(c->server->loop, &h1->end);
+		return;
+	}
 	if (!h1->request_end)
 		h1->keep_alive = false; /* answered early: the rest of the request is not waited for */
 	end_exchange(h1, ISO_RESET_NONE);
@@ -500,10 +538,16 @@ static void h1_eof(struct iso_sconn *c)
 	struct h1 *h1 = c->codec;
 
 	/* A client may end its direction after a whole request and still read the answer (RFC 9112
-	 * section 9.6). */
-	if (h1->running && h1->request_end && !h1->tunnelling)
-		h1->keep_alive = false;
-	else
+	 * section 9.6); so it may a tunnel's. */
+	if (h1->client_ended && h1->unconsumed == 0) {
+		iso_sconn_close(c); /* all that it has said is on its way */
+		return;
+	}
+	h1->client_ended = true;
+	h1->keep_alive = false;
+	if (h1->running && h1->tunnelling)
+		iso_loop_post(c->server->loop, &h1->end);
+	else if (!h1->running || (!h1->request_end && !h1->wants_tunnel))
 		iso_sconn_close(c);
 }
 
@@ -529,6 +573,7 @@ static void h1_done(struct iso_sconn *c)
 		return;
 	c->codec = NULL;
 	iso_task_cancel(&h1->next);
+	iso_task_cancel(&h1->end);
 	if (h1->running)
 		end_exchange(h1, h1->out_end && h1->out.bytes == 0 ? ISO_RESET_NONE : ISO_RESET_CONNECTION);
 	else if (h1->fresh)

@@ -3,9 +3,6 @@
  */
 #include "h2_guard_priv.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 enum {
 	TYPE_DATA = 0,
 	TYPE_HEADERS = 1,
@@ -32,15 +29,14 @@ enum {
 
 void iso_h2_guard_init(struct iso_h2_guard *g, bool (*is_open)(void *arg, int32_t stream_id), void *arg)
 {
-	*g = (struct iso_h2_guard){
-		.update_credit = UPDATES_PER_STREAM, .skip = PREFACE, .is_open = is_open, .arg = arg
-	};
+	*g = (struct iso_h2_guard){ .update_credit = UPDATES_PER_STREAM, .is_open = is_open, .arg = arg };
+	iso_h2_frames_init(&g->frames, PREFACE);
+	iso_h2_closed_init(&g->closed, ISO_GUARD_RESETS_KEPT);
 }
 
 void iso_h2_guard_done(struct iso_h2_guard *g)
 {
-	free(g->our_resets);
-	g->our_resets = NULL;
+	iso_h2_closed_done(&g->closed);
 }
 
 static void roll(struct iso_h2_guard *g, uint64_t now_us)
@@ -106,58 +102,40 @@ static enum iso_cut judge(struct iso_h2_guard *g, const struct iso_cfg_limits *l
 	}
 }
 
-/* The header in g->head is whole. */
-static enum iso_cut begin_frame(struct iso_h2_guard *g, const struct iso_cfg_limits *limits)
+static enum iso_cut begin_frame(struct iso_h2_guard *g, const struct iso_cfg_limits *limits,
+				const struct iso_h2_frame *f)
 {
-	const uint8_t *h = g->head;
-	uint32_t length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
-	int32_t id = (int32_t)((uint32_t)(h[5] & 0x7f) << 24 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 8 |
-			       h[8]);
-
-	g->head_len = 0;
-	g->skip = length;
-	g->goaway_code = h[3] == TYPE_DATA ? STREAM_CLOSED : PROTOCOL_ERROR;
+	g->goaway_code = f->type == TYPE_DATA ? STREAM_CLOSED : PROTOCOL_ERROR;
 	/* What nghttp2 passes over: RFC 9113 sections 5.1 and 6.3. */
-	if ((h[3] == TYPE_DATA && iso_h2_guard_is_late(g, id) && !g->is_open(g->arg, id)) ||
-	    (h[3] == TYPE_PRIORITY && id == 0))
+	if ((f->type == TYPE_DATA && iso_h2_guard_is_late(g, f->stream_id) &&
+	     !g->is_open(g->arg, f->stream_id)) ||
+	    (f->type == TYPE_PRIORITY && f->stream_id == 0))
 		return ISO_CUT_PROTOCOL;
 	g->goaway_code = ENHANCE_YOUR_CALM;
-	g->pad_next = h[3] == TYPE_DATA && (h[4] & (FLAG_PADDED | FLAG_END_STREAM)) == FLAG_PADDED &&
-		      length > 0;
-	return judge(g, limits, h[3], h[4], length);
+	g->pad_next = f->type == TYPE_DATA && (f->flags & (FLAG_PADDED | FLAG_END_STREAM)) == FLAG_PADDED &&
+		      f->length > 0;
+	return judge(g, limits, f->type, f->flags, f->length);
 }
 
 enum iso_cut iso_h2_guard_read(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us,
 			       const uint8_t *bytes, size_t n)
 {
+	enum iso_cut cut = ISO_CUT_NONE;
 	size_t at = 0;
 
 	roll(g, now_us);
-	while (at < n) {
-		enum iso_cut cut = ISO_CUT_NONE;
-		size_t step;
+	while (at < n && cut == ISO_CUT_NONE) {
+		struct iso_h2_frame frame;
 
 		if (g->pad_next) {
 			g->pad_next = false;
-			if (bytes[at] + 1u == g->skip) /* padding alone */
+			if (bytes[at] + 1u == g->frames.skip) /* padding alone */
 				cut = count(&g->empty, limits->h2_empty_frames, ISO_CUT_EMPTY_FRAMES);
 		}
-		if (g->skip > 0) {
-			step = g->skip < n - at ? g->skip : n - at;
-			g->skip -= (uint32_t)step;
-		} else {
-			step = sizeof(g->head) - g->head_len;
-			step = step < n - at ? step : n - at;
-			memcpy(g->head + g->head_len, bytes + at, step);
-			g->head_len += (uint8_t)step;
-			if (g->head_len == sizeof(g->head))
-				cut = begin_frame(g, limits);
-		}
-		if (cut != ISO_CUT_NONE)
-			return cut;
-		at += step;
+		if (cut == ISO_CUT_NONE && iso_h2_frames_next(&g->frames, bytes, n, &at, &frame))
+			cut = begin_frame(g, limits, &frame);
 	}
-	return ISO_CUT_NONE;
+	return cut;
 }
 
 enum iso_cut iso_h2_guard_error(struct iso_h2_guard *g, const struct iso_cfg_limits *limits, uint64_t now_us)
@@ -174,30 +152,22 @@ void iso_h2_guard_sent_data(struct iso_h2_guard *g)
 
 void iso_h2_guard_sent_reset(struct iso_h2_guard *g, int32_t stream_id)
 {
-	if (g->our_resets == NULL)
-		g->our_resets = calloc(ISO_GUARD_RESETS_KEPT, sizeof(*g->our_resets));
-	if (g->our_resets != NULL) /* without memory a peer may be judged too harshly, no more */
-		g->our_resets[g->our_reset_count++ % ISO_GUARD_RESETS_KEPT] = stream_id;
+	iso_h2_closed_reset(&g->closed, stream_id);
 }
 
 bool iso_h2_guard_is_late(const struct iso_h2_guard *g, int32_t stream_id)
 {
-	if (stream_id > g->last_id)
-		return false;
-	for (uint32_t i = 0; g->our_resets != NULL && i < ISO_GUARD_RESETS_KEPT; i++)
-		if (g->our_resets[i] == stream_id)
-			return false;
-	return true;
+	return iso_h2_closed_is_late(&g->closed, stream_id);
 }
 
 void iso_h2_guard_opened(struct iso_h2_guard *g, int32_t stream_id)
 {
-	g->last_id = stream_id;
+	iso_h2_closed_opened(&g->closed, stream_id);
 	if (g->update_credit < UPDATE_CREDIT_MAX)
 		g->update_credit += UPDATES_PER_STREAM;
 }
 
 bool iso_h2_guard_in_frame(const struct iso_h2_guard *g)
 {
-	return g->skip > 0 || g->head_len > 0;
+	return iso_h2_frames_inside(&g->frames);
 }

@@ -3,13 +3,12 @@
  * blocks that never end. Pure: reads the frame headers in the input before the session does, which tells of
  * some kinds of frame too late or never (unknown types, CONTINUATION, padding). Every budget is for a window
  * of ten seconds, so that a connection may live for days.
- *
- * Also remembers which streams we have reset: frames that the peer sent before it knew are no fault of its
- * (RFC 9113 section 5.1); frames on any other closed stream are.
  */
 #ifndef ISO_SERVER_H2_GUARD_PRIV_H
 #define ISO_SERVER_H2_GUARD_PRIV_H
 
+#include "iso/http/h2_closed.h"
+#include "iso/http/h2_frames.h"
 #include "iso/server/server.h"
 
 enum { ISO_GUARD_RESETS_KEPT = 64 };
@@ -17,14 +16,11 @@ enum { ISO_GUARD_RESETS_KEPT = 64 };
 struct iso_h2_guard {
 	uint64_t window_ends_us;
 	uint32_t resets, control, empty;
-	uint32_t update_credit;   /* WINDOW_UPDATEs that our DATA frames and the peer's streams justify */
-	uint32_t block_frames;    /* CONTINUATIONs of the header block that is coming in */
-	uint64_t block_bytes;     /* and its compressed bytes */
-	int32_t *our_resets;      /* ring of stream ids; NULL until there is one */
-	uint32_t our_reset_count; /* ever */
-	int32_t last_id;          /* highest stream that the peer has opened */
-	uint32_t skip;            /* bytes until the next frame header: the preface, a payload */
-	uint8_t head[9], head_len;
+	uint32_t update_credit; /* WINDOW_UPDATEs that our DATA frames and the peer's streams justify */
+	uint32_t block_frames;  /* CONTINUATIONs of the header block that is coming in */
+	uint64_t block_bytes;   /* and its compressed bytes */
+	struct iso_h2_closed closed;
+	struct iso_h2_frames frames;
 	bool (*is_open)(void *arg, int32_t stream_id); /* as the session sees it now */
 	void *arg;
 	uint32_t goaway_code; /* that goes with the cut */
@@ -43,12 +39,9 @@ enum iso_cut iso_h2_guard_error(struct iso_h2_guard *g, const struct iso_cfg_lim
 void iso_h2_guard_sent_data(struct iso_h2_guard *g);
 /* We have sent RST_STREAM. */
 void iso_h2_guard_sent_reset(struct iso_h2_guard *g, int32_t stream_id);
-/*
- * HEADERS or DATA has come for a stream that is not open: whether that breaks RFC 9113 section 5.1 or 5.1.1
- * (a stream that was closed, or passed over) rather than crossing a reset of ours or opening a new one.
- */
 /* Whether the input ended within a frame. */
 bool iso_h2_guard_in_frame(const struct iso_h2_guard *g);
+/* iso_h2_closed_is_late of this connection's streams. */
 bool iso_h2_guard_is_late(const struct iso_h2_guard *g, int32_t stream_id);
 void iso_h2_guard_opened(struct iso_h2_guard *g, int32_t stream_id);
 

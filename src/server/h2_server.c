@@ -205,7 +205,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return 0;
 	s = stream_of(session, frame->hd.stream_id);
-	if (s != NULL && !s->request_end)
+	if (s != NULL && !s->request_end && !s->tunnel)
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
 	return 0;
 }

@@ -91,6 +91,7 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 	}
 	if (head->status >= 200)
 		s->answered = true;
+	s->tunnel = head->tunnel;
 	if (err < 0)
 		abort_stream(s, NGHTTP2_INTERNAL_ERROR);
 	s->out_end = end && head->status >= 200;
@@ -153,11 +154,34 @@ static void sink_reset(struct iso_sink *to, enum iso_reset why)
 			: why == ISO_RESET_PROTOCOL ? NGHTTP2_PROTOCOL_ERROR
 						    : NGHTTP2_INTERNAL_ERROR;
 
+	s->settled = s->settled || why == ISO_RESET_NONE || s->over;
 	if (s->over)
+		iso_loop_post(s->c->server->loop, &s->end);
+	if (s->over || why == ISO_RESET_NONE)
 		return;
 	iso_buf_done(&s->out); /* a client that does not read would hold it until RST_STREAM could be sent */
 	iso_buf_init(&s->out);
 	abort_stream(s, code);
+}
+
+static void over(struct iso_h2_stream *s, enum iso_reset why)
+{
+	struct iso_sconn *c = s->c;
+	struct iso_sink *request = s->request;
+
+	s->over = true;
+	s->request = NULL;
+	iso_task_cancel(&s->end);
+	if (request != NULL)
+		request->ops->reset(request, why);
+	stream_free(s);
+	iso_sconn_stream_ended(c);
+}
+
+/* A tunnel that the client has ended on both sides is over for the handler too. */
+static void run_end(struct iso_task *task)
+{
+	over(ISO_CONTAINER(task, struct iso_h2_stream, end), ISO_RESET_NONE);
 }
 
 static const struct iso_sink_ops sink_ops = {
@@ -185,6 +209,7 @@ struct iso_h2_stream *iso_h2_stream_new(struct iso_sconn *c, int32_t id)
 	s->id = id;
 	iso_h2_head_init(&s->head);
 	iso_list_init(&s->link);
+	iso_task_init(&s->end, run_end);
 	iso_list_push_back(&((struct iso_h2_conn *)c->codec)->streams, &s->link);
 	iso_sconn_stream_began(c);
 	return s;
@@ -285,9 +310,8 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 	}
 	if (iso_fields_get(&s->head.fields, ISO_FIELD_PRIORITY) == NULL)
 		share_fairly(s);
-	iso_sconn_describe(s->c, &request);
+	iso_sconn_describe(s->c, &s->head, &request);
 	request.arena = &s->arena;
-	request.head = &s->head;
 	request.response = &s->sink;
 	request.end = end;
 	s->request = server->handler->request(server->handler, &request);
@@ -345,24 +369,15 @@ int iso_h2_stream_send(struct iso_h2_stream *s, const uint8_t *header, size_t le
 	return err;
 }
 
-static void over(struct iso_h2_stream *s, enum iso_reset why)
-{
-	struct iso_sconn *c = s->c;
-	struct iso_sink *request = s->request;
-
-	s->over = true;
-	s->request = NULL;
-	if (request != NULL)
-		request->ops->reset(request, why);
-	stream_free(s);
-	iso_sconn_stream_ended(c);
-}
-
 void iso_h2_stream_closed(struct iso_h2_stream *s, uint32_t error_code)
 {
 	bool whole = s->answered && s->out_end && s->out.bytes == 0 && error_code == NGHTTP2_NO_ERROR;
 
-	over(s, whole ? ISO_RESET_NONE : ISO_RESET_CANCEL);
+	/* What it has sent may still be on its way to the region. */
+	if (whole && s->tunnel && !s->settled && s->request != NULL)
+		s->over = true;
+	else
+		over(s, whole ? ISO_RESET_NONE : ISO_RESET_CANCEL);
 }
 
 void iso_h2_stream_lost(struct iso_h2_stream *s)

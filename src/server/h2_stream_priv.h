@@ -42,6 +42,9 @@ struct iso_h2_stream {
 	uint64_t header_bytes; /* decoded, also of those that are not kept */
 	int32_t id;
 	bool head_done, request_end, out_end, deferred, too_large, answered, over;
+	bool tunnel;  /* open: its directions end one by one */
+	bool settled; /* the handler has seen both */
+	struct iso_task end;
 };
 
 /* NULL: no memory. */

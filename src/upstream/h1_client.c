@@ -54,8 +54,10 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 		h1->tunnelling = iso_websocket_take_response(head, iso_slice(h1->key, sizeof(h1->key)));
 		if (!h1->tunnelling)
 			return;
-		head->status = 200; /* as over HTTP/2 */
+		h1->c->t.bare_fin = true; /* frames tell where they end: a lost close_notify hides nothing */
+		head->status = 200;       /* as over HTTP/2 */
 		head->tunnel = true;
+		iso_transport_dirty(&h1->c->t); /* what the client has said already may go now */
 		head->content_length = -1;
 		end = false;
 	} else if (final && h1->tunnel) {
@@ -126,15 +128,6 @@ static int h1_init(struct iso_uconn *c)
 	return ISO_OK;
 }
 
-/* gRPC is defined over HTTP/2 alone: its trailers would be lost in many places on the way. */
-static bool needs_h2(const struct iso_head *head)
-{
-	const struct iso_field *type = iso_fields_get(&head->fields, ISO_FIELD_CONTENT_TYPE);
-
-	return type != NULL && iso_slice_starts(type->value, ISO_SLICE("application/grpc")) &&
-	       !iso_slice_starts(type->value, ISO_SLICE("application/grpc-web"));
-}
-
 static void h1_start(struct iso_uconn *c, struct iso_attempt *a)
 {
 	struct h1 *h1 = h1_of(c);
@@ -143,7 +136,8 @@ static void h1_start(struct iso_uconn *c, struct iso_attempt *a)
 	h1->a = a;
 	h1->head_sent = h1->body_sent = h1->reusable = h1->complete = h1->tunnelling = false;
 	h1->tunnel = a->spec.head->protocol.len > 0;
-	if (needs_h2(a->spec.head)) {
+	/* gRPC is defined over HTTP/2 alone: its trailers would be lost in many places on the way. */
+	if (iso_head_is_grpc(a->spec.head)) {
 		iso_list_remove(&a->link);
 		h1->a = NULL;
 		a->conn = NULL;
@@ -217,6 +211,28 @@ static void finish(struct iso_uconn *c)
 	iso_uconn_stream_ended(c);
 }
 
+/* A direction of the tunnel has ended: the other one goes on, and with both the connection is done with. */
+static void tunnel_ended(struct iso_uconn *c)
+{
+	struct h1 *h1 = h1_of(c);
+	struct iso_attempt *a = h1->a;
+
+	if (a == NULL || !a->response_done || !h1->body_sent)
+		return;
+	h1->a = NULL;
+	iso_list_remove(&a->link);
+	c->streams--;
+	iso_uconn_finish(c, ISO_OUTCOME_CANCELLED);
+	iso_attempt_end(a, ISO_OUTCOME_OK, ISO_EXECUTED_YES);
+}
+
+static void on_tunnel(struct h1 *h1, struct iso_chunk *chunk, const uint8_t *bytes, size_t n)
+{
+	h1->chunk = chunk;
+	on_body(&h1->parser, bytes, n);
+	h1->chunk = NULL;
+}
+
 static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
 	struct h1 *h1 = h1_of(c);
@@ -230,12 +246,11 @@ static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 	}
 	if (h1->a->unconsumed > UNCONSUMED_MAX)
 		return 0; /* the owner has enough: the region waits until it has freed some */
-	h1->chunk = chunk;
 	if (h1->tunnelling) {
-		on_body(&h1->parser, bytes, n);
-		h1->chunk = NULL;
+		on_tunnel(h1, chunk, bytes, n);
 		return n;
 	}
+	h1->chunk = chunk;
 	err = iso_h1_parser_feed(&h1->parser, bytes, n, &used);
 	h1->chunk = NULL;
 	if (c->state == ISO_UCONN_CLOSED)
@@ -249,7 +264,9 @@ static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 	if (h1->parser.head.status == 101 || h1->tunnelling) {
 		if (!h1->tunnelling)
 			iso_uconn_close(c, ISO_OUTCOME_PROTOCOL); /* a 101 for something else */
-		return h1->tunnelling ? used : n;
+		else if (used < n) /* the region's first bytes came with its head */
+			on_tunnel(h1, chunk, bytes + used, n - used);
+		return n;
 	}
 	if (used < n)
 		h1->reusable = false; /* more than was asked for: not to be read as the next answer */
@@ -303,14 +320,6 @@ static int write_piece(struct iso_uconn *c, struct h1 *h1, size_t n)
 	return err;
 }
 
-/* Either side has ended it. */
-static void tunnel_over(struct iso_uconn *c)
-{
-	h1_of(c)->reusable = false;
-	h1_of(c)->complete = true;
-	finish(c);
-}
-
 static void h1_fill(struct iso_uconn *c)
 {
 	struct h1 *h1 = h1_of(c);
@@ -337,7 +346,8 @@ static void h1_fill(struct iso_uconn *c)
 
 		h1->body_sent = true;
 		if (h1->tunnelling) {
-			tunnel_over(c);
+			iso_transport_end(&c->t);
+			tunnel_ended(c);
 			return;
 		}
 		if (h1->chunked) {
@@ -351,17 +361,26 @@ static void h1_fill(struct iso_uconn *c)
 									: ISO_OUTCOME_RESET);
 }
 
-static void h1_eof(struct iso_uconn *c)
+static bool h1_eof(struct iso_uconn *c)
 {
 	struct h1 *h1 = h1_of(c);
+	struct iso_attempt *a = h1->a;
+	struct iso_buf none;
 
-	if (h1->a == NULL)
-		return;
+	if (a == NULL)
+		return false;
 	h1->reusable = false;
-	if (h1->tunnelling)
-		tunnel_over(c);
-	else if (iso_h1_parser_eof(&h1->parser) == ISO_OK && h1->complete)
-		finish(c);
+	if (!h1->tunnelling) {
+		if (iso_h1_parser_eof(&h1->parser) == ISO_OK && h1->complete)
+			finish(c);
+		return false;
+	}
+	iso_buf_init(&none);
+	a->response_done = true;
+	iso_attempt_on_data(a, &none, true);
+	if (h1->a == a)
+		tunnel_ended(c);
+	return true;
 }
 
 static void h1_ping(struct iso_uconn *c)

@@ -8,25 +8,31 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "iso/http/h2_closed.h"
+#include "iso/http/h2_frames.h"
 #include "iso/http/h2_mem.h"
 #include "iso/http/h2_nv.h"
 #include "iso/http/h2_window.h"
 #include "uconn_priv.h"
 
 enum {
-	STREAM_WINDOW = 1 << 20,        /* 40 Mbit/s at 200 ms round trip, per stream */
-	PRESSED_WINDOW = 64 * 1024,     /* while bodies hold half of the memory they may */
-	CONNECTION_WINDOW = 16 << 20,   /* given back at once: it bounds what is on the way */
-	DATA_MAX = ISO_CHUNK_BYTES - 9, /* frame header and payload fill one TLS record */
-	COPY_BELOW = 1024,              /* a smaller piece is not worth keeping its chunk alive */
-	FRAME_HEADER = 9,
+	STREAM_WINDOW = 1 << 20,      /* 40 Mbit/s at 200 ms round trip, per stream */
+	PRESSED_WINDOW = 64 * 1024,   /* while bodies hold half of the memory they may */
+	CONNECTION_WINDOW = 16 << 20, /* given back at once: it bounds what is on the way */
+	DATA_MAX = ISO_CHUNK_BYTES - ISO_H2_FRAME_HEADER, /* frame header and payload fill one TLS record */
+	COPY_BELOW = 1024, /* a smaller piece is not worth keeping its chunk alive */
 	HEADERS_MAX = 64 * 1024,
+	/* More than can be cancelled within a round trip: losers of a race, clients that have gone. */
+	RESETS_KEPT = 1024,
+	ENDED_BITS = 1024,
 };
 
 struct h2 {
 	nghttp2_session *session;
 	struct iso_h2_mem mem;
 	struct iso_h2_window window;
+	struct iso_h2_frames frames;
+	struct iso_h2_closed closed;
 	struct iso_chunk *chunk; /* of the running input */
 	const uint8_t *chunk_at; /* where that input begins */
 };
@@ -98,11 +104,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	return 0;
 }
 
-/* The whole response is here: the attempt ends now, whatever is left of the request. */
+/*
+ * The whole response is here: the attempt ends now, whatever is left of the request. A tunnel's other
+ * direction goes on: on_stream_close ends that.
+ */
 static void finish(struct iso_uconn *c, struct iso_attempt *a)
 {
 	nghttp2_session *session = session_of(c);
 
+	a->response_done = true;
+	if (a->response.tunnel && nghttp2_session_get_stream_local_close(session, a->stream_id) == 0)
+		return;
 	forget(c, a);
 	if (nghttp2_session_get_stream_local_close(session, a->stream_id) == 0)
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, a->stream_id, NGHTTP2_NO_ERROR);
@@ -155,6 +167,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 						    session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
 		break;
 	case NGHTTP2_GOAWAY:
+		if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM)
+			c->pool->unpinged = true; /* nothing else of what we send unasked costs it anything */
+		if (c->streams == 0 && c->state == ISO_UCONN_OPEN)
+			iso_pool_learn_idle(c->pool, c->t.loop->now_us - c->idle_since_us);
 		iso_uconn_drain(c);
 		break;
 	default:
@@ -186,9 +202,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 	} else {
 		/* In front of a payload lies its own frame header, unless it goes on from an earlier input.
 		 */
-		uint32_t headroom = data - h2->chunk_at >= FRAME_HEADER ? FRAME_HEADER
-				    : data == h2->chunk->bytes          ? ISO_CHUNK_HEADROOM
-									: 0;
+		uint32_t headroom = data - h2->chunk_at >= ISO_H2_FRAME_HEADER ? ISO_H2_FRAME_HEADER
+				    : data == h2->chunk->bytes                 ? ISO_CHUNK_HEADROOM
+									       : 0;
 
 		err = iso_buf_append_seg(&piece, h2->chunk, h2->chunk->bytes + (data - h2->chunk->bytes),
 					 (uint32_t)len, headroom);
@@ -205,7 +221,10 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 	struct iso_uconn *c = user;
 	struct iso_attempt *a = attempt_of(session, stream_id);
 
-	if (a != NULL) {
+	if (a != NULL && a->response_done && error_code == NGHTTP2_NO_ERROR) {
+		forget(c, a);
+		iso_attempt_end(a, ISO_OUTCOME_OK, ISO_EXECUTED_YES);
+	} else if (a != NULL) {
 		enum iso_outcome outcome = ISO_OUTCOME_RESET;
 		enum iso_break how = ISO_BREAK_STREAM;
 		enum iso_executed executed;
@@ -215,6 +234,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 			how = c->state == ISO_UCONN_OPEN ? ISO_BREAK_REFUSED : ISO_BREAK_GOAWAY_ABOVE;
 			outcome = c->state == ISO_UCONN_OPEN ? ISO_OUTCOME_REFUSED_STREAM
 							     : ISO_OUTCOME_GOAWAY;
+			if (how == ISO_BREAK_GOAWAY_ABOVE) /* it will be passed over on both sides */
+				iso_h2_closed_reset(&((struct h2 *)c->codec)->closed, stream_id);
 		} else if (error_code == NGHTTP2_PROTOCOL_ERROR || error_code == NGHTTP2_INTERNAL_ERROR) {
 			outcome = ISO_OUTCOME_PROTOCOL;
 		}
@@ -236,6 +257,16 @@ static int before_frame_send(nghttp2_session *session, const nghttp2_frame *fram
 	a = attempt_of(session, frame->hd.stream_id);
 	if (a != NULL)
 		iso_attempt_on_sent(a);
+	return 0;
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+	struct iso_uconn *c = user;
+
+	(void)session;
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		iso_h2_closed_reset(&((struct h2 *)c->codec)->closed, frame->hd.stream_id);
 	return 0;
 }
 
@@ -305,9 +336,9 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
 			  be */
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (length > 0)
-		err = iso_transport_write_body(&c->t, header, FRAME_HEADER, &a->body, length);
+		err = iso_transport_write_body(&c->t, header, ISO_H2_FRAME_HEADER, &a->body, length);
 	else
-		err = iso_transport_write(&c->t, header, FRAME_HEADER);
+		err = iso_transport_write(&c->t, header, ISO_H2_FRAME_HEADER);
 	if (err != ISO_OK)
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (length > 0)
@@ -326,11 +357,11 @@ static void make_static(void)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 	nghttp2_session_callbacks_set_before_frame_send_callback(callbacks, before_frame_send);
+	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
 	nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
 	nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
 	nghttp2_option_set_no_auto_window_update(options, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(options, 100);
-	nghttp2_option_set_no_closed_streams(options, 1);
 }
 
 static int h2_init(struct iso_uconn *c)
@@ -350,6 +381,8 @@ static int h2_init(struct iso_uconn *c)
 		return ISO_ENOMEM;
 	c->codec = h2;
 	iso_h2_mem_init(&h2->mem);
+	iso_h2_frames_init(&h2->frames, 0);
+	iso_h2_closed_init(&h2->closed, RESETS_KEPT);
 	if (nghttp2_session_client_new3(&h2->session, callbacks, c, options, &h2->mem.mem) != 0)
 		return ISO_ENOMEM;
 	iso_h2_mem_made(&h2->mem);
@@ -379,6 +412,7 @@ static void h2_start(struct iso_uconn *c, struct iso_attempt *a)
 		iso_uconn_stream_ended(c);
 		return;
 	}
+	iso_h2_closed_opened(&((struct h2 *)c->codec)->closed, a->stream_id);
 	iso_transport_dirty(&c->t);
 }
 
@@ -408,19 +442,62 @@ static void h2_cancel(struct iso_uconn *c, struct iso_attempt *a)
 		nghttp2_submit_rst_stream(session_of(c), NGHTTP2_FLAG_NONE, a->stream_id, NGHTTP2_CANCEL);
 }
 
+/* Gives the session some of an input. False: it has failed. */
+static bool feed(struct iso_uconn *c, const uint8_t *bytes, size_t n)
+{
+	return n == 0 || nghttp2_session_mem_recv(session_of(c), bytes, n) >= 0;
+}
+
+/*
+ * Gives the session an input. nghttp2 passes over what comes for streams that are over; RFC 9113 section 5.1
+ * calls it a connection error. A stream may come to its end within the input: where one is in doubt the
+ * session gets what stands before the frame first. False: the session has failed, or has been ended for that.
+ */
+static bool feed_strictly(struct iso_uconn *c, const uint8_t *bytes, size_t n)
+{
+	struct h2 *h2 = c->codec;
+	uint8_t ended[ENDED_BITS / 8] = { 0 }; /* streams whose end is in this input; some others too */
+	struct iso_h2_frame f;
+	size_t at = 0, fed = 0;
+
+	while (iso_h2_frames_next(&h2->frames, bytes, n, &at, &f)) {
+		uint32_t bit = (uint32_t)f.stream_id / 2 % ENDED_BITS;
+		size_t start = at > ISO_H2_FRAME_HEADER ? at - ISO_H2_FRAME_HEADER : 0;
+
+		if ((f.type == NGHTTP2_DATA || f.type == NGHTTP2_HEADERS) && f.stream_id % 2 == 1 &&
+		    ((ended[bit / 8] >> bit % 8 & 1) != 0 ||
+		     nghttp2_session_find_stream(h2->session, f.stream_id) == NULL)) {
+			if (start > fed && !feed(c, bytes + fed, start - fed))
+				return false;
+			fed = start > fed ? start : fed;
+			if (c->state == ISO_UCONN_CLOSED)
+				return true;
+			if (nghttp2_session_find_stream(h2->session, f.stream_id) == NULL &&
+			    iso_h2_closed_is_late(&h2->closed, f.stream_id)) {
+				nghttp2_session_terminate_session(h2->session, NGHTTP2_STREAM_CLOSED);
+				return false;
+			}
+		}
+		if (f.type == NGHTTP2_RST_STREAM || ((f.type == NGHTTP2_DATA || f.type == NGHTTP2_HEADERS) &&
+						     (f.flags & NGHTTP2_FLAG_END_STREAM) != 0))
+			ended[bit / 8] = (uint8_t)(ended[bit / 8] | 1u << bit % 8);
+	}
+	return feed(c, bytes + fed, n - fed);
+}
+
 static size_t h2_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
 	struct h2 *h2 = c->codec;
-	ssize_t used;
+	bool ok;
 
 	h2->chunk = chunk;
 	h2->chunk_at = bytes;
-	used = nghttp2_session_mem_recv(h2->session, bytes, n);
+	ok = feed_strictly(c, bytes, n);
 	h2->chunk = NULL;
 	if (c->state == ISO_UCONN_CLOSED)
 		return n;
-	if (used < 0) {
-		iso_uconn_close(c, ISO_OUTCOME_PROTOCOL);
+	if (!ok) { /* a GOAWAY may be left to be sent */
+		iso_uconn_finish(c, ISO_OUTCOME_PROTOCOL);
 		return n;
 	}
 	if (nghttp2_session_want_write(h2->session))
@@ -449,18 +526,21 @@ static void h2_fill(struct iso_uconn *c)
 		if (c->state == ISO_UCONN_CLOSED)
 			return;
 	}
+	/* What has just been written says why. */
 	if (!nghttp2_session_want_write(session) && !nghttp2_session_want_read(session))
-		iso_uconn_close(c, ISO_OUTCOME_RESET);
+		iso_uconn_finish(c, ISO_OUTCOME_RESET);
 }
 
-static void h2_eof(struct iso_uconn *c)
+static bool h2_eof(struct iso_uconn *c)
 {
-	(void)c; /* the connection is closed by the caller: streams cannot go on */
+	(void)c;
+	return false; /* HTTP/2 has no half-closed connections */
 }
 
 static void h2_ping(struct iso_uconn *c)
 {
-	if (nghttp2_submit_ping(session_of(c), NGHTTP2_FLAG_NONE, NULL) != 0)
+	if (c->unpinged || c->pool->unpinged ||
+	    nghttp2_submit_ping(session_of(c), NGHTTP2_FLAG_NONE, NULL) != 0)
 		return;
 	c->ping_sent_us = c->t.loop->now_us;
 	iso_transport_dirty(&c->t);
@@ -473,6 +553,7 @@ static void h2_done(struct iso_uconn *c)
 	if (h2 == NULL)
 		return;
 	nghttp2_session_del(h2->session);
+	iso_h2_closed_done(&h2->closed);
 	free(h2);
 	c->codec = NULL;
 }

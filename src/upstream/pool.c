@@ -16,6 +16,7 @@ enum {
 	H2_QUEUE_PER_CONN = 100,  /* attempts that may wait for one handshake before another one is started */
 	EYEBALLS_US = 250 * 1000, /* RFC 8305 section 8: Connection Attempt Delay */
 	REWARM_US = 1000 * 1000,
+	IDLE_LEAST_US = 1000 * 1000, /* what closes sooner does so for another reason, a deployment say */
 };
 
 static void on_patience(struct iso_timer *timer);
@@ -59,6 +60,26 @@ void iso_pool_free(struct iso_pool *pool)
 	iso_timer_clear(&pool->upstream->loop->wheel, &pool->eyeballs);
 	iso_pool_publish(pool);
 	free(pool);
+}
+
+void iso_pool_learn_idle(struct iso_pool *pool, uint64_t idle_us)
+{
+	uint64_t seen_us = pool->idle_seen_us;
+	uint64_t apart_us = seen_us > idle_us ? seen_us - idle_us : idle_us - seen_us;
+
+	if (idle_us < IDLE_LEAST_US)
+		return;
+	pool->idle_seen_us = idle_us;
+	/* Once may be chance, twice the same is a timer. */
+	if (apart_us <= idle_us / 8)
+		pool->idle_learnt_us = (seen_us < idle_us ? seen_us : idle_us) / 10 * 9;
+}
+
+uint64_t iso_pool_idle_us(const struct iso_pool *pool)
+{
+	uint64_t limit_us = pool->service->connection_idle_us;
+
+	return pool->idle_learnt_us != 0 && pool->idle_learnt_us < limit_us ? pool->idle_learnt_us : limit_us;
 }
 
 void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service,

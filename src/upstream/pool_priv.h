@@ -24,12 +24,16 @@ struct iso_pool {
 	struct iso_reach reach;
 	uint64_t suspect_us;  /* since when the region is suspect here; 0: it is not */
 	uint64_t progress_us; /* when a byte last came */
+	/* How long the region let a connection be idle before it closed it; and when that was seen again, how
+	 * long we do. 0: not known. */
+	uint64_t idle_seen_us, idle_learnt_us;
 	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
 	uint32_t tunnels_queued; /* of those queued */
 	uint32_t dedicated;      /* of the connections, for tunnels alone */
 	uint32_t slot;
 	enum iso_protocol learned; /* what ALPN said last; AUTO: not known */
 	bool warm, retired;
+	bool unpinged; /* the region has called our pings too many */
 };
 
 ISO_MUST_USE int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool);
@@ -39,6 +43,10 @@ void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service,
 		   const struct iso_cfg_region *region);
 /* The region is gone from the configuration: no new attempts; what runs ends in peace. */
 void iso_pool_retire(struct iso_pool *pool);
+/* The region has closed a connection that had been idle for so long. */
+void iso_pool_learn_idle(struct iso_pool *pool, uint64_t idle_us);
+/* How long a connection may be idle. */
+uint64_t iso_pool_idle_us(const struct iso_pool *pool);
 /* Gives the attempt a connection now or queues it. */
 void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a);
 void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a);

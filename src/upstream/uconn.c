@@ -7,11 +7,11 @@
 #include <stdlib.h>
 
 enum {
-	IDLE_MAX_US = 50 * 1000 * 1000, /* API Gateway's fronts close after about 60 s: be first */
 	PING_EVERY_US = 10 * 1000 * 1000,
 	PING_PATIENCE_US = 10 * 1000 * 1000,
 	LIVE_US = 5 * 1000 * 1000, /* a non-idempotent request wants a sign of life this fresh */
 	TICK_US = 1000 * 1000,
+	LINGER_US = 1000 * 1000, /* how long a region may take to read our last bytes */
 };
 
 static struct iso_uconn *conn_of(struct iso_transport *t)
@@ -100,8 +100,10 @@ static void on_closed(struct iso_transport *t, int err)
 		connect_failed(c, err);
 		return;
 	}
-	if (err == ISO_EEOF)
-		c->ops->eof(c);
+	if (err == ISO_EEOF && c->streams == 0 && c->state == ISO_UCONN_OPEN)
+		iso_pool_learn_idle(c->pool, loop_of(c)->now_us - c->idle_since_us);
+	if (err == ISO_EEOF && !c->t.finishing && c->ops->eof(c))
+		return;
 	if (c->state != ISO_UCONN_CLOSED)
 		iso_uconn_close(c, ISO_OUTCOME_RESET);
 }
@@ -118,6 +120,13 @@ static bool last_of_pool(const struct iso_uconn *c)
 	return c->pool->conn_count == 1 && !c->pool->retired;
 }
 
+static uint64_t tick_us(const struct iso_pool *pool)
+{
+	uint64_t idle_us = iso_pool_idle_us(pool) / 20; /* so much later than it should it closes at most */
+
+	return idle_us < TICK_US ? idle_us : TICK_US;
+}
+
 static void on_timer(struct iso_timer *timer)
 {
 	struct iso_uconn *c = ISO_CONTAINER(timer, struct iso_uconn, timer);
@@ -128,21 +137,25 @@ static void on_timer(struct iso_timer *timer)
 		connect_failed(c, ISO_ETIMEOUT);
 		return;
 	}
+	if (c->t.finishing) {
+		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
+		return;
+	}
 	if (c->ping_sent_us != 0 && now_us > c->ping_sent_us + PING_PATIENCE_US) {
 		iso_uconn_close(c, ISO_OUTCOME_RESET);
 		return;
 	}
-	/* The last one of a pool is kept warm by pings; an HTTP/1.1 one is replaced before the peer ends it.
-	 */
-	if (c->streams == 0 && now_us > c->idle_since_us + IDLE_MAX_US &&
-	    (!last_of_pool(c) || c->ops == &iso_h1_client_ops)) {
+	/* The last one of a pool is kept warm by pings, unless it is known that they do not help; an HTTP/1.1
+	 * one is replaced before the peer ends it. */
+	if (c->streams == 0 && now_us > c->idle_since_us + iso_pool_idle_us(pool) &&
+	    (!last_of_pool(c) || c->ops == &iso_h1_client_ops || pool->idle_learnt_us != 0)) {
 		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 		iso_pool_warm(pool);
 		return;
 	}
 	if (now_us > c->t.last_rx_us + PING_EVERY_US && c->ping_sent_us == 0)
 		c->ops->ping(c);
-	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + TICK_US);
+	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + tick_us(pool));
 }
 
 /* The oldest attempt of this connection that waits for its head. */
@@ -252,6 +265,28 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 	return ISO_OK;
 }
 
+static void end_attempts(struct iso_uconn *c, enum iso_outcome outcome)
+{
+	iso_timer_clear(&loop_of(c)->wheel, &c->silence);
+	while (!iso_list_empty(&c->attempts)) {
+		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
+		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_CLOSE);
+
+		c->ops->cancel(c, a);
+		iso_attempt_end(a, outcome, executed);
+	}
+}
+
+void iso_uconn_finish(struct iso_uconn *c, enum iso_outcome outcome)
+{
+	if (c->state == ISO_UCONN_CLOSED || c->t.finishing)
+		return;
+	c->state = ISO_UCONN_DRAINING;
+	iso_transport_finish(&c->t);
+	iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + LINGER_US);
+	end_attempts(c, outcome);
+}
+
 void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 {
 	struct iso_pool *pool = c->pool;
@@ -265,14 +300,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 	pool->conn_count--;
 	pool->dedicated -= c->dedicated;
 	iso_timer_clear(&loop_of(c)->wheel, &c->timer);
-	iso_timer_clear(&loop_of(c)->wheel, &c->silence);
-	while (!iso_list_empty(&c->attempts)) {
-		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
-		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_CLOSE);
-
-		c->ops->cancel(c, a);
-		iso_attempt_end(a, outcome, executed);
-	}
+	end_attempts(c, outcome);
 	iso_transport_done(&c->t);
 	iso_loop_post(loop_of(c), &c->free_task);
 	iso_pool_publish(pool);
@@ -284,7 +312,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 
 void iso_uconn_drain(struct iso_uconn *c)
 {
-	if (c->state != ISO_UCONN_OPEN)
+	if (c->state != ISO_UCONN_OPEN || c->t.finishing)
 		return;
 	c->state = ISO_UCONN_DRAINING;
 	if (c->streams == 0)
@@ -305,6 +333,7 @@ void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a)
 	a->conn = c;
 	a->endpoint = c->endpoint;
 	a->over_h2 = c->ops == &iso_h2_client_ops;
+	c->unpinged |= iso_head_is_grpc(a->spec.head);
 	if (!c->reported) {
 		c->reported = true;
 		a->connect_us = c->connect_us;
@@ -329,7 +358,7 @@ void iso_uconn_stream_ended(struct iso_uconn *c)
 		return;
 	if (c->streams == 0) {
 		c->idle_since_us = loop_of(c)->now_us;
-		if (c->state == ISO_UCONN_DRAINING) {
+		if (c->state == ISO_UCONN_DRAINING && !c->t.finishing) {
 			iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 			return;
 		}

@@ -27,8 +27,8 @@ struct iso_client_ops {
 	void (*cancel)(struct iso_uconn *c, struct iso_attempt *a);
 	size_t (*input)(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n);
 	void (*fill)(struct iso_uconn *c);
-	/* The peer ended its direction. */
-	void (*eof)(struct iso_uconn *c);
+	/* The peer ended its direction; whether the connection goes on all the same. */
+	bool (*eof)(struct iso_uconn *c);
 	/* Asks for a sign of life; may do nothing. */
 	void (*ping)(struct iso_uconn *c);
 	void (*done)(struct iso_uconn *c);
@@ -57,6 +57,7 @@ struct iso_uconn {
 	bool shunned;          /* silent while something waits: no new attempts */
 	bool extended_connect; /* HTTP/2: the region takes RFC 8441's CONNECT */
 	bool dedicated;        /* HTTP/1.1 for a tunnel, in a pool that speaks HTTP/2 else */
+	bool unpinged;         /* gRPC servers end a connection that is pinged while they are silent */
 	bool reported;         /* its connect time has been given to an attempt */
 };
 
@@ -70,6 +71,8 @@ ISO_MUST_USE int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool ded
 void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max);
 /* Ends its attempts with `outcome`, takes it out of the pool, closes, and frees it later. */
 void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome);
+/* The same, but what has been written goes out first, for a moment at most. */
+void iso_uconn_finish(struct iso_uconn *c, enum iso_outcome outcome);
 /* No new attempts; closes when the last one has ended. */
 void iso_uconn_drain(struct iso_uconn *c);
 /* Whether it may take this attempt, which may need a live connection, or one that can be a tunnel. */

@@ -6,6 +6,14 @@
 #include "iso/policy/suspicion.h"
 #include "pool_priv.h"
 
+enum { LOOK_US = 100 * 1000 }; /* as often as the board is published */
+
+/* The turn itself is what was wanted: a loop that nothing happens on has none. */
+static void on_look(struct iso_timer *timer)
+{
+	(void)timer;
+}
+
 int iso_upstream_init(struct iso_upstream *upstream, struct iso_loop *loop, struct iso_board_stand *stand,
 		      struct iso_evidence *evidence, uint32_t reader)
 {
@@ -14,6 +22,7 @@ int iso_upstream_init(struct iso_upstream *upstream, struct iso_loop *loop, stru
 	upstream->stand = stand;
 	upstream->evidence = evidence;
 	upstream->reader = reader;
+	iso_timer_init(&upstream->look, on_look);
 	upstream->board = iso_board_enter(stand, reader);
 	return ISO_OK;
 }
@@ -22,6 +31,7 @@ void iso_upstream_done(struct iso_upstream *upstream)
 {
 	if (upstream == NULL || upstream->loop == NULL)
 		return;
+	iso_timer_clear(&upstream->loop->wheel, &upstream->look);
 	upstream->board = iso_board_enter(upstream->stand, upstream->reader); /* outside of a turn */
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
 		iso_pool_free(upstream->pools[i]);
@@ -34,6 +44,7 @@ void iso_upstream_done(struct iso_upstream *upstream)
 void iso_upstream_turn_begin(struct iso_upstream *upstream)
 {
 	uint64_t seen = upstream->board_version;
+	bool cold = false;
 
 	upstream->board = iso_board_enter(upstream->stand, upstream->reader);
 	upstream->board_version = upstream->board->version;
@@ -48,7 +59,10 @@ void iso_upstream_turn_begin(struct iso_upstream *upstream)
 			iso_pool_warm(pool);
 		else if (seen != upstream->board->version)
 			iso_pool_refresh(pool);
+		cold |= !pool->warm && !pool->retired;
 	}
+	if (cold && !iso_timer_is_set(&upstream->look))
+		iso_timer_set(&upstream->loop->wheel, &upstream->look, upstream->loop->now_us + LOOK_US);
 }
 
 void iso_upstream_turn_end(struct iso_upstream *upstream)
@@ -90,6 +104,7 @@ int iso_upstream_bind(struct iso_upstream *upstream, const struct iso_snapshot *
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
 		if (upstream->pools[i] != NULL && !named[i])
 			iso_pool_retire(upstream->pools[i]);
+	iso_timer_set(&upstream->loop->wheel, &upstream->look, upstream->loop->now_us + LOOK_US);
 	return ISO_OK;
 }
 

@@ -12,10 +12,11 @@ import sys
 import tempfile
 import time
 
+import crowd
 import peers
-from lab import HOST, NAME, Lab, LabError, die, find_binary, find_h2rate, free_port
+from lab import HOST, NAME, Lab, LabError, die, find_binary, free_port
 
-IDLE_CLIENTS = 1000
+IDLE_CLIENTS = 1000  # unless --clients says otherwise
 IDLE_SECONDS = 3  # after which a client counts as idle, for every proxy alike
 
 # name: (what it says, unit, h2load's arguments, path, proxies as (name, protocol to the regions))
@@ -29,7 +30,7 @@ WORKLOADS = {
     "1MiB": ("1 MiB answers, h2 clients 8x4", "CPU s/GiB", ["-c8", "-m4"], "/1m",
              [("isochrone", "h2"), ("isochrone", "h1"), ("haproxy", "h2"), ("haproxy", "h1"), ("nginx", "h1"),
               ("nghttpx", "h2")]),
-    "idle": ("1000 idle h2 clients after one request each", "KiB/client", None, "/",
+    "idle": ("idle h2 clients after one request each", "KiB/client", None, "/",
              [("isochrone", "h2"), ("haproxy", "h2"), ("nginx", "h1"), ("nghttpx", "h2")]),
     "single": ("one connection, one stream", "us/request", ["-c1", "-m1"], "/",
                [("isochrone", "h2"), ("isochrone", "h1"), ("haproxy", "h2"), ("haproxy", "h1"), ("nginx", "h1"),
@@ -87,34 +88,24 @@ def measure_load(process, port, workload, seconds):
     return {"value": value, "rate": count / took, "busy": cpu / took}
 
 
-def measure_idle(process, port, lab):
+def measure_idle(process, port, lab, clients):
     h2load(port, ["-c8", "-m1"], "/", 64)
     settled_cpu(process)
     before = process.rss_kib()
-    client = subprocess.Popen(
-        [find_h2rate(lab.dir), "--connect", f"{HOST}:{port}", "--sni", NAME, "--ca", str(lab.certs.ca), "--hold",
-         "--connections", str(IDLE_CLIENTS), "--get-rate", "500", "--post-rate", "0", "--seconds",
-         str(IDLE_CLIENTS / 500)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        summary = client.stdout.readline()
-        if f'"answered":{IDLE_CLIENTS},' not in summary:
-            raise LabError(f"h2rate: {summary}")
+    with crowd.idle_clients(lab, port, clients):
         time.sleep(IDLE_SECONDS)
-        return {"value": (process.rss_kib() - before) / IDLE_CLIENTS}
-    finally:
-        client.stdin.close()
-        client.wait(20)
+        return {"value": (process.rss_kib() - before) / clients}
 
 
-def measure(lab, workload, proxy, regions, seconds):
+def measure(lab, workload, proxy, regions, options):
     name, upstream, start = proxy
     port = free_port()
     process = start(lab, regions, upstream, port)
     try:
         process.wait_port(port)
         if workload == "idle":
-            return measure_idle(process, port, lab)
-        return measure_load(process, port, workload, seconds)
+            return measure_idle(process, port, lab, options.clients)
+        return measure_load(process, port, workload, options.seconds)
     except LabError as e:
         raise LabError(f"{e}\n{process.output()[-1500:]}") from e
     finally:
@@ -143,7 +134,7 @@ def run_rounds(lab, options):
             for proxy in proxies_of(workload, options):
                 key = f"{proxy[0]}-{proxy[1]}"
                 try:
-                    got = measure(lab, workload, proxy, regions, options.seconds)
+                    got = measure(lab, workload, proxy, regions, options)
                 except (LabError, subprocess.TimeoutExpired) as e:
                     errors.append(f"round {number + 1}, {workload}, {key}: {e}")
                     continue
@@ -210,6 +201,8 @@ def parse(argv):
     parser.add_argument("--without-isochrone", action="store_true", help="the peers alone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="of one measurement (default 4)")
+    parser.add_argument("--clients", type=int, default=IDLE_CLIENTS,
+                        help=f"of the workload idle (default {IDLE_CLIENTS}; 9000 with 20,000 open files)")
     parser.add_argument("--quick", action="store_true", help="one round of 1.5 s: a smoke test, not a measurement")
     parser.add_argument("--judge", action="store_true", help="exit code 1 when a bar is missed or was not measured")
     options = parser.parse_args(argv)

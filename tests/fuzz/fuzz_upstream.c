@@ -135,7 +135,8 @@ static void begin(void)
 	loop.hooks = (struct iso_loop_hooks){ turn_begin, turn_end, &upstream };
 	service = (struct iso_cfg_service){ .name = ISO_SLICE("s"),
 					    .region_count = 1,
-					    .connect_timeout_us = 1000000 };
+					    .connect_timeout_us = 1000000,
+					    .connection_idle_us = 50000000 };
 	service.regions[0] = (struct iso_cfg_region){ .name = ISO_SLICE("r"),
 						      .host = ISO_SLICE("127.0.0.1"),
 						      .authority = ISO_SLICE("api.test") };

@@ -1,11 +1,13 @@
 """What the proxy is to a region: HTTP/2 and HTTP/1.1, TLS verification, names, base paths, GOAWAY, idle closes."""
 import json
+import threading
 
 import pytest
 
 import peers
 from conftest import H1Origin, H2Origin
 from lab import HOST, NAME, free_port, wait_until
+from origin import close_cleanly
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -291,3 +293,69 @@ def test_answer_cut_in_the_middle_is_not_papered_over(start, origin, h2, h1):
 def test_bad_answers_are_502(start, origin, h2, bad):
     upstream = origin(H1Origin, lambda s, r: s.sendall(bad))
     expect_502(h2(start({"one": region(upstream.url, protocol="http/1.1")})).post("/"))
+
+
+# ---- Idle connections ----
+
+def pool_of(upstream):
+    """Numbers of the connections that are open now and not the prober's, which asks for /health alone."""
+    probed = {r.connection for r in upstream.requests if r.is_probe}
+    return set(range(1, upstream.accepted + 1)) - set(upstream.ended) - probed
+
+
+def together(upstream, proxy, h1, count):
+    """So many requests at once, each on a connection of its own."""
+    gate = threading.Barrier(count, timeout=20)
+    upstream.script = lambda sock, request: (gate.wait(), sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+    clients = [h1(proxy) for _ in range(count)]
+    for client in clients:
+        client.send(b"GET / HTTP/1.1\r\nHost: api.example.test\r\n\r\n")
+    assert [client.answer().status for client in clients] == [200] * count
+
+
+def test_connections_are_opened_before_they_are_needed(start, origin, h2):
+    """Each worker has one to each region; one that is lost is replaced, without a request."""
+    upstream = origin(H2Origin, lambda c, r: c.respond(r.sid))
+    proxy = start({"one": region(upstream.url, protocol="h2")}, workers=1)
+    wait_until(lambda: len(upstream.requests) > 0 and len(pool_of(upstream)) == 1, 10, "the connection")
+    first = pool_of(upstream)
+    assert h2(proxy).get("/").status == 200
+    assert {r.connection for r in upstream.served} == first, "the first request has not waited for a handshake"
+
+
+def test_idle_connections_are_closed(start, origin, h1):
+    """What a burst has left goes after the service's time; the last one is replaced."""
+    upstream = origin(H1Origin, None)
+    proxy = start({"one": region(upstream.url, protocol="http/1.1")}, workers=1,
+                  service={"connection_idle_timeout": "1s"})
+    together(upstream, proxy, h1, 4)
+    used = {r.connection for r in upstream.served}
+    assert len(used) == 4
+    wait_until(lambda: used <= set(upstream.ended), 10, f"the end of {used}; ended {upstream.ended}")
+    wait_until(lambda: proxy.region("one")["connections"] == 1, 10, "one in reserve")
+
+
+def test_the_time_after_which_a_region_closes_is_learnt(start, origin, h1):
+    """It closes idle connections after two seconds: twice, and then it is forestalled."""
+    closed_by_region = []
+
+    class Impatient(H1Origin):
+        def serve(self, sock, number):
+            sock.settimeout(2)
+            try:
+                super().serve(sock, number)
+            except TimeoutError:
+                closed_by_region.append(number)
+                close_cleanly(sock)
+
+    upstream = origin(Impatient, lambda s, r: s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+    proxy = start({"one": region(upstream.url, protocol="http/1.1")}, workers=1,
+                  service={"health": {"interval": "1s"}})
+
+    def forestalled():
+        probed = {r.connection for r in upstream.requests if r.is_probe}
+        return set(upstream.ended) - set(closed_by_region) - probed
+    wait_until(forestalled, 20, "a connection that the proxy has closed first")
+    wait_until(lambda: len(forestalled()) >= 2, 20, "the next one")
+    assert len(closed_by_region) <= 3, closed_by_region
+    assert h1(proxy).request("GET", "/").status == 200

@@ -22,7 +22,13 @@ def settled_rss(process):
     return seen[-1]
 
 
-def test_client_that_does_not_read_over_h2(start, emulator, h2):
+def check_bound(process, before, slow, most=BOUND_KIB):
+    """A sanitizer's quarantine grows with every free: bounds of memory are asked of what is shipped alone."""
+    growth = settled_rss(process) - before
+    assert growth < most or slow > 1, f"{growth} KiB"
+
+
+def test_client_that_does_not_read_over_h2(start, emulator, h2, slow):
     proxy = start({"one": emulator("one").url}, workers=1)
     client = h2(proxy, window=65535)
     assert client.get("/").status == 200
@@ -31,30 +37,30 @@ def test_client_that_does_not_read_over_h2(start, emulator, h2):
     sid = client.start("GET", f"/?bytes={SIZE}")
     while client.conn.remote_flow_control_window(sid) > 0:
         client.pump()
-    assert settled_rss(proxy.process) - before < BOUND_KIB
+    check_bound(proxy.process, before, slow)
     # It reads on, and gets every byte.
     client.acknowledge = True
     client.conn.increment_flow_control_window(1 << 26, sid)
     client.conn.increment_flow_control_window(1 << 26)
     client.flush()
     assert client.wait(sid, 120).received == SIZE
-    assert settled_rss(proxy.process) - before < BOUND_KIB
+    check_bound(proxy.process, before, slow)
 
 
-def test_client_that_does_not_read_over_h1(start, emulator, certs):
+def test_client_that_does_not_read_over_h1(start, emulator, certs, slow):
     proxy = start({"one": emulator("one").url}, workers=1)
     with H1Client(proxy.port, client_tls(certs.ca, ["http/1.1"]), NAME, 120) as client:
         assert client.request("GET", "/").status == 200
         before = settled_rss(proxy.process)
         client.send(f"GET /?bytes={SIZE} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
         assert client.head().status == 200
-        assert settled_rss(proxy.process) - before < BOUND_KIB
+        check_bound(proxy.process, before, slow)
         missing = SIZE - len(client.buffer)
         while missing:
             got = len(client.sock.recv(min(MIB, missing)))
             assert got
             missing -= got
-        assert settled_rss(proxy.process) - before < BOUND_KIB
+        check_bound(proxy.process, before, slow)
 
 
 def upload(client, sid):
@@ -69,7 +75,7 @@ def upload(client, sid):
     return thread
 
 
-def test_region_that_does_not_read_over_h2(start, origin, h2):
+def test_region_that_does_not_read_over_h2(start, origin, h2, slow):
     region = origin(H2Origin, lambda c, r: c.respond(r.sid), acknowledge=False)
     proxy = start({"one": {"url": region.url, "host": NAME, "protocol": "h2"}}, workers=1)
     client = h2(proxy, seconds=120)
@@ -78,11 +84,11 @@ def test_region_that_does_not_read_over_h2(start, origin, h2):
     sid = client.start("POST", "/", end=False)
     thread = upload(client, sid)
     wait_until(lambda: any(r.method == "POST" and r.body for r in region.requests), 20, "the upload's first bytes")
-    assert settled_rss(proxy.process) - before < BOUND_KIB
+    check_bound(proxy.process, before, slow)
     assert thread.is_alive(), "64 MiB went somewhere although the region's window is 64 KiB"
 
 
-def test_region_that_does_not_read_over_h1(start, origin, h2):
+def test_region_that_does_not_read_over_h1(start, origin, h2, slow):
     read_on = threading.Event()
 
     class Sluggish(H1Origin):
@@ -99,7 +105,7 @@ def test_region_that_does_not_read_over_h1(start, origin, h2):
     sid = client.start("POST", "/", end=False)
     thread = upload(client, sid)
     wait_until(lambda: any(r.method == "POST" for r in region.requests), 20, "the upload's head")
-    assert settled_rss(proxy.process) - before < BOUND_KIB
+    check_bound(proxy.process, before, slow)
     assert thread.is_alive()
     read_on.set()
     thread.join(60)
@@ -108,7 +114,7 @@ def test_region_that_does_not_read_over_h1(start, origin, h2):
     assert len(region.served[-1].body) == SIZE
 
 
-def test_many_clients_that_do_not_read(start, emulator, h2):
+def test_many_clients_that_do_not_read(start, emulator, h2, slow):
     """Eighty answers of 8 MiB wait: 640 MiB if they were kept, 5 MiB by the clients' windows."""
     proxy = start({"one": emulator("one").url}, workers=1, limits={"body_memory": "48MiB"})
     clients = [h2(proxy, window=65535) for _ in range(80)]
@@ -120,7 +126,7 @@ def test_many_clients_that_do_not_read(start, emulator, h2):
         while client.conn.remote_flow_control_window(1) > 0:
             client.pump()
     # Streams may hold 1 MiB each until half of the limit is used, 64 KiB from then on.
-    assert settled_rss(proxy.process) - before < 48 * 1024
+    check_bound(proxy.process, before, slow, 48 * 1024)
     # Nor do they use up the window that all streams of an upstream connection share, 16 MiB.
     good = h2(proxy)
     assert good.get(f"/?bytes={MIB}").received == MIB

@@ -3,6 +3,7 @@ after its head is a reset or a cut for the client, never a whole message."""
 import struct
 import threading
 
+import h2.events
 import pytest
 
 from conftest import H1Origin, H2Origin
@@ -430,6 +431,97 @@ def test_h2_broken_connection(over, origin, client, row):
     if row[0](1)[8:9] != b"\1":  # of the stream itself: its connection may go on
         check_not_reused(region, one)
     assert ask(one, path="/next").body == b"ok"
+
+LATE = [
+    ("data", lambda sid: raw(0, 0, sid, b"poison")), ("data-empty-end", lambda sid: raw(0, 1, sid)),
+    ("headers", lambda sid: raw(1, 4, sid, block())), ("trailers", lambda sid: raw(1, 5, sid, b"\x00\x03x-a\x011")),
+]
+
+
+def whole_answer(sid):
+    return raw(1, 4, sid, b"\x88") + raw(0, 1, sid, b"ok")
+
+
+class Watched(H2Origin):
+    """Notes the codes of the GOAWAYs that came."""
+
+    def __init__(self, *args, **more):
+        self.codes = []
+        super().__init__(*args, **more)
+
+    def _on(self, connection, running, event):
+        if isinstance(event, h2.events.ConnectionTerminated):
+            self.codes.append(int(event.error_code))
+        super()._on(connection, running, event)
+
+
+@pytest.mark.parametrize("when", ["in-one-write", "byte-by-byte", "later"])
+@table(LATE)
+def test_h2_frames_on_closed_streams(over, origin, client, row, when):
+    """RFC 9113 5.1: what comes behind END_STREAM is a connection error of type STREAM_CLOSED, and said so."""
+    held = []
+
+    def script(connection, request):
+        if request.path == "/next":
+            connection.respond(request.sid, body=b"ok")
+        elif when == "in-one-write":
+            connection.sock.sendall(whole_answer(request.sid) + row[0](request.sid))
+        elif when == "byte-by-byte":
+            for byte in whole_answer(request.sid) + row[0](request.sid):
+                connection.sock.sendall(bytes([byte]))
+        else:
+            connection.sock.sendall(whole_answer(request.sid))
+            held.append(lambda: connection.sock.sendall(row[0](request.sid)))
+    region = origin(Watched, script, tls=False)
+    one = client(over(region))
+    got = ask(one)
+    assert (got.status, got.body) == (200, b"ok"), "the answer was whole before"
+    for send in held:
+        send()
+    wait_until(lambda: region.codes == [5], SECONDS, f"GOAWAY STREAM_CLOSED; {region.codes}")
+    check_not_reused(region, one)
+
+
+@table(LATE)
+def test_h2_frames_behind_a_reset_of_the_regions(over, origin, client, row):
+    """RFC 9113 5.1: after its RST_STREAM a peer sends nothing more on the stream."""
+    def script(connection, request):
+        if request.path == "/next":
+            connection.respond(request.sid, body=b"ok")
+        else:
+            connection.sock.sendall(raw(3, 0, request.sid, b"\0\0\0\2") + row[0](request.sid))
+    region = origin(Watched, script, tls=False)
+    one = client(over(region))
+    assert ask(one).status == 502
+    wait_until(lambda: region.codes == [5], SECONDS, f"GOAWAY STREAM_CLOSED; {region.codes}")
+    check_not_reused(region, one)
+
+
+@table(LATE)
+def test_h2_frames_that_cross_our_reset(over, origin, client, row):
+    """RFC 9113 5.1: what the region sent before it knew of our RST_STREAM is ignored, with its HPACK state and its
+    window; the connection goes on, also after many."""
+    reset = []
+
+    class Crossing(Watched):
+        def _on(self, connection, running, event):
+            super()._on(connection, running, event)
+            if isinstance(event, h2.events.StreamReset):
+                connection.sock.sendall(raw(1, 4, event.stream_id, b"\x88") + row[0](event.stream_id) * 3)
+                reset.append(event.stream_id)
+
+    region = origin(Crossing, lambda c, r: c.respond(r.sid, body=b"ok") if r.path == "/next" else None, tls=False)
+    proxy = over(region)
+    one = client(proxy, "h2")
+    for round_ in range(3):
+        sids = [one.start("GET", "/never") for _ in range(60)]
+        wait_until(lambda: len(region.served) >= 60 * (round_ + 1), SECONDS, "the requests")
+        for sid in sids:
+            one.conn.reset_stream(sid, 8)
+        one.flush()
+        wait_until(lambda: len(reset) >= 60 * (round_ + 1), SECONDS, "the resets")
+    assert one.get("/next").body == b"ok"
+    assert not region.codes and len({r.connection for r in region.served}) == 1
 
 
 def test_h2_initial_window_overflow(over, origin, client):

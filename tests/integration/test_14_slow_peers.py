@@ -15,6 +15,7 @@ import pytest
 
 from attacker import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, HEADERS, PING, POST, PREFACE, RST_STREAM,
                       SETTINGS, Attacker, cuts, ended, frame, head, update, wait_cut)
+from crowd import idle_clients
 from h1client import client_tls, connect
 from lab import HOST, NAME, LabError, find_h2rate, free_port, wait_until
 
@@ -476,6 +477,40 @@ def test_connections_of_a_worker(start, emulator, certs):
     made.pop().close()
     made.append(wait_until(lambda: open_from(proxy, certs, HOST), 10, "a free slot"))
     close_all(made)
+
+
+IDLE, MOST = 9000, 10000
+
+
+@pytest.mark.slow
+def test_nine_thousand_idle_clients(start, emulator, lab, h2):
+    """On one worker, over HTTP/2 and TLS: at most 24 KiB each once they are idle. With a thousand more, that say nothing
+    at all, the limit is reached: one more is closed at once, the others do not notice, and who leaves makes room.
+
+    20,000 open files are enough for 10,000 clients, here and in the proxy; that the last thousand stay in the handshake
+    saves a minute of it.
+    """
+    proxy = start({"one": emulator("one").url}, workers=1,
+                  limits={"connections": MOST, "handshake_timeout": "5m", "keepalive_timeout": "10m"})
+    assert h2(proxy).get("/").status == 200
+    before = proxy.process.rss_kib()
+    with idle_clients(lab, proxy.port, IDLE):
+        def each():
+            return (proxy.process.rss_kib() - before) / IDLE
+        wait_until(lambda: each() <= 24, 20, f"24 KiB for each client: {each():.1f}", every=0.5)
+        print(f"{each():.1f} KiB for each of {IDLE} idle clients")
+        with contextlib.ExitStack() as stack:
+            more = [stack.enter_context(connect(proxy.port)) for _ in range(MOST - IDLE - 1)]
+            wait_until(lambda: proxy.metric("isochrone_downstream_connections") == MOST, 20, "all the connections")
+            assert refused(proxy) == 0
+            with connect(proxy.port) as sock:
+                assert ended(sock, 5), "one more is let in"
+            assert refused(proxy) == 1
+            for sock in more[:10]:
+                sock.close()
+            wait_until(lambda: proxy.metric("isochrone_downstream_connections") == MOST - 10, 20, "room")
+            assert h2(proxy).get("/").status == 200
+    assert not cuts(proxy)
 
 
 # ---- slowhttptest ----

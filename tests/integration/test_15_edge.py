@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import H1Origin
+from conftest import H1Origin, H2Origin
 from product import Isochrone
 from h1client import H1Client, client_tls
+from h2client import H2Client
 from lab import HOST, NAME, Lab, find_binary, free_port, isochrone_config, run, wait_until
 
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
@@ -189,6 +190,117 @@ def test_client_certificates(start, lab, region, certs, stranger, required):
     assert isinstance(got, str) if required else got == 200
 
 
+OTHER = "other.example.test"
+
+
+def two_policies(start, lab, region, certs, **of_other):
+    """The first certificate is for everybody, OTHER's asks for more; the region answers both."""
+    port = free_port()
+    items = [{"cert": str(certs.cert(name)), "key": str(certs.key(name))} for name in (NAME, OTHER)]
+    items[1].update(of_other)
+    return start(region, port=port, listeners=[{"address": f"{HOST}:{port}", "protocols": ["h2", "http/1.1"],
+                                                "tls": {"certificates": items}}])
+
+
+def ask_by(kind, port, certs, sni, authority, identity=None, version=None):
+    """(status, content) of a request for `authority` on a connection to `sni`, or the TLS error."""
+    context = client_tls(certs.ca, ["h2" if kind == "h2" else "http/1.1"])
+    context.check_hostname = False
+    if identity:
+        context.load_cert_chain(*identity)
+    if version:
+        context.maximum_version = version
+    try:
+        if kind == "h2":
+            with H2Client(port, sni=sni, context=context) as client:
+                client.authority = authority
+                got = client.get("/")
+                if not got.status:
+                    raise EOFError("the connection ended instead of an answer")
+                return got.status, got.body
+        with H1Client(port, context, sni) as client:
+            got = client.request("GET", "/", host=authority)
+            return got.status, got.body
+    except (ssl.SSLError, ConnectionError, EOFError) as e:
+        return type(e).__name__, b""
+
+
+@pytest.mark.parametrize("kind", ["h2", "http/1.1"])
+@pytest.mark.parametrize("required", [True, False])
+def test_a_request_under_another_policy_is_misdirected(start, lab, region, certs, kind, required):
+    """RFC 9110 15.5.20: a connection that was let in without a certificate is no way to a host that asks for one."""
+    proxy = two_policies(start, lab, region, certs, client_certificates={"ca": str(certs.ca), "required": required})
+
+    def ask(sni, authority, **more):
+        return ask_by(kind, proxy.port, certs, sni, authority, **more)[0]
+    identity = (certs.cert(), certs.key())
+    assert ask(NAME, NAME) == 200
+    status, body = ask_by(kind, proxy.port, certs, NAME, OTHER)
+    assert status == 421 and json.loads(body)["status"] == 421
+    assert ask(NAME, OTHER.upper() + f":{proxy.port}") == 421, "a name in other letters, with a port"
+    assert ask(NAME, OTHER, identity=identity) == 421, "nobody has asked for the certificate"
+    assert ask("unknown.example.test", OTHER) == 421, "an unknown name gets the first certificate's policy"
+    assert ask("unknown.example.test", "another.example.test") == 200
+    assert ask(OTHER, OTHER, identity=identity) == 200
+    assert ask(OTHER, NAME, identity=identity) == 421, "the other way round too"
+    assert ask(OTHER, OTHER) == 200 if not required else isinstance(ask(OTHER, OTHER), str)
+
+
+@pytest.mark.parametrize("kind", ["h2", "http/1.1"])
+def test_equal_policies_share_connections(start, lab, region, certs, kind):
+    """Connection coalescing (RFC 9113 9.1.1) between certificates that ask for the same."""
+    proxy = two_policies(start, lab, region, certs)
+    assert ask_by(kind, proxy.port, certs, NAME, OTHER)[0] == 200
+    same = two_policies(start, lab, region, certs, min_version="1.2")
+    assert ask_by(kind, same.port, certs, NAME, OTHER)[0] == 200
+
+
+def test_h2_goes_on_after_a_misdirected_request(start, lab, region, certs, h2):
+    proxy = two_policies(start, lab, region, certs, client_certificates={"ca": str(certs.ca)})
+    client = h2(proxy)
+    for authority, status in ((NAME, 200), (OTHER, 421), (NAME, 200)):
+        client.authority = authority
+        assert client.get("/").status == status
+
+
+@pytest.mark.parametrize("kind", ["h2", "http/1.1"])
+def test_versions_by_certificate(start, lab, region, certs, kind):
+    proxy = two_policies(start, lab, region, certs, min_version="1.3")
+    old = ssl.TLSVersion.TLSv1_2
+    assert ask_by(kind, proxy.port, certs, NAME, NAME, version=old)[0] == 200
+    assert isinstance(ask_by(kind, proxy.port, certs, OTHER, OTHER, version=old)[0], str)
+    assert ask_by(kind, proxy.port, certs, OTHER, OTHER)[0] == 200
+    assert ask_by(kind, proxy.port, certs, NAME, OTHER)[0] == 421
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_ticket_does_not_stand_for_a_certificate(start, lab, region, certs, version):
+    """A session of an open host is not resumed where a certificate is asked for."""
+    proxy = two_policies(start, lab, region, certs, client_certificates={"ca": str(certs.ca)})
+    context = client_tls(certs.ca, ["http/1.1"])
+    context.maximum_version = context.minimum_version = version
+    context.check_hostname = False
+
+    def visit(name, session):
+        sock = context.wrap_socket(socket.create_connection((HOST, proxy.port), timeout=20), server_hostname=name,
+                                   session=session)
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+        said = b""
+        while data := sock.recv(65536):
+            said += data
+        session, reused = sock.session, sock.session_reused
+        sock.close()
+        return said, session, reused
+
+    _, session, _ = visit(NAME, None)
+    assert visit(NAME, session)[2], "the ticket is good where it comes from"
+    try:
+        said, _, _ = visit(OTHER, session)
+    except (ssl.SSLError, ConnectionError):
+        said = b""
+    assert said == b"", "let in without a certificate"
+
+
 def test_a_region_that_asks_for_a_certificate(start, lab, origin, certs, h1):
     made = origin(H1Origin, answer)
     made.context.verify_mode = ssl.CERT_REQUIRED
@@ -269,6 +381,40 @@ def test_certificates_that_change_on_disk_are_used(start, lab, region, certs, tm
     assert shown() == ["other.example.test"]
     install(NAME)
     wait_until(lambda: shown() == [NAME], 15, "the next one")
+
+
+def test_a_loop_is_refused(start, origin, certs, h1):
+    """RFC 8586: two proxies that send to each other; the request comes back to the first, which says 508."""
+    ports = [free_port(), free_port()]
+    proxies = [start({"one": {"url": f"https://{HOST}:{ports[1 - i]}", "host": NAME}}, port=ports[i]) for i in range(2)]
+    answer = h1(proxies[0]).request("GET", "/")
+    assert answer.status == 508 and json.loads(answer.body)["status"] == 508
+    for i in range(2):
+        assert proxies[i].metric("isochrone_exchanges_in_flight") == 0
+
+
+def test_memory_that_nobody_can_give_back(start, origin, h2):
+    """Uploads that a region does not take hold it: new requests get 503 until there is some again."""
+    sink = origin(H2Origin, lambda c, r: c.respond(r.sid), acknowledge=False)
+    proxy = start({"one": {"url": sink.url, "host": NAME, "protocol": "h2"}}, workers=1,
+                  limits={"body_memory": "8MiB", "body_rate": "0B"})
+    asker, holders = h2(proxy), []
+    answer = asker.get("/")
+    while answer.status != 503:
+        assert len(holders) < 16, "16 MiB went somewhere"
+        holders.append(holder := h2(proxy))
+        while holder.conn.outbound_flow_control_window < 1 << 19:
+            holder.pump()
+        for sid in [holder.start("POST", "/", end=False) for _ in range(4)]:
+            for _ in range(14):
+                if answer.status != 503:
+                    holder.conn.send_data(sid, bytes(16384))
+                    holder.flush()
+                    answer = asker.get("/")
+    assert "short of memory" in json.loads(answer.body)["detail"]
+    for holder in holders:
+        holder.close()
+    wait_until(lambda: asker.get("/").status == 200, 10, "memory again")
 
 
 # ---- Rights ----

@@ -14,6 +14,7 @@ import h2.settings
 import pytest
 import websockets
 import wsproto.frame_protocol as frames
+from attacker import Bill
 from conftest import H1Origin
 from h1client import client_tls
 from lab import HOST, NAME, free_port, wait_until
@@ -210,22 +211,31 @@ def test_ten_thousand_frames(open_socket):
     assert [bytes(m) if isinstance(m, bytearray) else m for m in got] == messages
 
 
-def test_a_reader_that_stops(proxy, open_socket):
+PEAK_KIB = 16 * 1024
+
+
+def check_peak(bill, slow, text=""):
+    """The most that it was since, not what is left of it; a sanitizer's memory says nothing."""
+    growth = bill.spent()[2]
+    assert growth < PEAK_KIB or slow > 1, f"{growth} KiB at the peak {text}"
+
+
+def test_a_reader_that_stops(proxy, open_socket, slow):
     """8 MiB each way, and the client reads nothing for two seconds: the region is held up, not stored."""
-    before = proxy.process.rss_kib()
+    bill = Bill(proxy.process)
     messages = [bytes(16384)] * 512
     socket = open_socket()
     got = socket.exchange(messages, pause=2)
     assert [len(m) for m in got] == [16384] * 512
-    assert proxy.process.rss_kib() - before < 16 * 1024
+    check_peak(bill, slow)
 
 
-def test_a_region_that_stops(proxy, open_socket):
-    before = proxy.process.rss_kib()
+def test_a_region_that_stops(proxy, open_socket, slow):
+    bill = Bill(proxy.process)
     messages = [bytes(16384)] * 512
     got = open_socket("/slow").exchange(messages)
     assert [len(m) for m in got] == [16384] * 512
-    assert proxy.process.rss_kib() - before < 16 * 1024
+    check_peak(bill, slow)
 
 
 def test_the_close_goes_through(proxy, echo, certs):
@@ -295,6 +305,9 @@ http {{
 IDENTITY = dict(request_serializer=None, response_deserializer=None)
 
 
+go_on = threading.Event()  # Late takes its messages
+
+
 class Service(grpc.GenericRpcHandler):
     def service(self, details):
         def echo(messages, context):
@@ -306,8 +319,14 @@ class Service(grpc.GenericRpcHandler):
         def refuse(_message, context):
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not today")
 
+        def late(messages, context):
+            go_on.wait(60)
+            yield sum(len(m) for m in messages).to_bytes(8, "big")
+
         if details.method == "/test.Echo/Both":
             return grpc.stream_stream_rpc_method_handler(echo)
+        if details.method == "/test.Echo/Late":
+            return grpc.stream_stream_rpc_method_handler(late)
         if details.method == "/test.Echo/Refuse":
             return grpc.unary_unary_rpc_method_handler(refuse)
         return None
@@ -346,14 +365,50 @@ def test_a_grpc_status_comes_through(channel):
     assert failed.value.code() == grpc.StatusCode.FAILED_PRECONDITION and failed.value.details() == "not today"
 
 
-def test_a_grpc_reader_that_stops(channel):
-    """16 MiB of answers that nobody takes for two seconds."""
-    import time
-    before = channel[1].process.rss_kib()
-    answer = channel[0].stream_stream("/test.Echo/Both")(iter([bytes(65536)] * 256), timeout=120)
-    time.sleep(2)
-    assert channel[1].process.rss_kib() - before < 16 * 1024
-    assert sum(len(m) for m in answer) == 256 * 65536
+def stands_still(count):
+    """Whether what count() says has not moved for half a second, and is more than nothing."""
+    seen = []
+
+    def still():
+        seen.append(count())
+        return seen[-1] > 0 and len(seen) >= 26 and seen[-1] == seen[-26]
+    wait_until(still, 20, "the stream to stand still", every=0.02)
+    return seen[-1]
+
+
+def test_a_grpc_reader_that_stops(channel, slow):
+    """64 MiB of answers, of which the client takes one and no more until everything stands still."""
+    bill, sent = Bill(channel[1].process), []
+
+    def messages():
+        for _ in range(1024):
+            sent.append(65536)
+            yield bytes(65536)
+    answer = channel[0].stream_stream("/test.Echo/Both")(messages(), timeout=120)
+    got = len(next(answer))
+    assert stands_still(lambda: len(sent)) < 1024, "all of it went somewhere, though nobody reads"
+    check_peak(bill, slow, "while it stood still")
+    assert got + sum(len(m) for m in answer) == 1024 * 65536
+    check_peak(bill, slow)
+
+
+def test_a_grpc_server_that_stops(channel, slow):
+    """64 MiB of requests that the server takes none of until everything stands still."""
+    bill, sent = Bill(channel[1].process), []
+
+    def messages():
+        for _ in range(1024):
+            sent.append(65536)
+            yield bytes(65536)
+    go_on.clear()
+    answer = channel[0].stream_stream("/test.Echo/Late")(messages(), timeout=120)
+    try:
+        assert stands_still(lambda: len(sent)) < 1024, "all of it went somewhere, though nobody reads"
+        check_peak(bill, slow, "while it stood still")
+    finally:
+        go_on.set()
+    assert int.from_bytes(next(answer), "big") == 1024 * 65536
+    check_peak(bill, slow)
 
 
 def test_grpc_to_a_region_over_http1_is_a_clear_status(start, origin, certs):

@@ -30,11 +30,11 @@ class Stream:
 
 class H2Client:
     def __init__(self, port, ca=None, sni="api.example.test", window=1 << 20, alpn=("h2",), seconds=30,
-                 receive_buffer=None):
-        context = client_tls(ca, list(alpn)) if ca else None
-        self.sock = connect(port, context, sni if ca else None, seconds, receive_buffer)
-        self.scheme, self.authority = ("https" if ca else "http"), sni
-        self.alpn = self.sock.selected_alpn_protocol() if ca else None
+                 receive_buffer=None, context=None):
+        context = context or (client_tls(ca, list(alpn)) if ca else None)
+        self.sock = connect(port, context, sni if context else None, seconds, receive_buffer)
+        self.scheme, self.authority = ("https" if context else "http"), sni
+        self.alpn = self.sock.selected_alpn_protocol() if context else None
         self.conn = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=True, header_encoding="utf-8", validate_inbound_headers=True))
         self.conn.initiate_connection()

@@ -132,6 +132,7 @@ struct iso_cfg_service {
 	bool learn_throttles;
 	struct iso_cfg_keys keys;
 	uint64_t connect_timeout_us, timeout_us, idle_timeout_us, tunnel_idle_timeout_us;
+	uint64_t connection_idle_us; /* of a connection to a region */
 	enum iso_honoured honoured;
 	enum iso_proxy_status proxy_status;
 	/* What its routes require, a bit of `requires_mask` each. */

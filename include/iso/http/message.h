@@ -44,4 +44,7 @@ struct iso_slice iso_status_reason(uint16_t status);
 /* Whether a response with this status to this method can have content (RFC 9110 section 6.4.1). */
 bool iso_status_has_body(uint16_t status, enum iso_method request_method);
 
+/* Whether the message is of gRPC over HTTP/2: application/grpc and what begins so, grpc-web excepted. */
+bool iso_head_is_grpc(const struct iso_head *head);
+
 #endif

@@ -10,7 +10,10 @@
  * Response direction (the handler calls the stream's sink):
  *   head (1xx any number of times, then one final), data*, trailers?; writable(n): n request body bytes have
  * been consumed and the window may open; reset(why): abort what is left of the response. A handler that has
- * ended or reset its response may still get writable and reset, but must not call the stream again.
+ * ended or reset its response may still get writable and reset, but must not call the stream again, save for
+ * a tunnel, whose directions end one by one: until both are over for the handler, writable goes on, and then
+ * reset(ISO_RESET_NONE) says so. Before that the stream is not over, though the client may have ended it:
+ * what it has sent may still be on its way.
  *
  * `data` moves the segments out of *data: the receiver owns them. No op calls back into its caller's sink
  * before it returns, except `writable`, which may.
@@ -63,7 +66,8 @@ struct iso_request {
 	const struct iso_cidr_set *trusted_proxies; /* the client is one of them; NULL: it is not */
 	const struct iso_transport *transport; /* the client's connection: there until the stream's reset */
 	bool tls;
-	bool end; /* the request has no body */
+	bool misdirected; /* another TLS policy holds for its authority than for its connection */
+	bool end;         /* the request has no body */
 };
 
 /*

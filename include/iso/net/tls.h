@@ -18,10 +18,18 @@ struct iso_tls_client;
 /* What ALPN offers. */
 enum { ISO_OFFER_H2 = 1, ISO_OFFER_HTTP11 = 2 };
 
+/* What is asked of a connection. */
+struct iso_tls_policy {
+	int min_version;       /* 12 or 13 */
+	const char *client_ca; /* PEM of the CAs of clients' certificates; NULL: none is asked for */
+	bool client_required;  /* a client without a certificate is refused */
+};
+
 struct iso_tls_cert {
 	const char *cert_path; /* PEM, leaf first */
 	const char *key_path;
-	const char *ocsp_path; /* a DER OCSP response that is stapled; NULL: none */
+	const char *ocsp_path;               /* a DER OCSP response that is stapled; NULL: none */
+	const struct iso_tls_policy *policy; /* of the names in this certificate; NULL: the server's */
 };
 
 /* Which file a problem is about; the names are the configuration's keys. */
@@ -39,10 +47,8 @@ struct iso_tls_server_config {
 					     SNI; the others are found by their subjectAltName DNS names,
 					     wildcards too */
 	size_t n;
-	unsigned int offers;   /* ISO_OFFER_… */
-	int min_version;       /* 12 or 13 */
-	const char *client_ca; /* PEM of the CAs of clients' certificates; NULL: none is asked for */
-	bool client_required;  /* a client without a certificate is refused */
+	unsigned int offers; /* ISO_OFFER_… */
+	struct iso_tls_policy policy;
 };
 
 /* ISO_OK, ISO_ECERT with *ret_problem filled, ISO_ENOMEM. One reference, freed by unref. */
@@ -72,6 +78,12 @@ void iso_tls_use_page_pool(void);
 /* Overwrites the keys of session tickets: what was given out is worth nothing any more. Any thread. */
 void iso_tls_forget_tickets(void);
 
+/*
+ * Whether a request for this authority may come on this connection: RFC 9110 section 15.5.20. Not where the
+ * certificate that SNI would have chosen for it has another policy than the one that was chosen.
+ */
+bool iso_tls_server_fits(const struct iso_tls_server *server, const struct ssl_st *ssl,
+			 struct iso_slice authority);
 /* A new connection's SSL; for the transport. NULL: no memory. */
 struct ssl_st *iso_tls_server_ssl(struct iso_tls_server *server);
 /* Before the handshake: this connection offers HTTP/1.1 alone, whatever its context does. In clear: nothing.

@@ -45,8 +45,8 @@ struct iso_transport_ops {
 	/* Write now, at most iso_transport_room bytes or a little over. Called again when room has come back.
 	 */
 	void (*fill)(struct iso_transport *t);
-	/* ISO_EEOF: the peer ended its direction (writing may go on). Else the transport is dead. At most
-	 * once each. */
+	/* ISO_EEOF: the peer ended its direction (writing may go on); after iso_transport_finish: both have
+	 * ended. Else the transport is dead. At most once each. */
 	void (*closed)(struct iso_transport *t, int err);
 };
 
@@ -72,6 +72,9 @@ struct iso_transport {
 	bool *gone;      /* set to true by done while a callback of ours is on the stack */
 	int pending_err; /* reported by `closed` from the run queue */
 	bool readable, writable, unsure, paused, hup, eof, eof_told, truncated, starved, finishing, shut, fin;
+	bool ending; /* our direction is to end with what has been written */
+	bool over_told;
+	bool bare_fin; /* the owner takes a FIN without close_notify for an end, and not for a break */
 	bool resumed_session;
 };
 
@@ -95,6 +98,12 @@ void iso_transport_done(struct iso_transport *t);
 /* Flushes, sends close_notify and FIN, then `closed` comes with ISO_EEOF or an error; the owner then calls
  * done. */
 void iso_transport_finish(struct iso_transport *t);
+/*
+ * Ends our direction once all that has been written is gone: close_notify (which leaves the other direction
+ * open, RFC 8446 section 6.1; OpenSSL does so for TLS 1.2 as well) and FIN. `fill` is not called any more,
+ * `input` goes on. May be called from fill.
+ */
+void iso_transport_end(struct iso_transport *t);
 
 /* Asks for a `fill` at the end of this turn. */
 void iso_transport_dirty(struct iso_transport *t);

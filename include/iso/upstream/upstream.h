@@ -18,7 +18,8 @@ struct iso_upstream {
 	uint64_t board_version;        /* of the last turn */
 	struct iso_evidence *evidence; /* this loop's own */
 	struct iso_mailbox *control;   /* to wake the control thread at once; NULL on the control loop */
-	uint32_t reader;               /* our place on the stand */
+	struct iso_timer look; /* while a region has no address yet: a turn to see whether it has one */
+	uint32_t reader;       /* our place on the stand */
 	struct iso_pool *pools[ISO_REGION_SLOTS];
 	void (*urgent)(struct iso_upstream *upstream); /* evidence that cannot wait for the next 100 ms; may
 							  be NULL */

@@ -242,6 +242,43 @@ static void test_certificates(void **state)
 	done(&l);
 }
 
+static void test_a_certificate_has_a_policy_of_its_own(void **state)
+{
+	struct loaded l = load_certs(
+		*state,
+		CERT("a.pem",
+		     "a.key") ", { \"cert\": \"b.pem\", \"key\": \"b.key\", \"min_version\": \"1.3\","
+			      " \"client_certificates\": { \"ca\": \"a.pem\", \"required\": false } }",
+		"");
+
+	assert_int_equal(l.err, ISO_OK);
+	assert_non_null(l.snapshot->listeners[0].tls);
+	done(&l);
+	/* Each bad file at its place, the listener's once though a certificate inherits it. */
+	l = load_certs(*state,
+		       CERT("a.pem", "a.key") ", { \"cert\": \"b.pem\", \"key\": \"b.key\","
+					      " \"client_certificates\": { \"ca\": \"junk.pem\" } },"
+					      " { \"cert\": \"a.pem\", \"key\": \"a.key\", \"min_version\": "
+					      "\"1.3\" }",
+		       ", \"client_certificates\": { \"ca\": \"none.pem\" }");
+	assert_int_equal(l.err, ISO_EBAD);
+	if (l.diag.errors != 2)
+		show(&l);
+	assert_int_equal(l.diag.errors, 2);
+	assert_non_null(entry_at(&l, "/listeners/0/tls/client_certificates/ca"));
+	assert_non_null(entry_at(&l, "/listeners/0/tls/certificates/1/client_certificates/ca"));
+	done(&l);
+	l = load_certs(*state, "{ \"cert\": \"a.pem\", \"key\": \"a.key\", \"client_certificates\": {} }",
+		       "");
+	assert_int_equal(l.err, ISO_EBAD);
+	assert_non_null(entry_at(&l, "/listeners/0/tls/certificates/0/client_certificates"));
+	done(&l);
+	l = load_certs(*state, "{ \"cert\": \"a.pem\", \"key\": \"a.key\", \"min_version\": \"1.1\" }", "");
+	assert_int_equal(l.err, ISO_EBAD);
+	assert_non_null(entry_at(&l, "/listeners/0/tls/certificates/0/min_version"));
+	done(&l);
+}
+
 static void test_each_bad_certificate_has_its_place(void **state)
 {
 	struct loaded l = load_certs(
@@ -301,6 +338,8 @@ int main(void)
 		cmocka_unit_test(test_dns_servers),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_secret_values_are_not_shown),
+		cmocka_unit_test_setup_teardown(test_a_certificate_has_a_policy_of_its_own, certs_setup,
+						certs_teardown),
 		cmocka_unit_test_setup_teardown(test_certificates, certs_setup, certs_teardown),
 		cmocka_unit_test_setup_teardown(test_each_bad_certificate_has_its_place, certs_setup,
 						certs_teardown),

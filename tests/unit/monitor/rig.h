@@ -163,6 +163,7 @@ static inline struct iso_snapshot *rig_snapshot(struct rig *rig)
 	*service = (struct iso_cfg_service){ .name = ISO_SLICE("s"),
 					     .region_count = RIG_REGIONS,
 					     .connect_timeout_us = 1000000,
+					     .connection_idle_us = 50000000,
 					     .timeout_us = 5000000 };
 	service->health = (struct iso_cfg_health){ .path = ISO_SLICE("/health"),
 						   .interval_us = 40000,

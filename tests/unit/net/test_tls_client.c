@@ -21,7 +21,7 @@ static struct iso_tls_server *server_of(const struct identity *id)
 {
 	struct iso_tls_cert cert = { .cert_path = id->cert_path, .key_path = id->key_path };
 	struct iso_tls_server_config config = {
-		.certs = &cert, .n = 1, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .min_version = 12
+		.certs = &cert, .n = 1, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .policy.min_version = 12
 	};
 	struct iso_tls_problem problem = { .text = "" };
 	struct iso_tls_server *server = NULL;

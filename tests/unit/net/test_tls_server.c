@@ -46,7 +46,7 @@ static struct iso_tls_server *server_of(const struct identity *ids, size_t n, bo
 					int version)
 {
 	struct iso_tls_cert certs[8];
-	struct iso_tls_server_config config = { .certs = certs, .n = n, .min_version = version };
+	struct iso_tls_server_config config = { .certs = certs, .n = n, .policy.min_version = version };
 	struct iso_tls_problem problem = { .text = "" };
 	struct iso_tls_server *server = NULL;
 
@@ -203,9 +203,10 @@ static void test_expired_certificates_are_taken(void **state)
 static void refused(const struct identity *good, const char *cert, const char *key, bool key_is_bad,
 		    const char *words)
 {
-	struct iso_tls_cert certs[2] = { { good->cert_path, good->key_path, NULL }, { cert, key, NULL } };
+	struct iso_tls_cert certs[2] = { { good->cert_path, good->key_path, NULL, NULL },
+					 { cert, key, NULL, NULL } };
 	struct iso_tls_server_config config = {
-		.certs = certs, .n = 2, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .min_version = 12
+		.certs = certs, .n = 2, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .policy.min_version = 12
 	};
 	struct iso_tls_server *server = (void *)&certs;
 	struct iso_tls_problem problem = { .cert_index = 99 };
