@@ -176,7 +176,7 @@ static void make_tls_contexts(void)
 {
 	struct iso_tls_cert cert = { .cert_path = leaf.cert_path, .key_path = leaf.key_path };
 	struct iso_tls_server_config server_config = {
-		.certs = &cert, .n = 1, .offers = ISO_OFFER_H2, .min_version = 12
+		.certs = &cert, .n = 1, .offers = ISO_OFFER_H2, .policy = { .min_version = 12 }
 	};
 	struct iso_tls_client_config client_config = { .ca_path = ca.cert_path, .h2 = true };
 	struct iso_tls_problem problem;

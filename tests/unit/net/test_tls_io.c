@@ -19,9 +19,10 @@ static int suite_setup(void **state)
 {
 	struct iso_tls_problem problem;
 	struct iso_tls_cert cert;
-	struct iso_tls_server_config config = {
-		.certs = &cert, .n = 1, .offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11, .min_version = 12
-	};
+	struct iso_tls_server_config config = { .certs = &cert,
+						.n = 1,
+						.offers = ISO_OFFER_H2 | ISO_OFFER_HTTP11,
+						.policy = { .min_version = 12 } };
 
 	signal(SIGPIPE, SIG_IGN); /* OpenSSL's own writes, on the peer's side */
 	if (tls_dir_make(state) != 0)
