@@ -470,8 +470,8 @@ def test_h2_frames_on_closed_streams(over, origin, client, row, when):
             for byte in whole_answer(request.sid) + row[0](request.sid):
                 connection.sock.sendall(bytes([byte]))
         else:
-            connection.sock.sendall(whole_answer(request.sid))
             held.append(lambda: connection.sock.sendall(row[0](request.sid)))
+            connection.sock.sendall(whole_answer(request.sid))
     region = origin(Watched, script, tls=False)
     one = client(over(region))
     got = ask(one)
