@@ -138,6 +138,21 @@ static inline bool rig_until(struct rig *rig, bool (*condition)(struct rig *rig)
 	return rig->held;
 }
 
+/* A live attempt of a worker's that has just ended after so long. */
+static inline void rig_push(struct rig *rig, uint16_t slot, enum iso_outcome outcome, uint32_t us)
+{
+	bool ok = outcome == ISO_OUTCOME_OK;
+	struct iso_sample s = { .start_us = rig->loop.now_us - us,
+				.end_us = rig->loop.now_us,
+				.slot = slot,
+				.status = ok ? 200 : 0,
+				.ttfb_us = ok ? us : 0,
+				.outcome = (uint8_t)outcome,
+				.fault = ok ? ISO_FAULT_NONE : ISO_FAULT_REGION };
+
+	iso_evidence_push(&rig->worker, &s);
+}
+
 static inline struct iso_region_report rig_region(struct rig *rig, uint32_t slot)
 {
 	struct iso_region_report report;

@@ -43,27 +43,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void push(struct rig *rig, uint16_t slot, enum iso_outcome outcome, uint32_t us)
-{
-	bool ok = outcome == ISO_OUTCOME_OK;
-	struct iso_sample s = { .start_us = rig->loop.now_us - us,
-				.end_us = rig->loop.now_us,
-				.slot = slot,
-				.status = ok ? 200 : 0,
-				.ttfb_us = ok ? us : 0,
-				.outcome = (uint8_t)outcome,
-				.fault = ok ? ISO_FAULT_NONE : ISO_FAULT_REGION };
-
-	iso_evidence_push(&rig->worker, &s);
-}
-
 /* Region 0 takes 20 ms, region 1 is ejected, and an operator has drained region 0. */
 static void learn(struct rig *rig)
 {
 	for (int i = 0; i < 100; i++)
-		push(rig, 0, ISO_OUTCOME_OK, 20000);
+		rig_push(rig, 0, ISO_OUTCOME_OK, 20000);
 	for (int i = 0; i < 3; i++)
-		push(rig, 1, ISO_OUTCOME_RESET, 1000);
+		rig_push(rig, 1, ISO_OUTCOME_RESET, 1000);
 	iso_publisher_run_now(rig->pub);
 	assert_int_equal(rig_region(rig, 1).state, ISO_REGION_EJECTED);
 	rig->registry.slots[0].drained = true;

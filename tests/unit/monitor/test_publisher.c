@@ -37,20 +37,6 @@ static const struct iso_board *board(struct rig *rig)
 	return atomic_load(&rig->stand.shared.current);
 }
 
-static void push(struct rig *rig, uint16_t slot, enum iso_outcome outcome, uint32_t us)
-{
-	bool ok = outcome == ISO_OUTCOME_OK;
-	struct iso_sample s = { .start_us = rig->loop.now_us - us,
-				.end_us = rig->loop.now_us,
-				.slot = slot,
-				.status = ok ? 200 : 0,
-				.ttfb_us = ok ? us : 0,
-				.outcome = (uint8_t)outcome,
-				.fault = ok ? ISO_FAULT_NONE : ISO_FAULT_REGION };
-
-	iso_evidence_push(&rig->worker, &s);
-}
-
 static void test_publishes_at_once_and_resolves(void **state)
 {
 	struct rig *rig = *state;
@@ -71,8 +57,8 @@ static void test_latency_makes_weights_and_shares(void **state)
 	struct iso_region_report a, b;
 
 	for (int i = 0; i < 100; i++) {
-		push(rig, 0, ISO_OUTCOME_OK, 20000);
-		push(rig, 1, ISO_OUTCOME_OK, 40000);
+		rig_push(rig, 0, ISO_OUTCOME_OK, 20000);
+		rig_push(rig, 1, ISO_OUTCOME_OK, 40000);
 	}
 	iso_publisher_run_now(rig->pub);
 	assert_int_equal(board(rig)->regions[0].weight, ISO_WEIGHT_ONE);
@@ -96,7 +82,7 @@ static void test_ejection_is_published_at_once(void **state)
 	struct iso_region_report a;
 
 	for (int i = 0; i < 3; i++)
-		push(rig, 0, ISO_OUTCOME_RESET, 1000);
+		rig_push(rig, 0, ISO_OUTCOME_RESET, 1000);
 	iso_publisher_run_now(rig->pub);
 	assert_false(board(rig)->regions[0].up);
 	assert_int_equal(board(rig)->regions[0].state, ISO_REGION_EJECTED);
@@ -106,7 +92,7 @@ static void test_ejection_is_published_at_once(void **state)
 	assert_true(a.ejected_until_us > rig->loop.now_us);
 	/* The other one fails, too: it stays. */
 	for (int i = 0; i < 30; i++)
-		push(rig, 1, ISO_OUTCOME_RESET, 1000);
+		rig_push(rig, 1, ISO_OUTCOME_RESET, 1000);
 	iso_publisher_run_now(rig->pub);
 	assert_true(board(rig)->regions[1].up);
 	assert_false(iso_publisher_fails_open(rig->pub, 0));
@@ -117,9 +103,9 @@ static void test_uplink(void **state)
 	struct rig *rig = *state;
 
 	for (int i = 0; i < 3; i++)
-		push(rig, 0, ISO_OUTCOME_CONNECT, 1000);
+		rig_push(rig, 0, ISO_OUTCOME_CONNECT, 1000);
 	for (int i = 0; i < 3; i++)
-		push(rig, 1, ISO_OUTCOME_CONNECT, 1000);
+		rig_push(rig, 1, ISO_OUTCOME_CONNECT, 1000);
 	iso_publisher_run_now(rig->pub);
 	assert_true(iso_publisher_uplink_down(rig->pub));
 	assert_true(board(rig)->uplink_down);
@@ -151,7 +137,7 @@ static void test_silence_in_a_cell(void **state)
 	struct rig *rig = *state;
 	struct iso_cell *cell = &rig->worker.cells[1];
 
-	push(rig, 1, ISO_OUTCOME_OK, 20000);
+	rig_push(rig, 1, ISO_OUTCOME_OK, 20000);
 	iso_publisher_run_now(rig->pub);
 	atomic_store(&cell->oldest_us, rig->loop.now_us - 300000);
 	atomic_store(&cell->waiting, 1);
@@ -173,9 +159,9 @@ static void test_samples_of_strange_slots(void **state)
 {
 	struct rig *rig = *state;
 
-	push(rig, ISO_REGION_SLOTS - 1, ISO_OUTCOME_OK, 1000);
-	push(rig, UINT16_MAX, ISO_OUTCOME_RESET, 1000);
-	push(rig, 0, (enum iso_outcome)200, 1000);
+	rig_push(rig, ISO_REGION_SLOTS - 1, ISO_OUTCOME_OK, 1000);
+	rig_push(rig, UINT16_MAX, ISO_OUTCOME_RESET, 1000);
+	rig_push(rig, 0, (enum iso_outcome)200, 1000);
 	iso_publisher_run_now(rig->pub);
 	assert_false(iso_publisher_region(rig->pub, ISO_REGION_SLOTS - 1, &(struct iso_region_report){ 0 }));
 	assert_false(iso_publisher_region(rig->pub, UINT32_MAX, &(struct iso_region_report){ 0 }));
@@ -188,8 +174,8 @@ static void test_rebinding(void **state)
 	struct rig *rig = *state;
 
 	for (int i = 0; i < 10; i++) {
-		push(rig, 0, ISO_OUTCOME_OK, 20000);
-		push(rig, 1, ISO_OUTCOME_OK, 20000);
+		rig_push(rig, 0, ISO_OUTCOME_OK, 20000);
+		rig_push(rig, 1, ISO_OUTCOME_OK, 20000);
 	}
 	iso_publisher_run_now(rig->pub);
 	rig->service.regions[1].identity = ISO_SLICE("another");
