@@ -33,6 +33,7 @@ static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 		.tls_us = a->tls_us,
 		.retry_after_us = (uint32_t)t->retry_after_us,
 		.api_key = t->fault == ISO_FAULT_THROTTLE ? iso_exchange_api_key(t->x) : 0,
+		.conn = a->blamed,
 		.slot = a->slot,
 		.status = a->status,
 		.endpoint = a->endpoint,

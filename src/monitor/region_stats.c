@@ -42,10 +42,27 @@ static uint64_t age_of(const struct iso_sample *sample)
 	return sample->end_us > sample->start_us ? sample->end_us - sample->start_us : 0;
 }
 
+/* Whether it is not just one more stream of a connection that is to blame for others already. */
+static bool is_news(struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	if (sample->conn == 0)
+		return true;
+	for (uint32_t i = 0; i < ISO_BLAMED_KEPT; i++)
+		if (rs->blamed[i] == sample->conn)
+			return false;
+	rs->blamed[rs->blamed_at++ % ISO_BLAMED_KEPT] = sample->conn;
+	return true;
+}
+
 static void failed(struct iso_region_stats *rs, const struct iso_sample *sample, enum iso_failure kind)
 {
 	const char *words;
 
+	/* One dead connection is one failure, however many streams it takes along: their time counts. */
+	if (!is_news(rs, sample)) {
+		iso_estimate_error(&rs->estimate, age_of(sample), sample->end_us);
+		return;
+	}
 	iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
 	iso_window_bad(&rs->window, sample->end_us);
 	/* What set out before the region was out, or while it was, says nothing new about it. */

@@ -23,21 +23,25 @@ struct iso_probe_note {
 	const char *words; /* static */
 };
 
+enum { ISO_BLAMED_KEPT = 8 };
+
 struct iso_region_stats {
 	struct iso_estimate estimate;
 	struct iso_window window; /* live answers */
 	struct iso_outlier outlier;
 	struct iso_health health;
 	struct iso_throttle throttle;
-	struct iso_probe_note probe;          /* the last one */
-	const char *wish;                     /* why its live failures want it ejected; NULL: they do not */
-	const char *eject_words;              /* kept after the ejection, for people; NULL: never ejected */
-	uint64_t live_good_us;                /* the last good live answer */
-	uint64_t suspect_us;                  /* since when it is suspect; 0: it is not */
-	uint64_t silent_us;                   /* how long it has been silent, while suspect */
-	uint64_t normal_us;                   /* start of the last normal answer */
-	uint64_t back_us;                     /* when it last came back; 0: it was never out */
-	uint64_t compared_us;                 /* when it was last compared with its past and the others */
+	struct iso_probe_note probe;      /* the last one */
+	const char *wish;                 /* why its live failures want it ejected; NULL: they do not */
+	const char *eject_words;          /* kept after the ejection, for people; NULL: never ejected */
+	uint64_t live_good_us;            /* the last good live answer */
+	uint64_t suspect_us;              /* since when it is suspect; 0: it is not */
+	uint64_t silent_us;               /* how long it has been silent, while suspect */
+	uint64_t normal_us;               /* start of the last normal answer */
+	uint64_t back_us;                 /* when it last came back; 0: it was never out */
+	uint64_t compared_us;             /* when it was last compared with its past and the others */
+	uint32_t blamed[ISO_BLAMED_KEPT]; /* the last connections that broke or were silent */
+	uint32_t blamed_at;
 	bool learns;                          /* its limit is learnt from its 429s */
 	bool ramping;                         /* its way back is not complete */
 	bool out;                             /* as judged last: not up, or drained */

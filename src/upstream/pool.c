@@ -103,6 +103,17 @@ static uint16_t busy_endpoints(const struct iso_pool *pool)
 	return busy;
 }
 
+uint32_t iso_pool_awaited(const struct iso_pool *pool)
+{
+	for (const struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
+		const struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
+
+		if (c->state == ISO_UCONN_CONNECTING)
+			return c->serial;
+	}
+	return 0;
+}
+
 static int choose_endpoint(struct iso_pool *pool, uint16_t avoid)
 {
 	return iso_reach_choose(&pool->reach, board_region(pool), avoid, busy_endpoints(pool),
@@ -114,7 +125,7 @@ static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_att
 {
 	const struct iso_board_region *region = board_region(pool);
 	uint64_t now_us = pool->upstream->loop->now_us;
-	struct iso_uconn *second = NULL, *last = NULL;
+	struct iso_uconn *second = NULL, *last = NULL, *spare = NULL;
 
 	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
 		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
@@ -123,7 +134,9 @@ static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_att
 			continue;
 		if (a->spec.endpoint >= 0 && c->endpoint != a->spec.endpoint)
 			continue;
-		if (!region->endpoints[c->endpoint].usable)
+		if (c->shunned)
+			spare = c->acked ? c : spare;
+		else if (!region->endpoints[c->endpoint].usable)
 			last = c;
 		else if ((a->spec.avoid_endpoints >> c->endpoint & 1) == 0)
 			return c;
@@ -132,7 +145,11 @@ static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_att
 	}
 	if (second != NULL)
 		return second;
-	return last != NULL && iso_reach_other(&pool->reach, region, 0, 0, now_us) ? NULL : last;
+	if (last != NULL)
+		return iso_reach_other(&pool->reach, region, 0, 0, now_us) ? NULL : last;
+	/* Many slow requests may have made all silent that there may be: better there than not at all. */
+	return pool->conn_count - pool->dedicated >= H2_CONNECTIONS_MAX && pool->connecting == 0 ? spare
+												 : NULL;
 }
 
 static bool is_tunnel(const struct iso_attempt *a)
@@ -368,6 +385,20 @@ void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedic
 		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,
 			      pool->upstream->loop->now_us + REWARM_US);
 	open_missing(pool);
+}
+
+void iso_pool_replace(struct iso_pool *pool)
+{
+	if (pool->learned == ISO_PROTOCOL_HTTP11 || pool->retired ||
+	    pool->conn_count - pool->dedicated >= H2_CONNECTIONS_MAX)
+		return;
+	for (const struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
+		const struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
+
+		if (!c->dedicated && !c->shunned && c->state <= ISO_UCONN_OPEN)
+			return;
+	}
+	(void)!open_conn(pool, 0, -1);
 }
 
 void iso_pool_warm(struct iso_pool *pool)

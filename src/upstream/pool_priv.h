@@ -46,6 +46,10 @@ void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a);
 void iso_pool_dispatch(struct iso_pool *pool);
 /* Connecting failed with an iso_err; dedicated: the connection was for a tunnel. */
 void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedicated, int err);
+/* A connection is silent and takes nothing for now: opens another one, unless there is one. */
+void iso_pool_replace(struct iso_pool *pool);
+/* The serial of a connection that is on the way; 0: none is. */
+uint32_t iso_pool_awaited(const struct iso_pool *pool);
 /* Opens the connection in reserve if there is none. */
 void iso_pool_warm(struct iso_pool *pool);
 /*

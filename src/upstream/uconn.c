@@ -74,13 +74,35 @@ void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
 		iso_pool_dispatch(pool);
 }
 
+void iso_uconn_progress(struct iso_uconn *c)
+{
+	c->progress_us = loop_of(c)->now_us;
+	c->shunned = false;
+	iso_pool_progress(c->pool);
+}
+
+void iso_uconn_ping_acked(struct iso_uconn *c)
+{
+	if (c->ping_sent_us == 0)
+		return;
+	c->ping_sent_us = 0;
+	c->acked = true;
+}
+
+/* At most one in PING_EVERY_US: fronts count PINGs, and end connections that send many. */
+static void ping(struct iso_uconn *c)
+{
+	uint64_t now_us = loop_of(c)->now_us;
+
+	if ((c->pinged_us != 0 && now_us < c->pinged_us + PING_EVERY_US) || !c->ops->ping(c))
+		return;
+	c->pinged_us = c->ping_sent_us = now_us;
+}
+
 static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
 	struct iso_uconn *c = conn_of(t);
 
-	iso_pool_progress(c->pool);
-	c->shunned = false;
-	c->ping_sent_us = 0;
 	return c->ops->input(c, chunk, bytes, n);
 }
 
@@ -129,8 +151,11 @@ static void on_timer(struct iso_timer *timer)
 		return;
 	}
 	if (c->ping_sent_us != 0 && now_us > c->ping_sent_us + PING_PATIENCE_US) {
-		iso_uconn_close(c, ISO_OUTCOME_RESET);
-		return;
+		if (c->t.last_rx_us <= c->ping_sent_us) {
+			iso_uconn_close(c, ISO_OUTCOME_RESET);
+			return;
+		}
+		c->ping_sent_us = 0; /* it does not answer PINGs, but it lives */
 	}
 	/* The last one of a pool is kept warm by pings; an HTTP/1.1 one is replaced before the peer ends it.
 	 */
@@ -141,7 +166,7 @@ static void on_timer(struct iso_timer *timer)
 		return;
 	}
 	if (now_us > c->t.last_rx_us + PING_EVERY_US && c->ping_sent_us == 0)
-		c->ops->ping(c);
+		ping(c);
 	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + TICK_US);
 }
 
@@ -188,14 +213,17 @@ static void on_silence(struct iso_timer *timer)
 
 	if (oldest == NULL)
 		return;
-	since_us = oldest->sent_us > c->t.last_rx_us ? oldest->sent_us : c->t.last_rx_us;
+	since_us = oldest->sent_us > c->progress_us ? oldest->sent_us : c->progress_us;
 	if (since_us + patience_us >= now_us) {
 		iso_timer_set(&loop_of(c)->wheel, timer, since_us + patience_us + 1);
 		return;
 	}
 	if (!c->shunned) {
 		c->shunned = true;
-		c->ops->ping(c);
+		c->acked = false;
+		ping(c);
+		if (!oldest->spec.probe) /* a health check may be a slow one */
+			iso_pool_replace(pool);
 	}
 	if (pool->suspect_us == 0 && iso_pool_silent(pool, now_us)) {
 		pool->suspect_us = now_us;
@@ -216,6 +244,13 @@ static void run_free(struct iso_task *task)
 	free(c);
 }
 
+/* A loop has a 64th of the numbers: one comes again after 67 million connections. */
+static uint32_t next_serial(struct iso_upstream *upstream)
+{
+	upstream->last_serial = upstream->last_serial % ((1u << 26) - 1) + 1;
+	return upstream->reader << 26 | upstream->last_serial;
+}
+
 int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 {
 	struct iso_loop *loop = pool->upstream->loop;
@@ -226,6 +261,7 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 	if (c == NULL)
 		return ISO_ENOMEM;
 	c->pool = pool;
+	c->serial = next_serial(pool->upstream);
 	c->endpoint = endpoint;
 	c->addr = to->addr;
 	c->dedicated = dedicated;
@@ -270,6 +306,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
 		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_CLOSE);
 
+		a->blamed = c->serial;
 		c->ops->cancel(c, a);
 		iso_attempt_end(a, outcome, executed);
 	}
@@ -296,7 +333,7 @@ bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, ui
 	bool fit = a->spec.head->protocol.len > 0 ? c->ops == &iso_h1_client_ops || c->extended_connect
 						  : !c->dedicated;
 
-	return c->state == ISO_UCONN_OPEN && fit && !c->shunned && c->streams < c->streams_max && !c->t.eof &&
+	return c->state == ISO_UCONN_OPEN && fit && c->streams < c->streams_max && !c->t.eof &&
 	       (a->spec.idempotent || now_us <= c->t.last_rx_us + LIVE_US);
 }
 
@@ -329,7 +366,8 @@ void iso_uconn_stream_ended(struct iso_uconn *c)
 		return;
 	if (c->streams == 0) {
 		c->idle_since_us = loop_of(c)->now_us;
-		if (c->state == ISO_UCONN_DRAINING) {
+		/* Shunned to the end: its place is taken by another one. */
+		if (c->state == ISO_UCONN_DRAINING || c->shunned) {
 			iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 			return;
 		}

@@ -53,6 +53,7 @@ struct iso_attempt {
 	uint16_t slot, status;
 	uint8_t endpoint;
 	bool over_h2;
+	uint32_t blamed;         /* serial of the connection that broke or was silent under it; 0: none */
 	uint64_t received_bytes; /* response body */
 	/* The rest is for upstream/. */
 	const struct iso_attempt_ops *ops;

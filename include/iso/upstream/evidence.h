@@ -39,6 +39,7 @@ struct iso_sample {
 	uint32_t connect_us, tls_us; /* of the connection, when this attempt opened it; else 0 */
 	uint32_t retry_after_us;     /* what the region asked for; 0: nothing */
 	uint32_t api_key;            /* of a 429: hash of the x-api-key that it was sent with; 0: none */
+	uint32_t conn; /* the connection that is to blame: it broke, or was silent. 0: none is known */
 	uint16_t slot, status;
 	uint8_t endpoint;
 	uint8_t outcome;  /* enum iso_outcome */
