@@ -374,12 +374,13 @@ static bool dnsmasq_answers(pid_t pid, uint16_t port)
 	snprintf(servers, sizeof(servers), "127.0.0.1:%u", port);
 	iso_resolver_free(resolver);
 	assert_int_equal(iso_resolver_new(&g.loop, servers, &resolver), ISO_OK);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 100; i++) {
 		resolve("real.test", 500000);
 		if (answer.err == ISO_OK)
 			return true;
 		if (waitpid(pid, NULL, WNOHANG) != 0)
 			return false;
+		guarded_run_for(&g, 50000); /* it is not there yet: refused at once */
 	}
 	fail_msg("dnsmasq runs and does not answer: %s", answer.why);
 	return false;
