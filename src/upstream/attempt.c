@@ -34,6 +34,7 @@ void iso_attempt_start(struct iso_attempt *a, struct iso_upstream *upstream,
 	a->slot = (uint16_t)spec->service->regions[spec->region].slot;
 	a->started_us = upstream->loop->now_us;
 	a->mark = UINT64_MAX;
+	a->endpoint = ISO_ENDPOINT_NONE;
 	a->body_end = spec->end;
 	a->phase = PHASE_QUEUED;
 	iso_list_init(&a->link);

@@ -4,6 +4,7 @@
 #include "uconn_priv.h"
 
 #include <assert.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 
 enum {
@@ -28,11 +29,9 @@ static struct iso_loop *loop_of(const struct iso_uconn *c)
 static void connect_failed(struct iso_uconn *c, int err)
 {
 	struct iso_pool *pool = c->pool;
-	uint8_t endpoint = c->endpoint;
-	bool dedicated = c->dedicated;
 
 	iso_uconn_close(c, ISO_OUTCOME_CONNECT);
-	iso_pool_connect_failed(pool, endpoint, dedicated, err);
+	iso_pool_connect_failed(pool, c, err); /* it is freed later */
 }
 
 static void on_ready(struct iso_transport *t)
@@ -55,6 +54,24 @@ static void on_ready(struct iso_transport *t)
 		connect_failed(c, ISO_ENOMEM);
 }
 
+/* Tells control something of this connection's address. */
+static void report(const struct iso_uconn *c, struct iso_sample sample)
+{
+	struct iso_pool *pool = c->pool;
+
+	sample.slot = (uint16_t)pool->slot;
+	sample.end_us = loop_of(c)->now_us;
+	sample.endpoint = c->astray ? ISO_ENDPOINT_NONE : c->endpoint;
+	sample.endpoints_epoch = iso_pool_region(pool)->endpoints_epoch;
+	iso_evidence_push(pool->upstream->evidence, &sample);
+}
+
+static void report_rtt(const struct iso_uconn *c, uint64_t us)
+{
+	report(c, (struct iso_sample){ .kind = ISO_SAMPLE_RTT,
+				       .us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX });
+}
+
 void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
 {
 	struct iso_pool *pool = c->pool;
@@ -66,8 +83,12 @@ void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
 		c->idle_since_us = loop_of(c)->now_us;
 		if (pool->region->protocol == ISO_PROTOCOL_AUTO && pool->region->tls && !c->dedicated)
 			pool->learned = c->ops == &iso_h2_client_ops ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
-		iso_reach_worked(&pool->reach, c->endpoint);
+		iso_reach_worked(&pool->reach, iso_pool_region(pool), &c->addr);
 		iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + TICK_US);
+		c->measured_us = loop_of(c)->now_us; /* connecting was a round trip */
+		report(c, (struct iso_sample){ .kind = ISO_SAMPLE_LINK_UP,
+					       .connect_us = c->connect_us,
+					       .tls_us = c->tls_us });
 		iso_pool_publish(pool);
 	}
 	if (c->state == ISO_UCONN_OPEN)
@@ -85,6 +106,7 @@ void iso_uconn_ping_acked(struct iso_uconn *c)
 {
 	if (c->ping_sent_us == 0)
 		return;
+	report_rtt(c, loop_of(c)->now_us - c->ping_sent_us);
 	c->ping_sent_us = 0;
 	c->acked = true;
 }
@@ -96,7 +118,22 @@ static void ping(struct iso_uconn *c)
 
 	if ((c->pinged_us != 0 && now_us < c->pinged_us + PING_EVERY_US) || !c->ops->ping(c))
 		return;
-	c->pinged_us = c->ping_sent_us = now_us;
+	c->pinged_us = c->ping_sent_us = c->measured_us = now_us;
+}
+
+/* The network's round trip, and a sign of life: by a PING; over HTTP/1.1 the kernel knows. */
+static void measure(struct iso_uconn *c)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (c->ops != &iso_h1_client_ops) {
+		ping(c);
+		return;
+	}
+	c->measured_us = loop_of(c)->now_us;
+	if (getsockopt(c->t.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_rtt > 0)
+		report_rtt(c, info.tcpi_rtt);
 }
 
 static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
@@ -165,8 +202,8 @@ static void on_timer(struct iso_timer *timer)
 		iso_pool_warm(pool);
 		return;
 	}
-	if (now_us > c->t.last_rx_us + PING_EVERY_US && c->ping_sent_us == 0)
-		ping(c);
+	if (now_us > c->measured_us + PING_EVERY_US && c->ping_sent_us == 0)
+		measure(c);
 	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + TICK_US);
 }
 
@@ -223,7 +260,7 @@ static void on_silence(struct iso_timer *timer)
 		c->acked = false;
 		ping(c);
 		if (!oldest->spec.probe) /* a health check may be a slow one */
-			iso_pool_replace(pool);
+			iso_pool_replace(pool, c);
 	}
 	if (pool->suspect_us == 0 && iso_pool_silent(pool, now_us)) {
 		pool->suspect_us = now_us;
@@ -297,6 +334,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 	if (c->state == ISO_UCONN_CONNECTING)
 		pool->connecting -= !c->dedicated;
 	c->state = ISO_UCONN_CLOSED;
+	iso_pool_unload(pool, c);
 	iso_list_remove(&c->link);
 	pool->conn_count--;
 	pool->dedicated -= c->dedicated;
@@ -328,19 +366,28 @@ void iso_uconn_drain(struct iso_uconn *c)
 		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 }
 
-bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us)
+bool iso_uconn_fits(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us)
 {
 	bool fit = a->spec.head->protocol.len > 0 ? c->ops == &iso_h1_client_ops || c->extended_connect
 						  : !c->dedicated;
 
-	return c->state == ISO_UCONN_OPEN && fit && c->streams < c->streams_max && !c->t.eof &&
+	return c->state == ISO_UCONN_OPEN && fit && !c->t.eof &&
 	       (a->spec.idempotent || now_us <= c->t.last_rx_us + LIVE_US);
+}
+
+bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us)
+{
+	return c->streams < c->streams_max && iso_uconn_fits(c, a, now_us);
 }
 
 void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a)
 {
 	a->conn = c;
 	a->endpoint = c->endpoint;
+	a->endpoints_epoch = iso_pool_region(c->pool)->endpoints_epoch;
+	c->pool->load[c->endpoint]++;
+	if (!a->spec.probe)
+		c->pool->used_us = loop_of(c)->now_us;
 	a->over_h2 = c->ops == &iso_h2_client_ops;
 	if (!c->reported) {
 		c->reported = true;
@@ -362,6 +409,8 @@ void iso_uconn_stream_ended(struct iso_uconn *c)
 {
 	assert(c->streams > 0);
 	c->streams--;
+	if (!c->astray)
+		c->pool->load[c->endpoint]--;
 	if (c->state == ISO_UCONN_CLOSED)
 		return;
 	if (c->streams == 0) {

@@ -51,6 +51,7 @@ struct iso_uconn {
 	uint64_t idle_since_us, used;
 	uint64_t progress_us;  /* when something other than a PING last came; 0: nothing did */
 	uint64_t pinged_us;    /* when the last PING was sent; 0: none was */
+	uint64_t measured_us;  /* when the round trip was last asked for */
 	uint64_t ping_sent_us; /* of the one that has no answer; 0: none is on its way */
 	uint32_t connect_us, tls_us;
 	uint32_t serial; /* names it among the connections of all loops, as good as for good; never 0 */
@@ -61,6 +62,7 @@ struct iso_uconn {
 	bool shunned;          /* it was silent while something waited: no new attempts */
 	bool acked;            /* while shunned: it has answered a PING, so that TCP is alive */
 	bool extended_connect; /* HTTP/2: the region takes RFC 8441's CONNECT */
+	bool astray;           /* its address is no endpoint any more, whatever its index is now */
 	bool dedicated;        /* HTTP/1.1 for a tunnel, in a pool that speaks HTTP/2 else */
 	bool reported;         /* its connect time has been given to an attempt */
 };
@@ -80,6 +82,8 @@ void iso_uconn_drain(struct iso_uconn *c);
 /* Whether it may take this attempt, which may need a live connection, or one that can be a tunnel; whether it
  * is shunned is the pool's question. */
 bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us);
+/* The same, but for its room: it may be full now. */
+bool iso_uconn_fits(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us);
 /* For codecs: something came that the region's application may have sent, so not a PING. */
 void iso_uconn_progress(struct iso_uconn *c);
 /* For codecs: the answer to a PING. It is a sign of life of the connection, not of the application. */
