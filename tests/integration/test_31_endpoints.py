@@ -1,7 +1,11 @@
 """Connections and addresses of one region: what ails one of them is not held against the region."""
+import json
 import threading
 import time
 
+import pytest
+
+import named
 from conftest import H2Origin
 from lab import NAME, wait_until
 from product import SLOW
@@ -121,3 +125,58 @@ def test_a_slow_request_is_pinged_once(start, origin, h2):
     assert {c.pings for c in script.connections.values()} <= {0, 1}
     # It has answered: it is as good as any other.
     assert ask(client)[0].status == 200
+
+
+# ---- one of two addresses, under load ----
+
+RATE = 150 if SLOW > 1 else 300
+BAD, GOOD = "127.0.0.2", "127.0.0.3"
+FAULTS = {
+    "dead": (lambda e: e.kill(), lambda e: e.restart()),
+    "hangs": (lambda e: e.pause(), lambda e: e.resume()),
+    "503": (lambda e: e.set(mode="status", status=503, health="same"), lambda e: e.set(mode="ok")),
+    "503_but_its_health": (lambda e: e.set(mode="status", status=503), lambda e: e.set(mode="ok")),
+    "slow": (lambda e: e.set(delay_ms=e.delay_ms + 200), lambda e: e.set(delay_ms=e.delay_ms)),
+}
+
+
+@pytest.fixture
+def site(lab, start):
+    def begin(**more):
+        return named.Site(lab, start, named.Dnsmasq(lab), [BAD, GOOD], [BAD, GOOD], near=15, delay=150,
+                          workers=2, **more)
+    return begin
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_of_two_addresses_is_unwell_under_load(lab, site, fault):
+    """No client error, the region stays in use by the other address, and the bad one is back when it is well."""
+    begin, heal = FAULTS[fault]
+    log = lab.path("access.log")
+    made = site(access_log={"path": str(log)})
+    proxy, bad = made.proxy, made.emulators[BAD]
+    load = named.Steady(lab, proxy, 6 + 12 * (2 if SLOW > 1 else 1), RATE)
+    load.until(2)
+    assert min(e.executed() for e in made.emulators.values()) > RATE / 20, "both addresses carry the load"
+    states = set()
+
+    def look():
+        states.add(proxy.region("named")["state"])
+
+    begin(bad)
+    load.until(3.5, look)
+    settled, offset = len(bad.executions()), len(log.read_text())
+    load.until(6, look)
+    late = bad.executed() if fault != "hangs" else settled
+    lines = [json.loads(x) for x in log.read_text()[offset:].splitlines() if x.endswith("}")]
+    at_bad = sum(a["endpoint"].startswith(f"{BAD}:") for x in lines for a in x["attempts"])
+    seen = made.endpoint(BAD)
+    heal(bad)
+    assert load.until(load.seconds - 1, lambda: bad.executed() > late + RATE / 5), f"it comes back: {proxy.region('named')}"
+    result = load.end()
+    assert [x for x in result if x["status"] != 200] == []
+    assert not states & {"ejected", "unhealthy"}, states
+    assert at_bad <= 0.03 * len(lines) + 2, (at_bad, len(lines), seen)
+    during = [x for x in result if 3500 < x["start_ms"] < 6000]
+    assert sum(x["region"] == "far" for x in during) < 0.2 * len(during), (fault, proxy.region("named"))
+    assert (seen["slower"] if fault == "slow" else seen["ejected"]), seen
