@@ -180,3 +180,23 @@ def test_one_of_two_addresses_is_unwell_under_load(lab, site, fault):
     during = [x for x in result if 3500 < x["start_ms"] < 6000]
     assert sum(x["region"] == "far" for x in during) < 0.2 * len(during), (fault, proxy.region("named"))
     assert (seen["slower"] if fault == "slow" else seen["ejected"]), seen
+
+
+def test_the_parts_of_the_time_are_told_apart(start, origin, emulator, h2, lab):
+    """DNS, connect, TLS and first byte of a probe; of traffic connect, TLS and the whole; the network's round trip."""
+    made = named.Site(lab, start, named.Dnsmasq(lab), [GOOD], [GOOD], near=40, workers=1)
+    client = h2(made.proxy)
+    ask(client, 20)
+
+    def told():
+        region = made.proxy.region("named")
+        return region if region["total_ms"]["p50"] and region["endpoints"][0]["estimate_ms"] else None
+
+    region = wait_until(told, 10 * SLOW, "the times")
+    assert region["connect_ms"]["p50"] > 0 and region["tls_ms"]["p50"] > 0 and region["total_ms"]["p50"] >= 40, region
+    assert region["rtt_ms"] is not None and region["rtt_ms"] < 20 * SLOW < 40 * SLOW, region
+    assert region["endpoints"][0]["rtt_ms"] == region["rtt_ms"] and region["endpoints"][0]["estimate_ms"] >= 40
+    assert made.proxy.metric("isochrone_region_rtt_seconds", region="named") > 0
+    first = region["probe"]
+    assert first["ttfb_ms"] >= 0 and {"dns_ms", "connect_ms", "tls_ms"} <= set(first)
+    assert first["dns_ms"] > 0
