@@ -371,6 +371,9 @@ void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sam
 				     slot->service->health.unhealthy_threshold)) {
 		slot->stats.probes_failed++;
 		slot->stats.probe = note;
+		/* It may be our own uplink all the same. */
+		if (note.status != 0 || sample->outcome == ISO_OUTCOME_CONNECT)
+			iso_outlier_reached(&slot->stats.outlier, note.status != 0, note.at_us);
 		return; /* of one address of several: the next probe goes to another one */
 	}
 	iso_region_stats_probe(&slot->stats, &note, sample->start_us, (enum iso_outcome)sample->outcome,

@@ -105,7 +105,16 @@ static bool better_waits(struct iso_pool *pool, enum fit fit, uint16_t avoid)
 	return iso_reach_other(&pool->reach, region, avoid | slow, 0, now_us);
 }
 
-/* The best address, then the one with the least in flight, then the connection that was used last. */
+/* Of two addresses that suit alike: the one with the least in flight, then the one that has waited for
+ * longer. */
+static bool is_freer(const struct iso_pool *pool, uint32_t a, uint32_t b)
+{
+	if (pool->load[a] != pool->load[b])
+		return pool->load[a] < pool->load[b];
+	return pool->turns[a] < pool->turns[b];
+}
+
+/* The best address, and of its connections the one that was used last. */
 struct iso_uconn *iso_pool_conn(struct iso_pool *pool, const struct iso_attempt *a)
 {
 	uint64_t now_us = pool->upstream->loop->now_us;
@@ -127,7 +136,7 @@ struct iso_uconn *iso_pool_conn(struct iso_pool *pool, const struct iso_attempt 
 		}
 		fit = fit_of(pool, c, a->spec.avoid_endpoints);
 		if (best == NULL || fit > best_fit ||
-		    (fit == best_fit && pool->load[c->endpoint] < pool->load[best->endpoint])) {
+		    (fit == best_fit && is_freer(pool, c->endpoint, best->endpoint))) {
 			best = c;
 			best_fit = fit;
 		}

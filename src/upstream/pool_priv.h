@@ -24,10 +24,11 @@ struct iso_pool {
 	struct iso_timer rewarm;   /* when to open a connection in reserve again */
 	struct iso_timer eyeballs; /* when another address is tried beside a slow one */
 	struct iso_reach reach;
-	uint64_t suspect_us;              /* since when the region is suspect here; 0: it is not */
-	uint64_t progress_us;             /* when a byte last came */
-	uint64_t used_us;                 /* when it last got an attempt */
-	uint32_t load[ISO_ENDPOINTS_MAX]; /* streams by endpoint */
+	uint64_t suspect_us;                     /* since when the region is suspect here; 0: it is not */
+	uint64_t progress_us;                    /* when a byte last came */
+	uint64_t used_us;                        /* when it last got an attempt */
+	uint32_t load[ISO_ENDPOINTS_MAX];        /* streams by endpoint */
+	uint64_t turns[ISO_ENDPOINTS_MAX], turn; /* which attempt of the pool an endpoint got last */
 	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
 	uint32_t tunnels_queued; /* of those queued */
 	uint32_t dedicated;      /* of the connections, for tunnels alone */

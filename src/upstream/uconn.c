@@ -386,6 +386,7 @@ void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a)
 	a->endpoint = c->endpoint;
 	a->endpoints_epoch = iso_pool_region(c->pool)->endpoints_epoch;
 	c->pool->load[c->endpoint]++;
+	c->pool->turns[c->endpoint] = ++c->pool->turn;
 	if (!a->spec.probe)
 		c->pool->used_us = loop_of(c)->now_us;
 	a->over_h2 = c->ops == &iso_h2_client_ops;
