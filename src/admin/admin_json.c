@@ -27,11 +27,12 @@ static json_t *probe_json(const struct iso_probe_report *probe, uint64_t now_us)
 {
 	if (probe->at_us == 0)
 		return json_null();
-	return json_pack("{s:b, s:i, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:I}", "passed", probe->passed,
-			 "status", (int)probe->status, "words", words(probe->words), "connect_ms",
-			 ms(probe->connect_us), "tls_ms", ms(probe->tls_us), "ttfb_ms", ms(probe->ttfb_us),
-			 "age_s", (double)(now_us - probe->at_us) / 1e6, "passes", (json_int_t)probe->passes,
-			 "failures", (json_int_t)probe->failures, "ignored", (json_int_t)probe->ignored);
+	return json_pack("{s:b, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:I}", "passed", probe->passed,
+			 "status", (int)probe->status, "words", words(probe->words), "dns_ms",
+			 ms(probe->dns_us), "connect_ms", ms(probe->connect_us), "tls_ms", ms(probe->tls_us),
+			 "ttfb_ms", ms(probe->ttfb_us), "age_s", (double)(now_us - probe->at_us) / 1e6,
+			 "passes", (json_int_t)probe->passes, "failures", (json_int_t)probe->failures,
+			 "ignored", (json_int_t)probe->ignored);
 }
 
 static json_t *endpoints_json(const struct iso_region_report *report)
@@ -45,10 +46,19 @@ static json_t *endpoints_json(const struct iso_region_report *report)
 		if (ep->addr.len == 0)
 			continue;
 		iso_sockaddr_format(&ep->addr.u.sa, text, sizeof(text));
-		json_array_append_new(list, json_pack("{s:s, s:b, s:o}", "address", text, "usable",
-						      ep->usable, "estimate_ms", ms(ep->estimate_us)));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "address", text,
+						"usable", ep->usable, "ejected", ep->ejected, "slower",
+						ep->slower, "estimate_ms", ms(ep->estimate_us), "rtt_ms",
+						ms(ep->rtt_us), "why", words(report->endpoint_words[i])));
 	}
 	return list;
+}
+
+static json_t *percentiles_json(const struct iso_window_sums *sums)
+{
+	return json_pack("{s:o, s:o, s:o}", "p50", ms(sums->p50_us), "p95", ms(sums->p95_us), "p99",
+			 ms(sums->p99_us));
 }
 
 static bool is_worst(const struct iso_region_report *report, const struct iso_dependency *d)
@@ -96,7 +106,7 @@ static json_t *region_json(const struct iso_admin *admin, const struct iso_cfg_r
 		return json_null();
 	return json_pack(
 		"{s:s, s:f, s:{s:o, s:o, s:o, s:o}, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-		"s:I, s:I, s:o}",
+		"s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
 		"state", iso_region_state_text(r.state), "share", r.share, "latency_ms", "estimate",
 		ms(r.estimate_us), "p50", ms(r.p50_us), "p95", ms(r.p95_us), "p99", ms(r.p99_us), "in_flight",
 		(json_int_t)r.in_flight, "up", r.up, "suspect", r.suspect, "why", words(r.words),
@@ -104,7 +114,9 @@ static json_t *region_json(const struct iso_admin *admin, const struct iso_cfg_r
 		words(r.dns_words), "health", words(r.health_words), "dependencies", dependencies_json(&r),
 		"endpoints", endpoints_json(&r), "outcomes", outcomes_json(&r), "good_last_minute",
 		(json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad, "limit",
-		r.limit_milli != 0 ? json_real((double)r.limit_milli / 1000) : json_null());
+		r.limit_milli != 0 ? json_real((double)r.limit_milli / 1000) : json_null(), "rtt_ms",
+		ms(r.rtt_us), "connect_ms", percentiles_json(&r.connect), "tls_ms", percentiles_json(&r.tls),
+		"total_ms", percentiles_json(&r.total));
 }
 
 static json_t *service_json(const struct iso_admin *admin, const struct iso_cfg_service *service)

@@ -10,7 +10,7 @@
 #include "iso/telemetry/access_log.h"
 #include "iso/telemetry/prometheus.h"
 
-enum { SAMPLES_PER_REGION = 3, SIMPLE_SAMPLES = 14 + ISO_CUT_COUNT + ISO_HOST_SERVICES };
+enum { SAMPLES_PER_REGION = 4, SIMPLE_SAMPLES = 14 + ISO_CUT_COUNT + ISO_HOST_SERVICES };
 
 struct page {
 	struct iso_prometheus_names names;
@@ -48,6 +48,8 @@ static void add_regions(const struct iso_admin *admin, struct page *page)
 				continue;
 			add(page, ISO_METRIC_REGION_SHARE, service, region, report.share);
 			add(page, ISO_METRIC_REGION_UP, service, region, report.up ? 1 : 0);
+			if (report.rtt_us != 0)
+				add(page, ISO_METRIC_REGION_RTT, service, region, report.rtt_us / 1e6);
 			add(page, ISO_METRIC_UPSTREAM_CONNECTIONS, service, region, report.connections);
 		}
 	}

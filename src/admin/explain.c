@@ -167,6 +167,7 @@ static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg
 		put_ms(text, "estimate_ms", report.estimate_us);
 		put_ms(text, "p50_ms", report.p50_us);
 		put_ms(text, "p95_ms", report.p95_us);
+		put_ms(text, "rtt_ms", report.rtt_us);
 		iso_text_fmt(text,
 			     ",\"in_flight\":%u,\"weight\":%u,\"warned\":%s,\"share\":", report.in_flight,
 			     view->c[i].weight, (view->warned >> i & 1) != 0 ? "true" : "false");

@@ -33,9 +33,11 @@ static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 		.tls_us = a->tls_us,
 		.retry_after_us = (uint32_t)t->retry_after_us,
 		.api_key = t->fault == ISO_FAULT_THROTTLE ? iso_exchange_api_key(t->x) : 0,
+		.conn = a->blamed,
 		.slot = a->slot,
 		.status = a->status,
 		.endpoint = a->endpoint,
+		.endpoints_epoch = a->endpoints_epoch,
 		.outcome = (uint8_t)outcome,
 		.fault = (uint8_t)(outcome == ISO_OUTCOME_STATUS || outcome == ISO_OUTCOME_OK ? t->fault
 				   : against ? ISO_FAULT_REGION
@@ -48,6 +50,21 @@ static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 	iso_evidence_note(up->evidence, a->slot, against, outcome == ISO_OUTCOME_OK);
 	if (against && up->urgent != NULL)
 		up->urgent(up);
+}
+
+/* How long the whole answer took: the head has told the rest. */
+static void push_total(const struct iso_try *t)
+{
+	const struct iso_upstream *up = t->x->host->upstream;
+	uint64_t us = up->loop->now_us - t->a.started_us;
+	struct iso_sample sample = { .start_us = t->a.started_us,
+				     .end_us = up->loop->now_us,
+				     .us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX,
+				     .slot = t->a.slot,
+				     .kind = ISO_SAMPLE_TOTAL,
+				     .endpoint = ISO_ENDPOINT_NONE };
+
+	iso_evidence_push(up->evidence, &sample);
 }
 
 void iso_record_try_head(struct iso_try *t)
@@ -84,6 +101,8 @@ void iso_record_try_end(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 	/* A break after a good head is evidence of its own. */
 	if (!t->sampled || (outcome != ISO_OUTCOME_OK && outcome != ISO_OUTCOME_CANCELLED))
 		push_sample(t, outcome, executed);
+	else if (outcome == ISO_OUTCOME_OK && t->fault == ISO_FAULT_NONE)
+		push_total(t);
 	iso_metrics_attempt(host->metrics, t->a.slot, t->outcome, host->loop->now_us - t->a.started_us);
 	iso_metrics_executed(host->metrics, t->a.slot, t->executed);
 	note_endpoint(t);

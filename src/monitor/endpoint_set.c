@@ -27,9 +27,19 @@ uint64_t iso_endpoint_ttl_us(uint32_t ttl_s, uint64_t min_us, uint64_t max_us)
 	return us < min_us ? min_us : us > max_us ? max_us : us;
 }
 
+static int family_of(const struct iso_sockaddr *addr)
+{
+	return addr->u.sa.sa_family;
+}
+
+static uint64_t ttl_of(const struct iso_endpoint_set *set, int family)
+{
+	return set->ttl_us[family == AF_INET ? 0 : 1];
+}
+
 static bool is_gone(const struct iso_endpoint_set *set, const struct iso_endpoint_entry *e, uint64_t now_us)
 {
-	return e->missing && now_us >= e->seen_us + WARM_TTLS * set->ttl_us;
+	return e->missing && now_us >= e->seen_us + WARM_TTLS * ttl_of(set, family_of(&e->addr));
 }
 
 static struct iso_endpoint_entry *find(struct iso_endpoint_set *set, const struct iso_sockaddr *addr)
@@ -65,14 +75,42 @@ static struct iso_endpoint_entry *place(struct iso_endpoint_set *set, uint64_t n
 	return oldest;
 }
 
+static void forget_family(struct iso_endpoint_set *set, int family)
+{
+	for (uint32_t i = 0; i < set->count; i++)
+		if (family_of(&set->entries[i].addr) == family)
+			set->entries[i].missing = true;
+}
+
+uint32_t iso_endpoint_set_fresh(const struct iso_endpoint_set *set, int family)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < set->count; i++)
+		n += !set->entries[i].missing && family_of(&set->entries[i].addr) == family;
+	return n;
+}
+
+void iso_endpoint_set_none(struct iso_endpoint_set *set, int family, uint64_t now_us)
+{
+	for (uint32_t i = 0; i < set->count; i++) {
+		const struct iso_endpoint_entry *e = &set->entries[i];
+
+		if (family_of(&e->addr) != family && !e->missing &&
+		    now_us < e->seen_us + ttl_of(set, family_of(&e->addr)) + GRACE_US) {
+			forget_family(set, family);
+			return;
+		}
+	}
+}
+
 void iso_endpoint_set_answer(struct iso_endpoint_set *set, const struct iso_sockaddr *addrs, size_t n,
 			     uint64_t ttl_us, uint64_t now_us)
 {
 	if (n == 0)
 		return;
-	set->ttl_us = ttl_us;
-	for (uint32_t i = 0; i < set->count; i++)
-		set->entries[i].missing = true;
+	set->ttl_us[family_of(&addrs[0]) == AF_INET ? 0 : 1] = ttl_us;
+	forget_family(set, family_of(&addrs[0]));
 	/* Those that stay are marked first, so that a new one never takes their place. */
 	for (size_t k = 0; k < n; k++) {
 		struct iso_endpoint_entry *e = find(set, &addrs[k]);
@@ -108,6 +146,7 @@ void iso_endpoint_set_read(struct iso_endpoint_set *set, uint64_t now_us, struct
 		to->endpoints[i].addr = e->addr;
 		to->endpoints[i].estimate_us = 0;
 		to->endpoints[i].fresh = !e->missing;
-		to->endpoints[i].usable = !e->missing || now_us < e->seen_us + set->ttl_us + GRACE_US;
+		to->endpoints[i].usable = !e->missing ||
+					  now_us < e->seen_us + ttl_of(set, family_of(&e->addr)) + GRACE_US;
 	}
 }

@@ -1,7 +1,8 @@
 /*
- * One query per slot in turn: resolve, wait for the TTL, resolve again. Thread: control.
- * Invariant: a slot has either a query under way or its timer set, except for IP literals, which are resolved
- * once.
+ * Two lookups per slot, for IPv4 and IPv6: resolve, wait for the TTL, resolve again, each by itself, so that
+ * a name server that is silent or fails for one family takes nothing away from the other. Thread: control.
+ * Invariant: a lookup has either a query under way or its timer set, except for IP literals, which are
+ * resolved once.
  */
 #include "endpoints_priv.h"
 
@@ -15,18 +16,35 @@ enum {
 	QUERY_TIMEOUT_US = 5 * 1000 * 1000,
 	RETRY_US = 5 * 1000 * 1000,   /* after a failure that leaves a good set */
 	RETRY_EMPTY_US = 1000 * 1000, /* while there is no address at all */
+	RESOLUTION_DELAY_US = 50 * 1000,
 	HOST_MAX = 256,
 };
+
+struct slot;
+
+/* One of the two questions of a slot: its addresses of one family. */
+struct lookup {
+	struct slot *slot;
+	struct iso_resolve query;
+	struct iso_timer timer;
+	uint64_t asked_us;
+	int family;
+	const char *why; /* it failed last time; NULL: it did not, or has not ended yet */
+	bool none;       /* there is no such address, it said last time */
+	bool running;
+};
+
+enum { FAMILIES = 2 };
 
 struct slot {
 	struct iso_endpoints *owner;
 	struct iso_endpoint_set set;
-	struct iso_resolve query;
-	struct iso_timer timer;
-	const char *why;
-	char host[HOST_MAX]; /* "": not bound */
+	struct lookup lookups[FAMILIES]; /* A, AAAA */
+	struct iso_timer hold;           /* the first IPv4 addresses wait for the IPv6 ones */
+	uint32_t took_us;                /* the last good answer; 0: none, or it needed no question */
+	char host[HOST_MAX];             /* "": not bound */
+	const char *why;                 /* it cannot be asked for */
 	uint16_t port;
-	bool running;
 };
 
 struct iso_endpoints {
@@ -37,15 +55,19 @@ struct iso_endpoints {
 	struct slot slots[ISO_REGION_SLOTS];
 };
 
-static void wait_us(struct slot *s, uint64_t us)
+static struct iso_loop *loop_of(const struct slot *s)
 {
-	iso_timer_set(&s->owner->loop->wheel, &s->timer, s->owner->loop->now_us + us);
+	return s->owner->loop;
 }
 
-static void failed(struct slot *s, const char *why)
+static struct lookup *other_of(const struct lookup *l)
 {
-	s->why = why != NULL ? why : "the name did not resolve";
-	wait_us(s, s->set.count > 0 ? RETRY_US : RETRY_EMPTY_US);
+	return &l->slot->lookups[l == &l->slot->lookups[0] ? 1 : 0];
+}
+
+static void wait_us(struct lookup *l, uint64_t us)
+{
+	iso_timer_set(&loop_of(l->slot)->wheel, &l->timer, loop_of(l->slot)->now_us + us);
 }
 
 static bool is_in(const struct iso_resolution *answer, const struct iso_sockaddr *addr)
@@ -65,12 +87,13 @@ static void tell(const struct slot *s, const char *what, const struct iso_sockad
 }
 
 /* For people who look for the reason of a change in traffic. Not for the first answer. */
-static void tell_changes(const struct slot *s, const struct iso_resolution *answer)
+static void tell_changes(const struct slot *s, int family, const struct iso_resolution *answer)
 {
-	if (s->set.count == 0)
+	if (s->set.ttl_us[family == AF_INET ? 0 : 1] == 0)
 		return;
 	for (uint32_t i = 0; i < s->set.count; i++)
-		if (!s->set.entries[i].missing && !is_in(answer, &s->set.entries[i].addr))
+		if (!s->set.entries[i].missing && s->set.entries[i].addr.u.sa.sa_family == family &&
+		    !is_in(answer, &s->set.entries[i].addr))
 			tell(s, "without", &s->set.entries[i].addr);
 	for (size_t k = 0; k < answer->n; k++) {
 		bool known = false;
@@ -83,52 +106,133 @@ static void tell_changes(const struct slot *s, const struct iso_resolution *answ
 	}
 }
 
-static void on_answer(struct iso_resolve *query, const struct iso_resolution *answer)
+/* The addresses may be used. */
+static void publish(struct slot *s)
 {
-	struct slot *s = ISO_CONTAINER(query, struct slot, query);
-	struct iso_endpoints *ep = s->owner;
-
-	s->running = false;
-	if (answer->err != ISO_OK || answer->n == 0) {
-		failed(s, answer->why);
-		return;
-	}
-	s->why = NULL;
-	tell_changes(s, answer);
-	iso_endpoint_set_answer(&s->set, answer->addr, answer->n,
-				iso_endpoint_ttl_us(answer->ttl_s, ep->ttl_min_us, ep->ttl_max_us),
-				ep->loop->now_us);
-	if (answer->ttl_s != UINT32_MAX) /* an IP literal does not change */
-		wait_us(s, s->set.ttl_us);
-	ep->hook.changed(ep->hook.arg);
+	iso_timer_clear(&loop_of(s)->wheel, &s->hold);
+	s->owner->hook.changed(s->owner->hook.arg);
 }
 
-static void start(struct slot *s)
+static void on_hold(struct iso_timer *timer)
 {
+	publish(ISO_CONTAINER(timer, struct slot, hold));
+}
+
+/*
+ * It failed: the last good set of the family stays. That there is no address of this family is believed when
+ * the next answer for the other one is good; else the whole answer would be empty.
+ */
+static void failed(struct lookup *l, const struct iso_resolution *answer)
+{
+	struct slot *s = l->slot;
+	uint32_t others = iso_endpoint_set_fresh(&s->set, other_of(l)->family);
+	uint64_t ttl_us = s->set.ttl_us[other_of(l)->family == AF_INET ? 0 : 1];
+
+	l->none = answer->none;
+	l->why = answer->why != NULL ? answer->why : "the name did not resolve";
+	if (answer->ttl_s != UINT32_MAX)
+		wait_us(l, s->set.count == 0 ? RETRY_EMPTY_US : l->none && others > 0 ? ttl_us : RETRY_US);
+	if (iso_timer_is_set(&s->hold))
+		publish(s);
+}
+
+static void drop_family(struct slot *s, int family)
+{
+	static const struct iso_resolution empty = { .n = 0 };
+
+	if (iso_endpoint_set_fresh(&s->set, family) == 0)
+		return;
+	tell_changes(s, family, &empty);
+	iso_endpoint_set_none(&s->set, family, loop_of(s)->now_us);
+}
+
+static void succeeded(struct lookup *l, const struct iso_resolution *answer)
+{
+	struct slot *s = l->slot;
+	const struct iso_endpoints *ep = s->owner;
+	uint64_t now_us = loop_of(s)->now_us;
+	uint64_t ttl_us = iso_endpoint_ttl_us(answer->ttl_s, ep->ttl_min_us, ep->ttl_max_us);
+	bool first = s->set.count == 0;
+
+	l->why = NULL;
+	l->none = false;
+	s->took_us = answer->ttl_s != UINT32_MAX ? (uint32_t)(now_us - l->asked_us) : 0;
+	tell_changes(s, l->family, answer);
+	iso_endpoint_set_answer(&s->set, answer->addr, answer->n, ttl_us, now_us);
+	if (other_of(l)->none)
+		drop_family(s, other_of(l)->family);
+	if (answer->ttl_s != UINT32_MAX) /* an IP literal does not change */
+		wait_us(l, ttl_us);
+	/* RFC 8305 section 3: IPv6 addresses may be a moment behind. */
+	if (first && l->family == AF_INET && other_of(l)->running)
+		iso_timer_set(&loop_of(s)->wheel, &s->hold, now_us + RESOLUTION_DELAY_US);
+	else
+		publish(s);
+}
+
+static void on_answer(struct iso_resolve *query, const struct iso_resolution *answer)
+{
+	struct lookup *l = ISO_CONTAINER(query, struct lookup, query);
+
+	l->running = false;
+	if (answer->err != ISO_OK || answer->n == 0)
+		failed(l, answer);
+	else
+		succeeded(l, answer);
+}
+
+static void start(struct lookup *l)
+{
+	struct slot *s = l->slot;
 	int err;
 
-	s->query.done = on_answer;
-	err = iso_resolve_start(&s->query, s->owner->resolver, s->host, s->port, QUERY_TIMEOUT_US);
-	s->running = err == ISO_OK;
-	if (err != ISO_OK)
-		failed(s, iso_err_text(err));
+	l->query.done = on_answer;
+	l->query.port = s->port;
+	l->asked_us = loop_of(s)->now_us;
+	err = iso_resolve_start(&l->query, s->owner->resolver, s->host, l->family, QUERY_TIMEOUT_US);
+	l->running = err == ISO_OK;
+	if (err != ISO_OK) {
+		l->why = iso_err_text(err);
+		wait_us(l, RETRY_EMPTY_US);
+	}
 }
 
 static void on_timer(struct iso_timer *timer)
 {
-	start(ISO_CONTAINER(timer, struct slot, timer));
+	start(ISO_CONTAINER(timer, struct lookup, timer));
 }
 
 static void stop(struct slot *s)
 {
-	if (s->running)
-		iso_resolve_cancel(&s->query);
-	s->running = false;
-	iso_timer_clear(&s->owner->loop->wheel, &s->timer);
+	for (int i = 0; i < FAMILIES; i++) {
+		struct lookup *l = &s->lookups[i];
+
+		if (l->running)
+			iso_resolve_cancel(&l->query);
+		l->running = l->none = false;
+		l->why = NULL;
+		iso_timer_clear(&loop_of(s)->wheel, &l->timer);
+	}
+	iso_timer_clear(&loop_of(s)->wheel, &s->hold);
 	s->host[0] = '\0';
 	s->why = NULL;
+	s->took_us = 0;
 	/* Workers may still hold what the old indexes meant. */
 	iso_endpoint_set_init(&s->set, s->set.epoch + 1);
+}
+
+static void slot_init(struct slot *s, struct iso_endpoints *owner)
+{
+	static const int families[FAMILIES] = { AF_INET, AF_INET6 };
+
+	s->owner = owner;
+	for (int i = 0; i < FAMILIES; i++) {
+		s->lookups[i].slot = s;
+		s->lookups[i].family = families[i];
+		iso_timer_init(&s->lookups[i].timer, on_timer);
+	}
+	iso_timer_init(&s->hold, on_hold);
+	iso_endpoint_set_init(&s->set, 1);
 }
 
 int iso_endpoints_new(struct iso_loop *loop, const char *dns_servers, const struct iso_endpoints_hook *hook,
@@ -141,11 +245,8 @@ int iso_endpoints_new(struct iso_loop *loop, const char *dns_servers, const stru
 		return ISO_ENOMEM;
 	ep->loop = loop;
 	ep->hook = *hook;
-	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
-		ep->slots[i].owner = ep;
-		iso_timer_init(&ep->slots[i].timer, on_timer);
-		iso_endpoint_set_init(&ep->slots[i].set, 1);
-	}
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		slot_init(&ep->slots[i], ep);
 	err = iso_resolver_new(loop, dns_servers, &ep->resolver);
 	if (err != ISO_OK) {
 		free(ep);
@@ -179,7 +280,8 @@ static void bind_slot(struct slot *s, const struct iso_cfg_region *region)
 	memcpy(s->host, region->host.ptr, region->host.len);
 	s->host[region->host.len] = '\0';
 	s->port = region->port;
-	start(s);
+	for (int i = 0; i < FAMILIES; i++)
+		start(&s->lookups[i]);
 }
 
 void iso_endpoints_bind(struct iso_endpoints *ep, const struct iso_snapshot *snapshot)
@@ -203,10 +305,23 @@ void iso_endpoints_bind(struct iso_endpoints *ep, const struct iso_snapshot *sna
 
 void iso_endpoints_read(struct iso_endpoints *ep, uint32_t slot, struct iso_board_region *to)
 {
-	iso_endpoint_set_read(&ep->slots[slot].set, ep->loop->now_us, to);
+	if (!iso_timer_is_set(&ep->slots[slot].hold))
+		iso_endpoint_set_read(&ep->slots[slot].set, ep->loop->now_us, to);
 }
 
 const char *iso_endpoints_why(const struct iso_endpoints *ep, uint32_t slot)
 {
-	return ep->slots[slot].why;
+	const struct slot *s = &ep->slots[slot];
+	const struct lookup *v4 = &s->lookups[0], *v6 = &s->lookups[1];
+
+	if (s->why != NULL || (v4->why != NULL && v6->why != NULL))
+		return s->why != NULL ? s->why : v4->none ? v6->why : v4->why;
+	if (s->set.count == 0) /* the other one has not ended yet */
+		return NULL;
+	return v4->why != NULL && !v4->none ? v4->why : v6->why != NULL && !v6->none ? v6->why : NULL;
+}
+
+uint32_t iso_endpoints_took_us(const struct iso_endpoints *ep, uint32_t slot)
+{
+	return ep->slots[slot].took_us;
 }

@@ -23,6 +23,8 @@ void iso_endpoints_free(struct iso_endpoints *endpoints);
 void iso_endpoints_bind(struct iso_endpoints *endpoints, const struct iso_snapshot *snapshot);
 /* Fills in the endpoints of a slot. */
 void iso_endpoints_read(struct iso_endpoints *endpoints, uint32_t slot, struct iso_board_region *to);
+/* How long the last good answer took; 0: there was none, or it needed no question. */
+uint32_t iso_endpoints_took_us(const struct iso_endpoints *endpoints, uint32_t slot);
 /* Why the last query of the slot failed, static words; NULL: it did not, or there was none yet. */
 const char *iso_endpoints_why(const struct iso_endpoints *endpoints, uint32_t slot);
 

@@ -26,6 +26,7 @@ struct probe {
 	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: none */
 	uint32_t region, slot;
 	bool running;
+	bool own_turn; /* the next one is an address's own, if one wants it */
 	struct iso_probe_quota quota;
 	/* While it runs. */
 	struct iso_snapshot *snapshot; /* holds what the attempt's spec points to */
@@ -36,6 +37,8 @@ struct probe {
 	char *body; /* what has come of it; NULL: nothing */
 	size_t body_bytes, body_cap;
 	bool json; /* by its content-type */
+	int aimed; /* the address that is probed for itself; -1: the region is */
+	uint32_t aimed_epoch;
 };
 
 struct iso_prober {
@@ -188,16 +191,22 @@ static void conclude(struct probe *p, enum iso_outcome outcome)
 		.slot = (uint16_t)p->slot,
 		.status = a->status,
 		.endpoint = a->endpoint,
+		.endpoints_epoch = a->endpoints_epoch,
 		.probe = true,
 	};
 	struct iso_health_report report;
 	bool passed, slow;
 	const char *words;
 
+	if (p->aimed >= 0) {
+		sample.endpoint = (uint8_t)p->aimed;
+		sample.endpoints_epoch = p->aimed_epoch;
+	}
 	if (outcome == ISO_OUTCOME_OK) {
 		read_health(p, &report);
 		outcome = judge_answer(p, &report);
-		iso_publisher_health(pub, p->slot, &report);
+		if (p->aimed < 0)
+			iso_publisher_health(pub, p->slot, &report);
 	}
 	sample.outcome = (uint8_t)outcome;
 	passed = outcome == ISO_OUTCOME_OK;
@@ -212,7 +221,10 @@ static void conclude(struct probe *p, enum iso_outcome outcome)
 		set_next(p, AGAIN_US);
 		return;
 	}
-	iso_publisher_probe(pub, &sample, passed, words);
+	if (p->aimed >= 0)
+		iso_publisher_endpoint_probe(pub, &sample, passed);
+	else
+		iso_publisher_probe(pub, &sample, passed, words);
 	schedule(p);
 }
 
@@ -357,6 +369,22 @@ static int build_head(struct probe *p)
 	return build_fields(p, region);
 }
 
+/* Which address it goes to; -1: any. Every other turn belongs to those that traffic does not measure. */
+static int aim(struct probe *p)
+{
+	const struct iso_prober *prober = p->owner;
+	const struct iso_board_region *board = &prober->upstream->board->regions[p->slot];
+	int at = -1;
+
+	p->own_turn = !p->own_turn;
+	p->aimed = p->own_turn ? iso_publisher_endpoint_wanting(prober->publisher, p->slot) : -1;
+	p->aimed_epoch = board->endpoints_epoch;
+	if (p->aimed >= (int)board->endpoint_count) /* the board of this turn is older */
+		p->aimed = -1;
+	at = p->aimed >= 0 ? p->aimed : iso_publisher_endpoint_sound(prober->publisher, p->slot);
+	return at < (int)board->endpoint_count ? at : -1;
+}
+
 static void start(struct probe *p)
 {
 	struct iso_prober *prober = p->owner;
@@ -369,7 +397,7 @@ static void start(struct probe *p)
 		.end = true,
 		.idempotent = true,
 		.probe = true,
-		.endpoint = -1,
+		.endpoint = aim(p),
 	};
 
 	iso_arena_init(&p->arena, &loop_of(p)->arenas, ARENA_MAX);

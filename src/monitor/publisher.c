@@ -233,6 +233,12 @@ static void judge_service(struct iso_publisher *pub, const struct iso_cfg_servic
 		if (pub->registry->slots[slot].drained)
 			judge.drained = (uint16_t)(judge.drained | 1u << r);
 	}
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		struct iso_endpoint_judge each = { judge.now_us, judge.healthy_threshold, draws[r],
+						   judge.uplink_down };
+
+		iso_endpoint_stats_judge(&regions[r]->endpoints, &each, &regions[r]->estimate);
+	}
 	iso_service_judge(regions, service->region_count, &judge, facts);
 	for (uint32_t r = 0; r < service->region_count; r++) {
 		struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
@@ -288,6 +294,8 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	if (to->affected != NULL)
 		to->affected->refs++;
 	iso_endpoints_read(pub->endpoints, i, to);
+	iso_endpoint_stats_bind(&slot->stats.endpoints, to);
+	iso_endpoint_stats_fill(&slot->stats.endpoints, to);
 	slot->board = *to;
 }
 
@@ -368,6 +376,17 @@ void iso_publisher_probe(struct iso_publisher *pub, const struct iso_sample *sam
 				  !passed                                     ? ISO_PROBE_RESULT_FAIL
 				  : slot->health.state != ISO_DEPENDENCY_PASS ? ISO_PROBE_RESULT_WARN
 									      : ISO_PROBE_RESULT_PASS);
+	note.dns_us = iso_endpoints_took_us(pub->endpoints, sample->slot);
+	if (iso_endpoint_stats_probe(&slot->stats.endpoints,
+				     iso_endpoint_stats_index(&slot->stats.endpoints, sample), sample, passed,
+				     slot->service->health.unhealthy_threshold)) {
+		slot->stats.probes_failed++;
+		slot->stats.probe = note;
+		/* It may be our own uplink all the same. */
+		if (note.status != 0 || sample->outcome == ISO_OUTCOME_CONNECT)
+			iso_outlier_reached(&slot->stats.outlier, note.status != 0, note.at_us);
+		return; /* of one address of several: the next probe goes to another one */
+	}
 	iso_region_stats_probe(&slot->stats, &note, sample->start_us, (enum iso_outcome)sample->outcome,
 			       &slot->service->health, pub->uplink_down);
 	/* A fine probe of a fine region can wait for the next round. */
@@ -396,7 +415,35 @@ uint64_t iso_publisher_probe_wait_us(const struct iso_publisher *pub, uint32_t s
 	bool live = stats->live_good_us != 0 && stats->live_good_us + interval_us > pub->loop->now_us;
 	enum iso_probe_pace pace = iso_health_pace(&stats->health, iso_region_stats_doubted(stats), live);
 
+	/* Those that are measured by themselves take every other turn. */
+	if (iso_endpoint_stats_wants(&stats->endpoints) && pace != ISO_PROBE_FAST)
+		return iso_health_next_probe_us(interval_us, ISO_PROBE_NORMAL, draw) / 2;
 	return iso_health_next_probe_us(interval_us, pace, draw);
+}
+
+void iso_publisher_endpoint_probe(struct iso_publisher *pub, const struct iso_sample *sample, bool passed)
+{
+	struct iso_publisher_slot *slot;
+
+	if (sample->slot >= ISO_REGION_SLOTS || pub->slots[sample->slot].service == NULL)
+		return;
+	slot = &pub->slots[sample->slot];
+	if (pub->metrics != NULL)
+		iso_metrics_probe(pub->metrics, sample->slot,
+				  passed ? ISO_PROBE_RESULT_PASS : ISO_PROBE_RESULT_FAIL);
+	(void)iso_endpoint_stats_probe(&slot->stats.endpoints,
+				       iso_endpoint_stats_index(&slot->stats.endpoints, sample), sample,
+				       passed, slot->service->health.unhealthy_threshold);
+}
+
+int iso_publisher_endpoint_wanting(struct iso_publisher *pub, uint32_t slot)
+{
+	return iso_endpoint_stats_wanting(&pub->slots[slot].stats.endpoints);
+}
+
+int iso_publisher_endpoint_sound(const struct iso_publisher *pub, uint32_t slot)
+{
+	return iso_endpoint_stats_sound(&pub->slots[slot].stats.endpoints);
 }
 
 uint64_t iso_publisher_patience_us(const struct iso_publisher *pub, uint32_t slot)

@@ -125,6 +125,7 @@ static void fill_probe(const struct iso_region_stats *stats, struct iso_probe_re
 
 	*ret_probe = (struct iso_probe_report){
 		.at_us = note->at_us,
+		.dns_us = note->dns_us,
 		.connect_us = note->connect_us,
 		.tls_us = note->tls_us,
 		.ttfb_us = note->ttfb_us,
@@ -135,6 +136,20 @@ static void fill_probe(const struct iso_region_stats *stats, struct iso_probe_re
 		.failures = stats->probes_failed,
 		.ignored = stats->probes_ignored,
 	};
+}
+
+/* The parts of the time, and who is out. */
+static void fill_endpoints(const struct iso_region_stats *stats, uint64_t now_us,
+			   struct iso_region_report *ret_report)
+{
+	const struct iso_endpoint_stats *es = &stats->endpoints;
+
+	ret_report->rtt_us = iso_endpoint_stats_rtt_us(es);
+	iso_window_sum(&stats->connects, now_us, &ret_report->connect);
+	iso_window_sum(&stats->handshakes, now_us, &ret_report->tls);
+	iso_window_sum(&stats->totals, now_us, &ret_report->total);
+	for (uint32_t i = 0; i < es->count && i < ret_report->endpoint_count; i++)
+		ret_report->endpoint_words[i] = es->v[i].outlier.ejected ? es->v[i].outlier.words : NULL;
 }
 
 bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
@@ -176,5 +191,6 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	memcpy(ret_report->dependencies, slot->health.v, sizeof(ret_report->dependencies));
 	ret_report->endpoint_count = slot->board.endpoint_count;
 	memcpy(ret_report->endpoints, slot->board.endpoints, sizeof(ret_report->endpoints));
+	fill_endpoints(&slot->stats, pub->loop->now_us, ret_report);
 	return true;
 }

@@ -10,6 +10,10 @@ void iso_region_stats_init(struct iso_region_stats *rs)
 	memset(rs, 0, sizeof(*rs));
 	iso_estimate_init(&rs->estimate);
 	iso_window_init(&rs->window);
+	iso_window_init(&rs->connects);
+	iso_window_init(&rs->handshakes);
+	iso_window_init(&rs->totals);
+	iso_endpoint_stats_init(&rs->endpoints);
 	iso_outlier_init(&rs->outlier);
 	iso_health_init(&rs->health);
 	iso_throttle_init(&rs->throttle);
@@ -27,10 +31,15 @@ static void normal(struct iso_region_stats *rs, uint64_t start_us)
 static void good(struct iso_region_stats *rs, const struct iso_sample *sample)
 {
 	uint32_t usual_us = iso_estimate_usual_us(&rs->estimate);
+	int i = iso_endpoint_stats_index(&rs->endpoints, sample);
 
 	if (sample->ttfb_us <= iso_patience_us(usual_us))
 		normal(rs, sample->start_us);
-	iso_estimate_good(&rs->estimate, sample->ttfb_us, sample->end_us);
+	iso_endpoint_stats_good(&rs->endpoints, i, sample);
+	iso_endpoint_stats_settle(&rs->endpoints, i, &rs->estimate);
+	/* A new request does not go to an address that is out of favour: its time is none of the region's. */
+	if (iso_endpoint_stats_favoured(&rs->endpoints, i))
+		iso_estimate_good(&rs->estimate, sample->ttfb_us, sample->end_us);
 	iso_window_good(&rs->window, sample->ttfb_us, sample->end_us);
 	iso_outlier_good(&rs->outlier, sample->end_us);
 	rs->live_good_us = sample->end_us;
@@ -44,15 +53,26 @@ static uint64_t age_of(const struct iso_sample *sample)
 
 static void failed(struct iso_region_stats *rs, const struct iso_sample *sample, enum iso_failure kind)
 {
+	int i = iso_endpoint_stats_index(&rs->endpoints, sample);
+	bool was_out = i >= 0 && rs->endpoints.v[i].outlier.ejected;
+	bool lone = iso_endpoint_stats_failed(&rs->endpoints, i, sample, kind);
 	const char *words;
 
-	iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
+	if (was_out && lone)
+		return; /* of an address that is out already */
+	/* One dead connection is one failure, however many streams it takes along: their time counts. */
+	if (!iso_blamed_news(&rs->blamed, sample->conn)) {
+		if (!lone)
+			iso_estimate_error(&rs->estimate, age_of(sample), sample->end_us);
+		return;
+	}
+	iso_endpoint_stats_charge(&rs->endpoints, i, lone, sample, &rs->estimate);
 	iso_window_bad(&rs->window, sample->end_us);
 	/* What set out before the region was out, or while it was, says nothing new about it. */
 	if (rs->out || sample->start_us < rs->back_us)
 		return;
 	words = iso_outlier_failure(&rs->outlier, kind, sample->end_us);
-	if (words != NULL)
+	if (words != NULL && !lone)
 		rs->wish = words;
 }
 
@@ -75,6 +95,8 @@ static void answered(struct iso_region_stats *rs, const struct iso_sample *sampl
 		iso_window_bad(&rs->window, sample->end_us);
 		return;
 	default:
+		iso_endpoint_stats_error(&rs->endpoints, iso_endpoint_stats_index(&rs->endpoints, sample),
+					 sample->ttfb_us, true, sample->end_us);
 		iso_estimate_error(&rs->estimate, sample->ttfb_us, sample->end_us);
 		iso_outlier_good(&rs->outlier, sample->end_us);
 		rs->wish = NULL;
@@ -100,7 +122,17 @@ static enum iso_trial_end trial_end(const struct iso_sample *sample)
 	}
 }
 
-void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sample *sample)
+/* Given up before its head: it would have taken at least this long. */
+static void given_up(struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	int i = iso_endpoint_stats_index(&rs->endpoints, sample);
+
+	iso_endpoint_stats_error(&rs->endpoints, i, age_of(sample), false, sample->end_us);
+	if (iso_endpoint_stats_favoured(&rs->endpoints, i))
+		iso_estimate_error(&rs->estimate, age_of(sample), sample->end_us);
+}
+
+static void take_try(struct iso_region_stats *rs, const struct iso_sample *sample)
 {
 	if (sample->outcome < ISO_OUTCOME_COUNT)
 		rs->outcomes[sample->outcome]++;
@@ -130,11 +162,31 @@ void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sampl
 		failed(rs, sample, ISO_FAILURE_TIMEOUT);
 		return;
 	case ISO_OUTCOME_CANCELLED:
-		/* Given up before its head: it would have taken at least this long. */
 		if (sample->status == 0)
-			iso_estimate_error(&rs->estimate, age_of(sample), sample->end_us);
+			given_up(rs, sample);
 		return;
 	default: /* REFUSED_STREAM, GOAWAY: a node goes in peace; OVERLOAD: our own limit */
+		return;
+	}
+}
+
+void iso_region_stats_sample(struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	switch ((enum iso_sample_kind)sample->kind) {
+	case ISO_SAMPLE_TRY:
+		take_try(rs, sample);
+		return;
+	case ISO_SAMPLE_TOTAL:
+		iso_window_good(&rs->totals, sample->us, sample->end_us);
+		return;
+	case ISO_SAMPLE_LINK_UP:
+		iso_window_good(&rs->connects, sample->connect_us, sample->end_us);
+		if (sample->tls_us != 0)
+			iso_window_good(&rs->handshakes, sample->tls_us, sample->end_us);
+		iso_endpoint_stats_link(&rs->endpoints, sample);
+		return;
+	default:
+		iso_endpoint_stats_link(&rs->endpoints, sample);
 		return;
 	}
 }
@@ -208,5 +260,5 @@ void iso_region_stats_cells(struct iso_region_stats *rs, const struct iso_cell_v
 bool iso_region_stats_doubted(const struct iso_region_stats *rs)
 {
 	return rs->suspect_us != 0 || rs->outlier.ejected || rs->wish != NULL ||
-	       iso_estimate_in_question(&rs->estimate);
+	       iso_estimate_in_question(&rs->estimate) || iso_endpoint_stats_doubted(&rs->endpoints);
 }

@@ -6,6 +6,7 @@
 #ifndef ISO_MONITOR_REGION_STATS_PRIV_H
 #define ISO_MONITOR_REGION_STATS_PRIV_H
 
+#include "endpoint_stats_priv.h"
 #include "iso/policy/estimate.h"
 #include "iso/policy/health.h"
 #include "iso/policy/outlier.h"
@@ -17,7 +18,7 @@
 /* How a probe went. */
 struct iso_probe_note {
 	uint64_t at_us; /* its end; 0: there was none yet */
-	uint32_t connect_us, tls_us, ttfb_us;
+	uint32_t dns_us, connect_us, tls_us, ttfb_us;
 	uint16_t status; /* 0: no answer */
 	bool passed;
 	const char *words; /* static */
@@ -25,19 +26,22 @@ struct iso_probe_note {
 
 struct iso_region_stats {
 	struct iso_estimate estimate;
-	struct iso_window window; /* live answers */
+	struct iso_window window;                       /* live answers: times to the response head */
+	struct iso_window connects, handshakes, totals; /* connections made; whole answers */
+	struct iso_endpoint_stats endpoints;
 	struct iso_outlier outlier;
 	struct iso_health health;
 	struct iso_throttle throttle;
-	struct iso_probe_note probe;          /* the last one */
-	const char *wish;                     /* why its live failures want it ejected; NULL: they do not */
-	const char *eject_words;              /* kept after the ejection, for people; NULL: never ejected */
-	uint64_t live_good_us;                /* the last good live answer */
-	uint64_t suspect_us;                  /* since when it is suspect; 0: it is not */
-	uint64_t silent_us;                   /* how long it has been silent, while suspect */
-	uint64_t normal_us;                   /* start of the last normal answer */
-	uint64_t back_us;                     /* when it last came back; 0: it was never out */
-	uint64_t compared_us;                 /* when it was last compared with its past and the others */
+	struct iso_probe_note probe; /* the last one */
+	const char *wish;            /* why its live failures want it ejected; NULL: they do not */
+	const char *eject_words;     /* kept after the ejection, for people; NULL: never ejected */
+	uint64_t live_good_us;       /* the last good live answer */
+	uint64_t suspect_us;         /* since when it is suspect; 0: it is not */
+	uint64_t silent_us;          /* how long it has been silent, while suspect */
+	uint64_t normal_us;          /* start of the last normal answer */
+	uint64_t back_us;            /* when it last came back; 0: it was never out */
+	uint64_t compared_us;        /* when it was last compared with its past and the others */
+	struct iso_blamed blamed;
 	bool learns;                          /* its limit is learnt from its 429s */
 	bool ramping;                         /* its way back is not complete */
 	bool out;                             /* as judged last: not up, or drained */

@@ -219,7 +219,7 @@ static void take_addresses(struct job *job, const struct ares_addrinfo *info, ui
 	     n = n->ai_next) {
 		struct iso_sockaddr *addr = &answer->addr[answer->n];
 
-		if (n->ai_addrlen > sizeof(addr->u) || (n->ai_family != AF_INET && n->ai_family != AF_INET6))
+		if (n->ai_addrlen > sizeof(addr->u) || n->ai_family != job->query->family)
 			continue;
 		memset(addr, 0, sizeof(*addr));
 		memcpy(&addr->u, n->ai_addr, n->ai_addrlen);
@@ -234,6 +234,8 @@ static void take_addresses(struct job *job, const struct ares_addrinfo *info, ui
 	}
 }
 
+static const char no_address[] = "the name has no address";
+
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct job *job = arg;
@@ -247,9 +249,9 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 			take_addresses(job, info, job->query->port);
 		if (status != ARES_SUCCESS || job->answer.n == 0) {
 			job->answer.ttl_s = 0;
+			job->answer.none = status == ARES_ENODATA || status == ARES_SUCCESS;
 			job->answer.err = status == ARES_ETIMEOUT ? ISO_ETIMEOUT : ISO_EDNS;
-			job->answer.why = status != ARES_SUCCESS ? ares_strerror(status)
-								 : "the name has no address";
+			job->answer.why = status != ARES_SUCCESS ? ares_strerror(status) : no_address;
 		}
 		iso_timer_clear(&job->resolver->loop->wheel, &job->deadline);
 		post_report(job);
@@ -264,10 +266,30 @@ static const char *literal_of(const char *host)
 	return strcasecmp(host, "localhost") == 0 ? "127.0.0.1" : host;
 }
 
-int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host,
-		      uint16_t port, uint64_t timeout_us)
+/* False: it is a name. */
+static bool answer_literal(struct job *job, const char *host)
 {
-	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct iso_resolution *answer = &job->answer;
+
+	if (iso_sockaddr_parse(literal_of(host), job->query->port, &answer->addr[0]) != ISO_OK)
+		return false;
+	answer->ttl_s = UINT32_MAX;
+	if (answer->addr[0].u.sa.sa_family == job->query->family) {
+		answer->n = 1;
+	} else {
+		answer->err = ISO_EDNS;
+		answer->why = no_address;
+		answer->none = true;
+	}
+	job->finished = true;
+	post_report(job);
+	return true;
+}
+
+int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host, int family,
+		      uint64_t timeout_us)
+{
+	struct ares_addrinfo_hints hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
 	struct job *job = calloc(1, sizeof(*job));
 
 	if (job == NULL)
@@ -278,16 +300,11 @@ int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, 
 	iso_task_init(&job->report, run_report);
 	iso_list_push_back(&resolver->jobs, &job->link);
 	query->resolver = resolver;
-	query->port = port;
+	query->family = family;
 	query->cancelled = false;
 	query->impl = job;
-	if (iso_sockaddr_parse(literal_of(host), port, &job->answer.addr[0]) == ISO_OK) {
-		job->answer.n = 1;
-		job->answer.ttl_s = UINT32_MAX;
-		job->finished = true;
-		post_report(job);
+	if (answer_literal(job, host))
 		return ISO_OK;
-	}
 	iso_timer_set(&resolver->loop->wheel, &job->deadline, resolver->loop->now_us + timeout_us);
 	ares_getaddrinfo(resolver->channel, host, NULL, &hints, on_answer, job);
 	arm(resolver);

@@ -182,6 +182,14 @@ void iso_estimate_return(struct iso_estimate *e)
 		iso_ewma_set(&e->live, target_us);
 }
 
+void iso_estimate_without(struct iso_estimate *e, uint32_t rest_us)
+{
+	if (rest_us == 0 || !iso_ewma_known(&e->live) || iso_ewma_us(&e->live) <= rest_us)
+		return;
+	iso_ewma_set(&e->live, rest_us);
+	e->slowed_us = 0;
+}
+
 bool iso_estimate_in_question(const struct iso_estimate *e)
 {
 	uint32_t probes_us = by_probes_us(e);

@@ -387,6 +387,7 @@ static void put_family(struct page *page, enum iso_metric metric)
 		break;
 	case ISO_METRIC_REGION_SHARE:
 	case ISO_METRIC_REGION_UP:
+	case ISO_METRIC_REGION_RTT:
 	case ISO_METRIC_UPSTREAM_CONNECTIONS:
 		put_given(page, metric);
 		break;

@@ -34,6 +34,7 @@ void iso_attempt_start(struct iso_attempt *a, struct iso_upstream *upstream,
 	a->slot = (uint16_t)spec->service->regions[spec->region].slot;
 	a->started_us = upstream->loop->now_us;
 	a->mark = UINT64_MAX;
+	a->endpoint = ISO_ENDPOINT_NONE;
 	a->body_end = spec->end;
 	a->phase = PHASE_QUEUED;
 	iso_list_init(&a->link);
@@ -144,12 +145,23 @@ void iso_attempt_end_later(struct iso_attempt *a, enum iso_outcome outcome, enum
 	iso_loop_post(a->upstream->loop, &a->ending);
 }
 
+/* What waited in silence, waited for one connection, be it open or on the way. */
+static uint32_t silent_one(const struct iso_attempt *a)
+{
+	const struct iso_pool *pool = pool_of(a);
+
+	if (!a->suspected || pool == NULL)
+		return 0;
+	return a->conn != NULL ? a->conn->serial : iso_pool_awaited(pool);
+}
+
 void iso_attempt_cancel(struct iso_attempt *a)
 {
 	struct iso_uconn *c = a->conn;
 
 	if (a->phase == PHASE_NONE || a->phase == PHASE_ENDED)
 		return;
+	a->blamed = silent_one(a);
 	if (c != NULL) {
 		a->end_executed = (uint8_t)iso_attempt_executed(a, ISO_BREAK_GIVEN_UP);
 		c->ops->cancel(c, a);

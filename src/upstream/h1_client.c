@@ -239,6 +239,7 @@ static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 	size_t used = 0;
 	int err;
 
+	iso_uconn_progress(c);
 	if (h1->a == NULL) {
 		/* Bytes that answer nothing: a 408 before the close, or worse. */
 		iso_uconn_close(c, ISO_OUTCOME_PROTOCOL);
@@ -383,9 +384,10 @@ static bool h1_eof(struct iso_uconn *c)
 	return true;
 }
 
-static void h1_ping(struct iso_uconn *c)
+static bool h1_ping(struct iso_uconn *c)
 {
 	(void)c; /* HTTP/1.1 has none */
+	return false;
 }
 
 static void h1_done(struct iso_uconn *c)

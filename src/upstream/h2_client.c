@@ -68,6 +68,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	struct iso_uconn *c = user;
 	struct iso_h2_window *window = &((struct h2 *)c->codec)->window;
 
+	if (hd->type != NGHTTP2_PING)
+		iso_uconn_progress(c);
 	if (hd->type != NGHTTP2_SETTINGS || hd->length == 0)
 		return 0;
 	iso_h2_window_begin(window, session);
@@ -173,6 +175,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 			iso_pool_learn_idle(c->pool, c->t.loop->now_us - c->idle_since_us);
 		iso_uconn_drain(c);
 		break;
+	case NGHTTP2_PING:
+		if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
+			iso_uconn_ping_acked(c);
+		break;
 	default:
 		break;
 	}
@@ -189,6 +195,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
 	int err;
 
 	(void)flags;
+	iso_uconn_progress(c);
 	/* Back-pressure is each stream's own: a few answers that nobody reads must not use up the window of
 	 * all. */
 	nghttp2_session_consume_connection(session, len);
@@ -537,13 +544,13 @@ static bool h2_eof(struct iso_uconn *c)
 	return false; /* HTTP/2 has no half-closed connections */
 }
 
-static void h2_ping(struct iso_uconn *c)
+static bool h2_ping(struct iso_uconn *c)
 {
 	if (c->unpinged || c->pool->unpinged ||
 	    nghttp2_submit_ping(session_of(c), NGHTTP2_FLAG_NONE, NULL) != 0)
-		return;
-	c->ping_sent_us = c->t.loop->now_us;
+		return false;
 	iso_transport_dirty(&c->t);
+	return true;
 }
 
 static void h2_done(struct iso_uconn *c)

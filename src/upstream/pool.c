@@ -12,7 +12,6 @@
 
 enum {
 	H1_CONNECTIONS_MAX = 1024, /* per worker and region */
-	H2_CONNECTIONS_MAX = 16,
 	H2_QUEUE_PER_CONN = 100,  /* attempts that may wait for one handshake before another one is started */
 	EYEBALLS_US = 250 * 1000, /* RFC 8305 section 8: Connection Attempt Delay */
 	REWARM_US = 1000 * 1000,
@@ -105,57 +104,6 @@ void iso_pool_retire(struct iso_pool *pool)
 	}
 }
 
-static const struct iso_board_region *board_region(const struct iso_pool *pool)
-{
-	return &pool->upstream->board->regions[pool->slot];
-}
-
-/* The endpoints that connections are on the way to. */
-static uint16_t busy_endpoints(const struct iso_pool *pool)
-{
-	uint16_t busy = 0;
-
-	for (const struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
-		const struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
-
-		if (c->state == ISO_UCONN_CONNECTING)
-			busy = (uint16_t)(busy | 1u << c->endpoint);
-	}
-	return busy;
-}
-
-static int choose_endpoint(struct iso_pool *pool, uint16_t avoid)
-{
-	return iso_reach_choose(&pool->reach, board_region(pool), avoid, busy_endpoints(pool),
-				pool->upstream->loop->now_us);
-}
-
-/* A connection to an address that takes no new requests serves only when no other address can be had. */
-static struct iso_uconn *usable_conn(struct iso_pool *pool, const struct iso_attempt *a)
-{
-	const struct iso_board_region *region = board_region(pool);
-	uint64_t now_us = pool->upstream->loop->now_us;
-	struct iso_uconn *second = NULL, *last = NULL;
-
-	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
-		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
-
-		if (!iso_uconn_usable(c, a, now_us))
-			continue;
-		if (a->spec.endpoint >= 0 && c->endpoint != a->spec.endpoint)
-			continue;
-		if (!region->endpoints[c->endpoint].usable)
-			last = c;
-		else if ((a->spec.avoid_endpoints >> c->endpoint & 1) == 0)
-			return c;
-		else
-			second = c;
-	}
-	if (second != NULL)
-		return second;
-	return last != NULL && iso_reach_other(&pool->reach, region, 0, 0, now_us) ? NULL : last;
-}
-
 static bool is_tunnel(const struct iso_attempt *a)
 {
 	return a->spec.head->protocol.len > 0;
@@ -172,7 +120,7 @@ static bool wants_conn(const struct iso_pool *pool)
 	if (pool->learned == ISO_PROTOCOL_HTTP11)
 		return pool->connecting < queued && pool->conn_count < H1_CONNECTIONS_MAX;
 	return queued > pool->connecting * H2_QUEUE_PER_CONN &&
-	       pool->conn_count - pool->dedicated < H2_CONNECTIONS_MAX;
+	       pool->conn_count - pool->dedicated < ISO_POOL_H2_MAX;
 }
 
 static enum iso_outcome connect_outcome(int err)
@@ -188,36 +136,65 @@ static void fail_later(struct iso_attempt *a, int err)
 	iso_attempt_end_later(a, connect_outcome(err), ISO_EXECUTED_NO);
 }
 
+static void fail(struct iso_pool *pool, struct iso_attempt *a, int err, int endpoint)
+{
+	iso_pool_dequeue(pool, a);
+	if (endpoint >= 0) {
+		a->endpoint = (uint8_t)endpoint;
+		a->endpoints_epoch = iso_pool_region(pool)->endpoints_epoch;
+	}
+	fail_later(a, err);
+}
+
 /*
- * Ends what waits in vain: over HTTP/1.1 one attempt for the lost connection, else all of them when nothing
- * is left that could serve them. Deferred: this may run inside an attempt's start.
+ * Ends what waits in vain: over HTTP/1.1 one attempt for the lost connection, else all of them that no
+ * connection is left for. Deferred: this may run inside an attempt's start.
  */
-static void fail_queue(struct iso_pool *pool, int err)
+static void fail_queue(struct iso_pool *pool, int err, int endpoint)
 {
 	bool one = pool->learned == ISO_PROTOCOL_HTTP11;
+	struct iso_list *next;
 
-	if (!one && (pool->connecting > 0 || pool->conn_count > pool->connecting))
+	if (!one && pool->connecting > 0)
 		return;
-	while (!iso_list_empty(&pool->queue)) {
-		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
+	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = next) {
+		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
 
-		iso_pool_dequeue(pool, a);
-		fail_later(a, err);
+		next = l->next;
+		if (!one && iso_pool_may_serve(pool, a))
+			continue;
+		fail(pool, a, err, endpoint);
 		if (one)
-			break;
+			return;
 	}
 }
 
-static int open_conn(struct iso_pool *pool, uint16_t avoid, int wanted)
+/* Those that want this very address, and need not wait for the others. */
+static void fail_aimed(struct iso_pool *pool, int err, int endpoint)
 {
-	int endpoint = wanted >= 0 ? wanted : choose_endpoint(pool, avoid);
+	struct iso_list *next;
+
+	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = next) {
+		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
+
+		next = l->next;
+		if (endpoint >= 0 && a->spec.endpoint == endpoint)
+			fail(pool, a, err, endpoint);
+	}
+}
+
+int iso_pool_open(struct iso_pool *pool, uint16_t avoid, int wanted)
+{
+	int endpoint = wanted >= 0 ? wanted : iso_pool_endpoint(pool, avoid);
 	int err;
 
 	if (endpoint < 0)
 		return ISO_EDNS;
 	err = iso_uconn_new(pool, (uint8_t)endpoint, false);
 	if (err != ISO_OK)
-		iso_reach_failed(&pool->reach, (uint32_t)endpoint, pool->upstream->loop->now_us);
+		iso_reach_failed(&pool->reach, iso_pool_region(pool),
+				 &iso_pool_region(pool)->endpoints[endpoint].addr,
+				 pool->upstream->loop->now_us);
 	else if (!iso_timer_is_set(&pool->eyeballs))
 		iso_timer_set(&pool->upstream->loop->wheel, &pool->eyeballs,
 			      pool->upstream->loop->now_us + EYEBALLS_US);
@@ -233,8 +210,8 @@ static bool other_address(struct iso_pool *pool)
 		return false;
 	first = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
 	return first->spec.endpoint < 0 &&
-	       iso_reach_other(&pool->reach, board_region(pool), first->spec.avoid_endpoints,
-			       busy_endpoints(pool), pool->upstream->loop->now_us);
+	       iso_reach_other(&pool->reach, iso_pool_region(pool), first->spec.avoid_endpoints,
+			       iso_pool_busy(pool), pool->upstream->loop->now_us);
 }
 
 /*
@@ -246,17 +223,17 @@ static void on_eyeballs(struct iso_timer *timer)
 	struct iso_pool *pool = ISO_CONTAINER(timer, struct iso_pool, eyeballs);
 
 	if (pool->connecting > 0 && other_address(pool))
-		(void)!open_conn(pool, 0, -1);
+		(void)!iso_pool_open(pool, iso_pool_busy(pool), -1);
 }
 
 static void open_missing(struct iso_pool *pool)
 {
 	while (wants_conn(pool)) {
 		struct iso_attempt *first = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
-		int err = open_conn(pool, first->spec.avoid_endpoints, first->spec.endpoint);
+		int err = iso_pool_open(pool, first->spec.avoid_endpoints, first->spec.endpoint);
 
 		if (err != ISO_OK) {
-			fail_queue(pool, err);
+			fail_queue(pool, err, -1);
 			return;
 		}
 	}
@@ -303,7 +280,7 @@ static void on_patience(struct iso_timer *timer)
 static int open_dedicated(struct iso_pool *pool, const struct iso_attempt *a)
 {
 	int endpoint = a->spec.endpoint >= 0 ? a->spec.endpoint
-					     : choose_endpoint(pool, a->spec.avoid_endpoints);
+					     : iso_pool_endpoint(pool, a->spec.avoid_endpoints);
 
 	if (endpoint < 0)
 		return ISO_EDNS;
@@ -316,7 +293,7 @@ static int open_dedicated(struct iso_pool *pool, const struct iso_attempt *a)
 
 void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a)
 {
-	struct iso_uconn *c = iso_list_empty(&pool->queue) || is_tunnel(a) ? usable_conn(pool, a) : NULL;
+	struct iso_uconn *c = iso_list_empty(&pool->queue) || is_tunnel(a) ? iso_pool_conn(pool, a) : NULL;
 
 	pool->in_flight++;
 	if (c != NULL) {
@@ -354,7 +331,7 @@ void iso_pool_dispatch(struct iso_pool *pool)
 
 	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = next) {
 		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
-		struct iso_uconn *c = usable_conn(pool, a);
+		struct iso_uconn *c = iso_pool_conn(pool, a);
 
 		next = l->next;
 		if (c != NULL) {
@@ -368,74 +345,69 @@ void iso_pool_dispatch(struct iso_pool *pool)
 }
 
 /* One tunnel less can be had. */
-static void fail_tunnel(struct iso_pool *pool, int err)
+static void fail_tunnel(struct iso_pool *pool, int err, int endpoint)
 {
 	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = l->next) {
 		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
 
 		if (!is_tunnel(a))
 			continue;
-		iso_pool_dequeue(pool, a);
-		fail_later(a, err);
+		fail(pool, a, err, endpoint);
 		return;
 	}
 }
 
-void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedicated, int err)
+/* To control: an address that is dead need not cost a single request. */
+static void report_down(struct iso_pool *pool, const struct iso_uconn *c, int err, int endpoint)
 {
-	iso_reach_failed(&pool->reach, endpoint, pool->upstream->loop->now_us);
-	if (dedicated) {
-		fail_tunnel(pool, err);
+	struct iso_sample sample = {
+		.start_us = c->t.started_us,
+		.end_us = pool->upstream->loop->now_us,
+		.conn = c->serial,
+		.slot = (uint16_t)pool->slot,
+		.endpoints_epoch = iso_pool_region(pool)->endpoints_epoch,
+		.kind = ISO_SAMPLE_LINK_DOWN,
+		.endpoint = (uint8_t)endpoint,
+		.outcome = (uint8_t)connect_outcome(err),
+	};
+
+	if (endpoint >= 0 && sample.outcome != ISO_OUTCOME_OVERLOAD)
+		iso_evidence_push(pool->upstream->evidence, &sample);
+}
+
+void iso_pool_connect_failed(struct iso_pool *pool, const struct iso_uconn *c, int err)
+{
+	int endpoint = iso_pool_index_of(pool, &c->addr);
+
+	iso_reach_failed(&pool->reach, iso_pool_region(pool), &c->addr, pool->upstream->loop->now_us);
+	report_down(pool, c, err, endpoint);
+	if (c->dedicated) {
+		fail_tunnel(pool, err, endpoint);
 		return;
 	}
-	/* One address of several says nothing about the region: what waits goes on to the next. */
-	if (!other_address(pool))
-		fail_queue(pool, err);
+	fail_aimed(pool, err, endpoint);
 	if (!pool->retired)
 		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,
 			      pool->upstream->loop->now_us + REWARM_US);
-	open_missing(pool);
+	/* One address of several says nothing about the region: what waits goes on to the next. */
+	if (other_address(pool)) {
+		open_missing(pool);
+		return;
+	}
+	fail_queue(pool, err, endpoint);
+	/* Over HTTP/2 what is left waits for a connection that is there, or on the way. */
+	if (pool->learned == ISO_PROTOCOL_HTTP11)
+		open_missing(pool);
 }
 
 void iso_pool_warm(struct iso_pool *pool)
 {
-	if (pool->retired || pool->conn_count > 0 || board_region(pool)->endpoint_count == 0)
+	if (pool->retired || pool->conn_count > 0 || iso_pool_region(pool)->endpoint_count == 0)
 		return;
 	pool->warm = true;
-	if (open_conn(pool, 0, -1) != ISO_OK)
+	if (iso_pool_open(pool, 0, -1) != ISO_OK)
 		iso_timer_set(&pool->upstream->loop->wheel, &pool->rewarm,
 			      pool->upstream->loop->now_us + REWARM_US);
-}
-
-/* The endpoint's address is in the current answer, and connections to it are not known to fail. */
-static bool is_fresh(const struct iso_pool *pool, uint32_t endpoint)
-{
-	return board_region(pool)->endpoints[endpoint].fresh &&
-	       pool->upstream->loop->now_us >= pool->reach.rests_until_us[endpoint];
-}
-
-void iso_pool_refresh(struct iso_pool *pool)
-{
-	const struct iso_board_region *region = board_region(pool);
-	struct iso_list *next;
-	bool served = false;
-	int fresh = -1;
-
-	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
-		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
-
-		next = l->next;
-		if (c->endpoint >= region->endpoint_count ||
-		    !iso_sockaddr_eq(&c->addr, &region->endpoints[c->endpoint].addr))
-			iso_uconn_drain(c); /* its address is gone for good */
-		else
-			served |= is_fresh(pool, c->endpoint);
-	}
-	for (uint32_t i = 0; i < region->endpoint_count && fresh < 0; i++)
-		if (is_fresh(pool, i))
-			fresh = (int)i;
-	if (pool->warm && !pool->retired && !served && fresh >= 0)
-		(void)!open_conn(pool, 0, fresh);
 }
 
 static void on_rewarm(struct iso_timer *timer)

@@ -7,6 +7,8 @@
 #include "iso/upstream/upstream.h"
 #include "reach_priv.h"
 
+enum { ISO_POOL_H2_MAX = 16 }; /* HTTP/2 connections of one loop to one region */
+
 struct iso_attempt;
 struct iso_uconn;
 
@@ -22,11 +24,14 @@ struct iso_pool {
 	struct iso_timer rewarm;   /* when to open a connection in reserve again */
 	struct iso_timer eyeballs; /* when another address is tried beside a slow one */
 	struct iso_reach reach;
-	uint64_t suspect_us;  /* since when the region is suspect here; 0: it is not */
-	uint64_t progress_us; /* when a byte last came */
 	/* How long the region let a connection be idle before it closed it; and when that was seen again, how
 	 * long we do. 0: not known. */
 	uint64_t idle_seen_us, idle_learnt_us;
+	uint64_t suspect_us;                     /* since when the region is suspect here; 0: it is not */
+	uint64_t progress_us;                    /* when a byte last came */
+	uint64_t used_us;                        /* when it last got an attempt */
+	uint32_t load[ISO_ENDPOINTS_MAX];        /* streams by endpoint */
+	uint64_t turns[ISO_ENDPOINTS_MAX], turn; /* which attempt of the pool an endpoint got last */
 	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
 	uint32_t tunnels_queued; /* of those queued */
 	uint32_t dedicated;      /* of the connections, for tunnels alone */
@@ -52,8 +57,34 @@ void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a);
 void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a);
 /* A connection has room, or was lost: serves the queue and opens what is missing. */
 void iso_pool_dispatch(struct iso_pool *pool);
-/* Connecting failed with an iso_err; dedicated: the connection was for a tunnel. */
-void iso_pool_connect_failed(struct iso_pool *pool, uint8_t endpoint, bool dedicated, int err);
+/* Connecting failed with an iso_err; c is closed already. */
+void iso_pool_connect_failed(struct iso_pool *pool, const struct iso_uconn *c, int err);
+/* Opens a connection to `wanted`, or (-1) to the best endpoint but for those in `avoid`. ISO_OK, or why not.
+ */
+ISO_MUST_USE int iso_pool_open(struct iso_pool *pool, uint16_t avoid, int wanted);
+
+/* The rest is pool_conns.c's. */
+/* What the board of this turn says of the region. */
+const struct iso_board_region *iso_pool_region(const struct iso_pool *pool);
+/* The index that the address has on it; -1: none. */
+int iso_pool_index_of(const struct iso_pool *pool, const struct iso_sockaddr *addr);
+/* The endpoints that connections are on the way to. */
+uint16_t iso_pool_busy(const struct iso_pool *pool);
+/* Where the next connection is to go; -1: nowhere. */
+int iso_pool_endpoint(struct iso_pool *pool, uint16_t avoid);
+/* The connection that the attempt is to go on; NULL: it has to wait for one. */
+struct iso_uconn *iso_pool_conn(struct iso_pool *pool, const struct iso_attempt *a);
+/* Its streams do not count any more: it is closed, or its address has lost its place. */
+void iso_pool_unload(struct iso_pool *pool, struct iso_uconn *c);
+/* Whether there is one that could take it once it has room. */
+bool iso_pool_may_serve(const struct iso_pool *pool, const struct iso_attempt *a);
+/*
+ * A connection is silent and takes nothing for now: so does its address, if nothing else is known of it, and
+ * another one is opened unless there is one.
+ */
+void iso_pool_replace(struct iso_pool *pool, const struct iso_uconn *silent);
+/* The serial of a connection that is on the way; 0: none is. */
+uint32_t iso_pool_awaited(const struct iso_pool *pool);
 /* Opens the connection in reserve if there is none. */
 void iso_pool_warm(struct iso_pool *pool);
 /*

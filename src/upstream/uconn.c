@@ -4,6 +4,7 @@
 #include "uconn_priv.h"
 
 #include <assert.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 
 enum {
@@ -28,11 +29,9 @@ static struct iso_loop *loop_of(const struct iso_uconn *c)
 static void connect_failed(struct iso_uconn *c, int err)
 {
 	struct iso_pool *pool = c->pool;
-	uint8_t endpoint = c->endpoint;
-	bool dedicated = c->dedicated;
 
 	iso_uconn_close(c, ISO_OUTCOME_CONNECT);
-	iso_pool_connect_failed(pool, endpoint, dedicated, err);
+	iso_pool_connect_failed(pool, c, err); /* it is freed later */
 }
 
 static void on_ready(struct iso_transport *t)
@@ -55,6 +54,24 @@ static void on_ready(struct iso_transport *t)
 		connect_failed(c, ISO_ENOMEM);
 }
 
+/* Tells control something of this connection's address. */
+static void report(const struct iso_uconn *c, struct iso_sample sample)
+{
+	struct iso_pool *pool = c->pool;
+
+	sample.slot = (uint16_t)pool->slot;
+	sample.end_us = loop_of(c)->now_us;
+	sample.endpoint = c->astray ? ISO_ENDPOINT_NONE : c->endpoint;
+	sample.endpoints_epoch = iso_pool_region(pool)->endpoints_epoch;
+	iso_evidence_push(pool->upstream->evidence, &sample);
+}
+
+static void report_rtt(const struct iso_uconn *c, uint64_t us)
+{
+	report(c, (struct iso_sample){ .kind = ISO_SAMPLE_RTT,
+				       .us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX });
+}
+
 void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
 {
 	struct iso_pool *pool = c->pool;
@@ -66,21 +83,63 @@ void iso_uconn_opened(struct iso_uconn *c, uint32_t streams_max)
 		c->idle_since_us = loop_of(c)->now_us;
 		if (pool->region->protocol == ISO_PROTOCOL_AUTO && pool->region->tls && !c->dedicated)
 			pool->learned = c->ops == &iso_h2_client_ops ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
-		iso_reach_worked(&pool->reach, c->endpoint);
+		iso_reach_worked(&pool->reach, iso_pool_region(pool), &c->addr);
 		iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + TICK_US);
+		c->measured_us = loop_of(c)->now_us; /* connecting was a round trip */
+		report(c, (struct iso_sample){ .kind = ISO_SAMPLE_LINK_UP,
+					       .connect_us = c->connect_us,
+					       .tls_us = c->tls_us });
 		iso_pool_publish(pool);
 	}
 	if (c->state == ISO_UCONN_OPEN)
 		iso_pool_dispatch(pool);
 }
 
+void iso_uconn_progress(struct iso_uconn *c)
+{
+	c->progress_us = loop_of(c)->now_us;
+	c->shunned = false;
+	iso_pool_progress(c->pool);
+}
+
+void iso_uconn_ping_acked(struct iso_uconn *c)
+{
+	if (c->ping_sent_us == 0)
+		return;
+	report_rtt(c, loop_of(c)->now_us - c->ping_sent_us);
+	c->ping_sent_us = 0;
+	c->acked = true;
+}
+
+/* At most one in PING_EVERY_US: fronts count PINGs, and end connections that send many. */
+static void ping(struct iso_uconn *c)
+{
+	uint64_t now_us = loop_of(c)->now_us;
+
+	if ((c->pinged_us != 0 && now_us < c->pinged_us + PING_EVERY_US) || !c->ops->ping(c))
+		return;
+	c->pinged_us = c->ping_sent_us = c->measured_us = now_us;
+}
+
+/* The network's round trip, and a sign of life: by a PING; over HTTP/1.1 the kernel knows. */
+static void measure(struct iso_uconn *c)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (c->ops != &iso_h1_client_ops) {
+		ping(c);
+		return;
+	}
+	c->measured_us = loop_of(c)->now_us;
+	if (getsockopt(c->t.fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_rtt > 0)
+		report_rtt(c, info.tcpi_rtt);
+}
+
 static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
 	struct iso_uconn *c = conn_of(t);
 
-	iso_pool_progress(c->pool);
-	c->shunned = false;
-	c->ping_sent_us = 0;
 	return c->ops->input(c, chunk, bytes, n);
 }
 
@@ -142,8 +201,11 @@ static void on_timer(struct iso_timer *timer)
 		return;
 	}
 	if (c->ping_sent_us != 0 && now_us > c->ping_sent_us + PING_PATIENCE_US) {
-		iso_uconn_close(c, ISO_OUTCOME_RESET);
-		return;
+		if (c->t.last_rx_us <= c->ping_sent_us) {
+			iso_uconn_close(c, ISO_OUTCOME_RESET);
+			return;
+		}
+		c->ping_sent_us = 0; /* it does not answer PINGs, but it lives */
 	}
 	/* The last one of a pool is kept warm by pings, unless it is known that they do not help; an HTTP/1.1
 	 * one is replaced before the peer ends it. */
@@ -153,8 +215,8 @@ static void on_timer(struct iso_timer *timer)
 		iso_pool_warm(pool);
 		return;
 	}
-	if (now_us > c->t.last_rx_us + PING_EVERY_US && c->ping_sent_us == 0)
-		c->ops->ping(c);
+	if (now_us > c->measured_us + PING_EVERY_US && c->ping_sent_us == 0)
+		measure(c);
 	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + tick_us(pool));
 }
 
@@ -201,14 +263,17 @@ static void on_silence(struct iso_timer *timer)
 
 	if (oldest == NULL)
 		return;
-	since_us = oldest->sent_us > c->t.last_rx_us ? oldest->sent_us : c->t.last_rx_us;
+	since_us = oldest->sent_us > c->progress_us ? oldest->sent_us : c->progress_us;
 	if (since_us + patience_us >= now_us) {
 		iso_timer_set(&loop_of(c)->wheel, timer, since_us + patience_us + 1);
 		return;
 	}
 	if (!c->shunned) {
 		c->shunned = true;
-		c->ops->ping(c);
+		c->acked = false;
+		ping(c);
+		if (!oldest->spec.probe) /* a health check may be a slow one */
+			iso_pool_replace(pool, c);
 	}
 	if (pool->suspect_us == 0 && iso_pool_silent(pool, now_us)) {
 		pool->suspect_us = now_us;
@@ -229,6 +294,13 @@ static void run_free(struct iso_task *task)
 	free(c);
 }
 
+/* A loop has a 64th of the numbers: one comes again after 67 million connections. */
+static uint32_t next_serial(struct iso_upstream *upstream)
+{
+	upstream->last_serial = upstream->last_serial % ((1u << 26) - 1) + 1;
+	return upstream->reader << 26 | upstream->last_serial;
+}
+
 int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 {
 	struct iso_loop *loop = pool->upstream->loop;
@@ -239,6 +311,7 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 	if (c == NULL)
 		return ISO_ENOMEM;
 	c->pool = pool;
+	c->serial = next_serial(pool->upstream);
 	c->endpoint = endpoint;
 	c->addr = to->addr;
 	c->dedicated = dedicated;
@@ -272,6 +345,7 @@ static void end_attempts(struct iso_uconn *c, enum iso_outcome outcome)
 		struct iso_attempt *a = ISO_CONTAINER(c->attempts.next, struct iso_attempt, link);
 		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_CLOSE);
 
+		a->blamed = c->serial;
 		c->ops->cancel(c, a);
 		iso_attempt_end(a, outcome, executed);
 	}
@@ -296,6 +370,7 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 	if (c->state == ISO_UCONN_CONNECTING)
 		pool->connecting -= !c->dedicated;
 	c->state = ISO_UCONN_CLOSED;
+	iso_pool_unload(pool, c);
 	iso_list_remove(&c->link);
 	pool->conn_count--;
 	pool->dedicated -= c->dedicated;
@@ -319,19 +394,29 @@ void iso_uconn_drain(struct iso_uconn *c)
 		iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 }
 
-bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us)
+bool iso_uconn_fits(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us)
 {
 	bool fit = a->spec.head->protocol.len > 0 ? c->ops == &iso_h1_client_ops || c->extended_connect
 						  : !c->dedicated;
 
-	return c->state == ISO_UCONN_OPEN && fit && !c->shunned && c->streams < c->streams_max && !c->t.eof &&
+	return c->state == ISO_UCONN_OPEN && fit && !c->t.eof &&
 	       (a->spec.idempotent || now_us <= c->t.last_rx_us + LIVE_US);
+}
+
+bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us)
+{
+	return c->streams < c->streams_max && iso_uconn_fits(c, a, now_us);
 }
 
 void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a)
 {
 	a->conn = c;
 	a->endpoint = c->endpoint;
+	a->endpoints_epoch = iso_pool_region(c->pool)->endpoints_epoch;
+	c->pool->load[c->endpoint]++;
+	c->pool->turns[c->endpoint] = ++c->pool->turn;
+	if (!a->spec.probe)
+		c->pool->used_us = loop_of(c)->now_us;
 	a->over_h2 = c->ops == &iso_h2_client_ops;
 	c->unpinged |= iso_head_is_grpc(a->spec.head);
 	if (!c->reported) {
@@ -354,11 +439,14 @@ void iso_uconn_stream_ended(struct iso_uconn *c)
 {
 	assert(c->streams > 0);
 	c->streams--;
+	if (!c->astray)
+		c->pool->load[c->endpoint]--;
 	if (c->state == ISO_UCONN_CLOSED)
 		return;
 	if (c->streams == 0) {
 		c->idle_since_us = loop_of(c)->now_us;
-		if (c->state == ISO_UCONN_DRAINING && !c->t.finishing) {
+		/* Shunned to the end: its place is taken by another one. */
+		if ((c->state == ISO_UCONN_DRAINING || c->shunned) && !c->t.finishing) {
 			iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 			return;
 		}

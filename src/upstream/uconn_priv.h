@@ -29,8 +29,8 @@ struct iso_client_ops {
 	void (*fill)(struct iso_uconn *c);
 	/* The peer ended its direction; whether the connection goes on all the same. */
 	bool (*eof)(struct iso_uconn *c);
-	/* Asks for a sign of life; may do nothing. */
-	void (*ping)(struct iso_uconn *c);
+	/* Asks for a sign of life; iso_uconn_ping_acked follows. False: it cannot. */
+	bool (*ping)(struct iso_uconn *c);
 	void (*done)(struct iso_uconn *c);
 };
 
@@ -48,14 +48,21 @@ struct iso_uconn {
 	struct iso_timer silence;         /* suspicion, while something waits */
 	struct iso_task free_task;
 	struct iso_tls_client *tls_client; /* one reference: it keeps our sessions; NULL: in clear */
-	uint64_t idle_since_us, ping_sent_us, used;
+	uint64_t idle_since_us, used;
+	uint64_t progress_us;  /* when something other than a PING last came; 0: nothing did */
+	uint64_t pinged_us;    /* when the last PING was sent; 0: none was */
+	uint64_t measured_us;  /* when the round trip was last asked for */
+	uint64_t ping_sent_us; /* of the one that has no answer; 0: none is on its way */
 	uint32_t connect_us, tls_us;
+	uint32_t serial; /* names it among the connections of all loops, as good as for good; never 0 */
 	uint32_t streams, streams_max; /* open now; most at a time */
 	struct iso_sockaddr addr;      /* of the endpoint, whose index may come to mean another one */
 	uint8_t endpoint;
 	uint8_t state;         /* enum iso_uconn_state */
-	bool shunned;          /* silent while something waits: no new attempts */
+	bool shunned;          /* it was silent while something waited: no new attempts */
+	bool acked;            /* while shunned: it has answered a PING, so that TCP is alive */
 	bool extended_connect; /* HTTP/2: the region takes RFC 8441's CONNECT */
+	bool astray;           /* its address is no endpoint any more, whatever its index is now */
 	bool dedicated;        /* HTTP/1.1 for a tunnel, in a pool that speaks HTTP/2 else */
 	bool unpinged;         /* gRPC servers end a connection that is pinged while they are silent */
 	bool reported;         /* its connect time has been given to an attempt */
@@ -75,8 +82,15 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome);
 void iso_uconn_finish(struct iso_uconn *c, enum iso_outcome outcome);
 /* No new attempts; closes when the last one has ended. */
 void iso_uconn_drain(struct iso_uconn *c);
-/* Whether it may take this attempt, which may need a live connection, or one that can be a tunnel. */
+/* Whether it may take this attempt, which may need a live connection, or one that can be a tunnel; whether it
+ * is shunned is the pool's question. */
 bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us);
+/* The same, but for its room: it may be full now. */
+bool iso_uconn_fits(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us);
+/* For codecs: something came that the region's application may have sent, so not a PING. */
+void iso_uconn_progress(struct iso_uconn *c);
+/* For codecs: the answer to a PING. It is a sign of life of the connection, not of the application. */
+void iso_uconn_ping_acked(struct iso_uconn *c);
 /* Hands it the attempt. */
 void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a);
 /* A stream has ended: the connection may be idle, may close when draining, has room. Once per assigned

@@ -15,6 +15,7 @@ FAMILIES = {
     "isochrone_retries_total": ("counter", {"service", "reason"}),
     "isochrone_region_share": ("gauge", {"service", "region"}),
     "isochrone_region_up": ("gauge", {"service", "region"}),
+    "isochrone_region_rtt_seconds": ("gauge", {"service", "region"}),
     "isochrone_attempt_duration_seconds": ("histogram", {"service", "region"}),
 }
 SAMPLE = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? '

@@ -1,32 +1,13 @@
 """Addresses come and go: a real DNS server, records that change under load, addresses that do not answer."""
-import signal
 import socket
 import threading
 import time
 
 import pytest
 
-from lab import HOST, NAME, free_port, wait_until
-from product import SLOW, Emulator
-
-FAST = {"interval": "300ms", "timeout": "250ms"}
-
-
-class Dns:
-    """dnsmasq on a free port with records of its own, TTL 1."""
-
-    def __init__(self, lab):
-        self.lab, self.port = lab, free_port()
-        self.hosts = lab.write("hosts", "")
-        self.process = lab.start("dnsmasq", [
-            "dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--no-poll", f"--port={self.port}", "--bind-interfaces",
-            f"--listen-address={HOST}", f"--addn-hosts={self.hosts}", "--local-ttl=1", "--local=/test/", "--log-facility=-",
-            "--conf-file=/dev/null", "--user=root"])
-
-    def set(self, *addresses):
-        """The records of api.test from now on."""
-        self.hosts.write_text("".join(f"{a} api.test\n" for a in addresses))
-        self.process.send(signal.SIGHUP)
+import named
+from lab import wait_until
+from product import SLOW
 
 
 class Load:
@@ -55,23 +36,17 @@ class Load:
         return self.failed
 
 
-@pytest.fixture
-def dns(lab):
-    return Dns(lab)
+@pytest.fixture(params=[named.Dnsmasq, named.Unbound])
+def dns(request, lab):
+    return request.param(lab)
 
 
 @pytest.fixture
-def site(lab, start, dns, h2):
-    """site(addresses of region `named` that answer): the proxy, their emulators by address, the second region."""
-    def begin(alive, records, delay=60, **more):
-        port = free_port()
-        made = {a: Emulator(lab, a, address=a, port=port) for a in alive}
-        far = Emulator(lab, "far", delay)
-        dns.set(*records)
-        proxy = start({"named": {"url": f"https://api.test:{port}", "host": NAME}, "far": {"url": far.url, "host": NAME}},
-                      dns={"servers": [f"{HOST}:{dns.port}"], "min_ttl": "1s"}, service={"health": FAST}, **more)
-        proxy.wait_states({"named": "healthy", "far": "healthy"})
-        return proxy, made, far
+def site(lab, start, dns):
+    """site(addresses that answer, records): see named.Site; the proxy, emulators by address, the second region."""
+    def begin(alive, records, **more):
+        made = named.Site(lab, start, dns, alive, records, **more)
+        return made.proxy, made.emulators, made.far
     return begin
 
 
@@ -142,3 +117,37 @@ def test_records_change_under_load(site, dns, h2):
     assert load.end() == []
     assert proxy.region("named")["state"] == "healthy"
     assert "dns: api.test: now also 127.0.0.4" in proxy.stderr and "dns: api.test: without 127.0.0.2" in proxy.stderr
+
+
+def test_records_change_at_full_rate(lab, site, dns):
+    """300 requests a second: no request fails, and what is not in the answer any more is idle within TTL + 2 s."""
+    proxy, made, _ = site(["127.0.0.2", "127.0.0.3", "127.0.0.4"], ["127.0.0.2", "127.0.0.3"], near=5, delay=100, workers=2)
+    rate = 300 if SLOW == 1 else 100
+    load = named.Steady(lab, proxy, 24 if SLOW == 1 else 40, rate)
+    load.until(2)
+
+    dns.set("127.0.0.4", "127.0.0.3")
+    changed = time.monotonic()
+    counts = []  # (time, executed at the dropped one)
+
+    def look():
+        counts.append((time.monotonic() - changed, made["127.0.0.2"].executed()))
+        return False
+
+    load.until(2 + 6 * (1 if SLOW == 1 else 2), look)
+    last = counts[-1][1]
+    idle = next(t for t, n in counts if n == last)
+    # Asked again at most a TTL after the change, then TTL + 2 s since the last answer that had it.
+    assert idle < 1 + (1 + 2 + 0.3) * SLOW, idle
+    assert made["127.0.0.4"].executed() > rate / 2
+
+    dns.set()  # the name is gone: the last good set stays
+    wait_until(lambda: proxy.region("named")["dns"], 10 * SLOW, "the failing answer to be said")
+    before = made["127.0.0.3"].executed() + made["127.0.0.4"].executed()
+    load.until(time.monotonic() - load.began + 1)
+    assert made["127.0.0.3"].executed() + made["127.0.0.4"].executed() > before + rate / 3
+
+    dns.set("127.0.0.2")
+    assert load.until(load.seconds - 1, lambda: made["127.0.0.2"].executed() > last + rate / 3), "the restored address"
+    assert [x for x in load.end() if x["status"] != 200] == []
+    assert proxy.region("named")["state"] == "healthy"

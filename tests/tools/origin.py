@@ -137,7 +137,7 @@ class H2Connection:
     def __init__(self, sock, number, streams=None):
         self.sock, self.number = sock, number
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
-        self.pending, self.acknowledged = {}, False
+        self.pending, self.acknowledged, self.pings = {}, False, 0
         self.h2.initiate_connection()
         opening = self.h2.data_to_send()
         if streams:
@@ -246,6 +246,8 @@ class H2Origin(Origin):
             connection.pending.pop(event.stream_id, None)
         elif isinstance(event, h2.events.WindowUpdated):
             connection.pour()
+        elif isinstance(event, h2.events.PingReceived):
+            connection.pings += 1
         elif isinstance(event, h2.events.SettingsAcknowledged):
             connection.acknowledged = True
 

@@ -5,6 +5,7 @@
 #ifndef ISO_MONITOR_PUBLISHER_H
 #define ISO_MONITOR_PUBLISHER_H
 
+#include "iso/stats/window.h"
 #include "iso/telemetry/metrics.h"
 #include "iso/upstream/board.h"
 #include "iso/upstream/evidence.h"
@@ -43,9 +44,9 @@ bool iso_publisher_fails_open(const struct iso_publisher *publisher, uint32_t se
 const struct iso_snapshot *iso_publisher_snapshot(const struct iso_publisher *publisher);
 
 struct iso_probe_report {
-	uint64_t at_us; /* when it ended, loop time; 0: there was none yet */
-	uint32_t connect_us, tls_us, ttfb_us;
-	uint16_t status; /* 0: no answer came */
+	uint64_t at_us;                               /* when it ended, loop time; 0: there was none yet */
+	uint32_t dns_us, connect_us, tls_us, ttfb_us; /* 0: it needed none, or an earlier one did */
+	uint16_t status;                              /* 0: no answer came */
 	bool passed;
 	const char *words; /* static */
 	uint64_t passes, failures, ignored;
@@ -66,6 +67,8 @@ struct iso_region_report {
 	double share; /* 0 … 1 of new requests, by the service's policy, as a pick over the last board would
 		       */
 	uint32_t estimate_us, p50_us, p95_us, p99_us; /* 0: unknown */
+	uint32_t rtt_us;                              /* of the network alone; 0: unknown */
+	struct iso_window_sums connect, tls, total;   /* of the last minute: connections, whole answers */
 	uint64_t limit_milli; /* requests a second that it takes, thousandths, learnt from 429s; 0: unknown */
 	uint32_t in_flight, connections;      /* over all workers */
 	uint64_t good, bad;                   /* live answers of the last minute */
@@ -79,6 +82,7 @@ struct iso_region_report {
 	struct iso_dependency dependencies[ISO_DEPENDENCIES_SHOWN];
 	uint32_t endpoint_count;
 	struct iso_board_endpoint endpoints[ISO_ENDPOINTS_MAX];
+	const char *endpoint_words[ISO_ENDPOINTS_MAX]; /* why one is out; static; NULL: it is not */
 };
 
 /* False when the bound snapshot has no region in that slot (nothing is filled in). */
@@ -109,6 +113,13 @@ void iso_publisher_set_hook(struct iso_publisher *publisher, const struct iso_pu
  * changed. */
 void iso_publisher_probe(struct iso_publisher *publisher, const struct iso_sample *sample, bool passed,
 			 const char *words);
+/* A probe of one address alone, sample->endpoint: the region is not judged by it. */
+void iso_publisher_endpoint_probe(struct iso_publisher *publisher, const struct iso_sample *sample,
+				  bool passed);
+/* The address that is to be probed by itself now, because traffic does not measure it; -1: none. */
+int iso_publisher_endpoint_wanting(struct iso_publisher *publisher, uint32_t slot);
+/* The address for the region's own probe while others fail theirs; -1: any. */
+int iso_publisher_endpoint_sound(const struct iso_publisher *publisher, uint32_t slot);
 struct iso_health_report;
 
 /* What the body of a probe's answer said of the region's dependencies; copied. Publishes when it is news. */

@@ -13,15 +13,17 @@ struct iso_resolver;
 struct iso_resolution {
 	int err;         /* ISO_OK, ISO_EDNS (with why), ISO_ETIMEOUT */
 	const char *why; /* words of a failure, static */
+	bool none;       /* with ISO_EDNS: the server is sure that the name has no address of this family */
 	uint32_t ttl_s;  /* least along the CNAME chain and over all addresses; not clamped */
 	size_t n;
-	struct iso_sockaddr addr[ISO_RESOLVE_MAX]; /* IPv6 and IPv4 as the resolver orders them */
+	struct iso_sockaddr addr[ISO_RESOLVE_MAX]; /* in the order of the resolver */
 };
 
 struct iso_resolve {
 	void (*done)(struct iso_resolve *query, const struct iso_resolution *answer);
 	struct iso_resolver *resolver; /* while it runs */
 	uint16_t port;
+	int family;
 	bool cancelled;
 	void *impl;
 };
@@ -31,11 +33,13 @@ ISO_MUST_USE int iso_resolver_new(struct iso_loop *loop, const char *servers,
 				  struct iso_resolver **ret_resolver);
 void iso_resolver_free(struct iso_resolver *resolver);
 /*
- * Starts a query for A and AAAA; `done` comes exactly once, later, unless cancelled. An IP literal and
- * "localhost" (127.0.0.1) answer without a query (ttl_s UINT32_MAX). timeout_us bounds it all.
+ * Starts a query for the addresses of one family, AF_INET (A) or AF_INET6 (AAAA): each may fail or be late by
+ * itself. `done` comes exactly once, later, unless cancelled. An IP literal and "localhost" (127.0.0.1)
+ * answer without a query (ttl_s UINT32_MAX; `none` for the other family). timeout_us bounds it all;
+ * query->port is the caller's.
  */
 ISO_MUST_USE int iso_resolve_start(struct iso_resolve *query, struct iso_resolver *resolver, const char *host,
-				   uint16_t port, uint64_t timeout_us);
+				   int family, uint64_t timeout_us);
 void iso_resolve_cancel(struct iso_resolve *query);
 
 /* Parses an IP literal (v4, v6, [v6]) with a port; ISO_OK or ISO_EBAD. */

@@ -47,6 +47,11 @@ void iso_estimate_tick(struct iso_estimate *e, uint64_t now_us);
 void iso_estimate_heard(struct iso_estimate *e, uint64_t now_us);
 /* The region is back from an outage: the probes that brought it back speak for it, failures are forgotten. */
 void iso_estimate_return(struct iso_estimate *e);
+/*
+ * What made it slow is not used any more (one address of several): no higher than what the rest takes. What
+ * failures have added stays.
+ */
+void iso_estimate_without(struct iso_estimate *e, uint32_t rest_us);
 
 /*
  * Whether it has become much slower lately, or its live answers say that it is much slower than its probes

@@ -43,6 +43,8 @@
 	  "Share of new requests that the region gets now, 0 to 1.")                                         \
 	X(REGION_UP, "isochrone_region_up", GAUGE, "service,region",                                         \
 	  "1 when the region is eligible for new requests, else 0.")                                         \
+	X(REGION_RTT, "isochrone_region_rtt_seconds", GAUGE, "service,region",                               \
+	  "Round trip of the network to the region, without the application's time.")                        \
 	X(PROBE, "isochrone_probe_total", COUNTER, "service,region,result",                                  \
 	  "Health probes that ended, by result.")                                                            \
 	X(UPSTREAM_CONNECTIONS, "isochrone_upstream_connections", GAUGE, "service,region",                   \

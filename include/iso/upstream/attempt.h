@@ -51,10 +51,12 @@ struct iso_attempt {
 	uint64_t started_us, sent_us, head_us, ended_us;
 	uint32_t connect_us, tls_us; /* when this attempt waited for a new connection */
 	uint16_t slot, status;
-	uint8_t endpoint;
-	int end_err; /* why there was no connection (enum iso_err); 0: there was one */
+	uint8_t endpoint; /* ISO_ENDPOINT_NONE: it has not come to one */
+	int end_err;      /* why there was no connection (enum iso_err); 0: there was one */
 	bool over_h2;
-	uint64_t received_bytes; /* response body */
+	uint32_t endpoints_epoch; /* of the board that endpoint is an index of */
+	uint32_t blamed;          /* serial of the connection that broke or was silent under it; 0: none */
+	uint64_t received_bytes;  /* response body */
 	/* The rest is for upstream/. */
 	const struct iso_attempt_ops *ops;
 	struct iso_attempt_spec spec;

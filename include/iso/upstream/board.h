@@ -17,9 +17,12 @@ enum { ISO_WORKERS_MAX = 64 };
 
 struct iso_board_endpoint {
 	struct iso_sockaddr addr;
-	uint32_t estimate_us; /* 0: none yet */
+	uint32_t estimate_us; /* predicted time to the response head; 0: none yet */
+	uint32_t rtt_us;      /* of the network alone; 0: none yet */
 	bool fresh;           /* in the current DNS answer */
 	bool usable;          /* in the current DNS answer and not ejected: takes new requests */
+	bool ejected;         /* by what its own connections and requests showed */
+	bool slower;          /* than another one that is usable, by more than noise */
 };
 
 struct iso_board_region {

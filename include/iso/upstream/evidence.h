@@ -33,17 +33,32 @@ enum iso_outcome {
 
 const char *iso_outcome_text(enum iso_outcome outcome);
 
+/* What a sample speaks of. The members that a kind does not name are 0. */
+enum iso_sample_kind {
+	ISO_SAMPLE_TRY,       /* an attempt that has got its head, or has ended without; all members but us */
+	ISO_SAMPLE_TOTAL,     /* an attempt whose good answer has ended well: us, from start to end */
+	ISO_SAMPLE_LINK_UP,   /* a connection is open: connect_us, tls_us */
+	ISO_SAMPLE_LINK_DOWN, /* one could not be opened: outcome */
+	ISO_SAMPLE_RTT,       /* us: a round trip without the application's time */
+};
+
+enum { ISO_ENDPOINT_NONE = UINT8_MAX };
+
 struct iso_sample {
 	uint64_t start_us, end_us;   /* loop time (CLOCK_MONOTONIC) */
 	uint32_t ttfb_us;            /* start to response head, connecting not included; 0: no head came */
 	uint32_t connect_us, tls_us; /* of the connection, when this attempt opened it; else 0 */
 	uint32_t retry_after_us;     /* what the region asked for; 0: nothing */
 	uint32_t api_key;            /* of a 429: hash of the x-api-key that it was sent with; 0: none */
+	uint32_t conn; /* the connection that is to blame: it broke, or was silent. 0: none is known */
 	uint16_t slot, status;
-	uint8_t endpoint;
-	uint8_t outcome;  /* enum iso_outcome */
-	uint8_t fault;    /* enum iso_fault: only REGION (and THROTTLE) count against the region */
-	uint8_t executed; /* enum iso_executed */
+	uint32_t us;
+	uint32_t endpoints_epoch; /* of `endpoint` */
+	uint8_t kind;             /* enum iso_sample_kind */
+	uint8_t endpoint;         /* ISO_ENDPOINT_NONE: it had none */
+	uint8_t outcome;          /* enum iso_outcome */
+	uint8_t fault;            /* enum iso_fault: only REGION (and THROTTLE) count against the region */
+	uint8_t executed;         /* enum iso_executed */
 	bool probe;
 };
 

@@ -20,6 +20,7 @@ struct iso_upstream {
 	struct iso_mailbox *control;   /* to wake the control thread at once; NULL on the control loop */
 	struct iso_timer look; /* while a region has no address yet: a turn to see whether it has one */
 	uint32_t reader;       /* our place on the stand */
+	uint32_t last_serial;  /* of our connections */
 	struct iso_pool *pools[ISO_REGION_SLOTS];
 	void (*urgent)(struct iso_upstream *upstream); /* evidence that cannot wait for the next 100 ms; may
 							  be NULL */

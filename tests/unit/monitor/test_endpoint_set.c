@@ -159,6 +159,59 @@ static void test_duplicates_in_an_answer(void **state)
 	assert_string_equal(text(&set, 0), "AB");
 }
 
+static void answer6(struct iso_endpoint_set *set, uint32_t ttl_s, uint64_t now_us)
+{
+	struct iso_sockaddr six;
+
+	assert_int_equal(iso_sockaddr_parse("2001:db8::1", 443, &six), ISO_OK);
+	iso_endpoint_set_answer(set, &six, 1, ttl_s * second, now_us);
+}
+
+/* Each family has its own last good set and TTL: an answer for one takes nothing away from the other. */
+static void test_families_apart(void **state)
+{
+	struct iso_endpoint_set set;
+	struct iso_board_region r = { 0 };
+
+	(void)state;
+	iso_endpoint_set_init(&set, 1);
+	answer(&set, "ab", 5, 0);
+	answer6(&set, 60, 0);
+	assert_int_equal(set.count, 3);
+	answer(&set, "b", 5, 5 * second);
+	answer(&set, "b", 5, 10 * second);
+	iso_endpoint_set_read(&set, 10 * second, &r);
+	assert_false(r.endpoints[0].usable);
+	assert_true(r.endpoints[1].usable && r.endpoints[2].usable && r.endpoints[2].fresh);
+	assert_int_equal(iso_endpoint_set_fresh(&set, AF_INET), 1);
+	assert_int_equal(iso_endpoint_set_fresh(&set, AF_INET6), 1);
+}
+
+/* What one family has no more goes only while the other one's addresses are sure. */
+static void test_a_family_that_is_gone(void **state)
+{
+	struct iso_endpoint_set set;
+	struct iso_board_region r = { 0 };
+
+	(void)state;
+	iso_endpoint_set_init(&set, 1);
+	answer6(&set, 5, 0);
+	iso_endpoint_set_none(&set, AF_INET6, second);
+	assert_int_equal(iso_endpoint_set_fresh(&set, AF_INET6), 1); /* nothing else is there */
+	answer(&set, "a", 5, second);
+	iso_endpoint_set_none(&set, AF_INET6, 30 * second);
+	assert_int_equal(iso_endpoint_set_fresh(&set, AF_INET6), 1); /* the other one's answer is old */
+	answer(&set, "a", 5, 30 * second);
+	answer6(&set, 5, 30 * second);
+	iso_endpoint_set_none(&set, AF_INET6, 31 * second);
+	assert_int_equal(iso_endpoint_set_fresh(&set, AF_INET6), 0);
+	iso_endpoint_set_read(&set, 36 * second, &r);
+	assert_true(r.endpoints[0].usable); /* warm for a while, as ever */
+	iso_endpoint_set_read(&set, 37 * second, &r);
+	assert_false(r.endpoints[0].usable);
+	assert_true(r.endpoints[1].usable);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +222,8 @@ int main(void)
 		cmocka_unit_test(test_epoch_changes_with_a_reused_index),
 		cmocka_unit_test(test_more_addresses_than_places),
 		cmocka_unit_test(test_duplicates_in_an_answer),
+		cmocka_unit_test(test_families_apart),
+		cmocka_unit_test(test_a_family_that_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

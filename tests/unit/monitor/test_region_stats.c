@@ -112,6 +112,38 @@ static void test_our_own_limits_and_graceful_ends_say_nothing(void **state)
 	assert_int_equal(iso_estimate_us(&rs->estimate), 0);
 }
 
+static void broken(struct iso_region_stats *rs, uint32_t conn, enum iso_outcome outcome, uint64_t now_us)
+{
+	struct iso_sample s = { .start_us = now_us - 90000,
+				.end_us = now_us,
+				.conn = conn,
+				.outcome = (uint8_t)outcome,
+				.fault = ISO_FAULT_REGION };
+
+	iso_region_stats_sample(rs, &s);
+}
+
+static void test_one_dead_connection_ejects_nobody(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	uint32_t one;
+
+	for (uint64_t i = 0; i < 200; i++)
+		ok(rs, 10 * second + i * 10000, 40000);
+	for (uint64_t i = 0; i < 100; i++)
+		broken(rs, 7, i % 2 ? ISO_OUTCOME_RESET : ISO_OUTCOME_TIMEOUT, 12 * second + i);
+	assert_null(rs->wish);
+	one = iso_estimate_us(&rs->estimate);
+	assert_true(one > 40000);
+	assert_true(one < 150000); /* 100 streams at 1 s each would be more */
+	broken(rs, 8, ISO_OUTCOME_RESET, 12 * second + 200);
+	assert_null(rs->wish);
+	broken(rs, 7, ISO_OUTCOME_RESET, 12 * second + 201);
+	assert_null(rs->wish);
+	broken(rs, 9, ISO_OUTCOME_RESET, 12 * second + 202);
+	assert_non_null(rs->wish); /* three of them do */
+}
+
 static void test_failures_wish_it_out(void **state)
 {
 	static const enum iso_outcome outcomes[] = { ISO_OUTCOME_CONNECT, ISO_OUTCOME_TLS, ISO_OUTCOME_RESET,
@@ -264,6 +296,7 @@ int main(void)
 		TEST(test_good_answers),
 		TEST(test_client_faults_say_nothing),
 		TEST(test_our_own_limits_and_graceful_ends_say_nothing),
+		TEST(test_one_dead_connection_ejects_nobody),
 		TEST(test_failures_wish_it_out),
 		TEST(test_throttles_do_not_eject),
 		TEST(test_what_set_out_before_the_return_is_no_news),

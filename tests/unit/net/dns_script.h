@@ -36,7 +36,7 @@ struct dns_script {
 	char address[32]; /* for iso_resolver_new */
 	const struct dns_record *records;
 	size_t n;
-	enum dns_manner manner;
+	enum dns_manner manner, manner_aaaa; /* AAAA questions get whichever is not DNS_ANSWERS */
 	int queries;
 };
 
@@ -117,10 +117,11 @@ static inline void dns_on_query(evutil_socket_t fd, short what, void *arg)
 	socklen_t from_len = sizeof(from);
 	ssize_t got = recvfrom(fd, message, 512, 0, (struct sockaddr *)&from, &from_len);
 	size_t at = 12, len = 0;
+	enum dns_manner manner = dns->manner;
 
 	(void)what;
 	dns->queries++;
-	if (got < 17 || dns->manner == DNS_SILENT)
+	if (got < 17)
 		return;
 	for (; message[at] != 0; at += 1u + message[at]) {
 		memcpy(name + len, message + at + 1, message[at]);
@@ -128,14 +129,18 @@ static inline void dns_on_query(evutil_socket_t fd, short what, void *arg)
 		name[len++] = '.';
 	}
 	name[len > 0 ? len - 1 : 0] = '\0';
+	if (manner == DNS_ANSWERS && message[at + 2] == DNS_AAAA)
+		manner = dns->manner_aaaa;
+	if (manner == DNS_SILENT)
+		return;
 	len = dns_answer(dns, message, at + 5, name, message[at + 2]);
-	if (dns->manner == DNS_GARBAGE)
+	if (manner == DNS_GARBAGE)
 		memset(message + 2, 0xff, len - 2); /* the id is right, the rest is not */
-	if (dns->manner == DNS_WRONG_ID)
+	if (manner == DNS_WRONG_ID)
 		message[0] ^= 0x55;
-	if (dns->manner == DNS_SERVFAIL)
+	if (manner == DNS_SERVFAIL)
 		message[3] = 0x82;
-	if (dns->manner == DNS_CUT)
+	if (manner == DNS_CUT)
 		len -= 3;
 	sendto(fd, message, len, 0, (struct sockaddr *)&from, from_len);
 }
