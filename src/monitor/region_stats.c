@@ -67,11 +67,13 @@ static void answered(struct iso_region_stats *rs, const struct iso_sample *sampl
 		failed(rs, sample, ISO_FAILURE_GATEWAY);
 		return;
 	case ISO_FAULT_THROTTLE:
-		/* A learnt limit sends what exceeds it elsewhere, and the rest is answered as fast as ever.
+		/*
+		 * One client's own quota is not the region's failure. Nor is a limit that is learnt: what
+		 * exceeds it goes elsewhere, and the rest is answered as fast as ever.
 		 */
-		if (iso_throttle_refused(&rs->throttle, sample->api_key, sample->end_us) && !rs->learns)
-			iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us,
-					     sample->end_us);
+		if (!iso_throttle_refused(&rs->throttle, sample->api_key, sample->end_us) || rs->learns)
+			return;
+		iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
 		iso_window_bad(&rs->window, sample->end_us);
 		return;
 	default:

@@ -141,6 +141,37 @@ static void test_throttles_do_not_eject(void **state)
 	assert_true(iso_estimate_us(&rs->estimate) > 500000);
 }
 
+/* One client that has used up its quota is no part of the region's failure rate; nor is a limit that is learnt.
+ */
+static void test_a_quota_is_no_failure(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_sample s = { .outcome = ISO_OUTCOME_STATUS,
+				.fault = ISO_FAULT_THROTTLE,
+				.status = 429,
+				.ttfb_us = 2000,
+				.start_us = 10 * second,
+				.end_us = 10 * second + 2000,
+				.api_key = 7 };
+	struct iso_window_sums sums;
+
+	ok(rs, 9 * second, 40000);
+	for (int i = 0; i < 50; i++)
+		iso_region_stats_sample(rs, &s);
+	iso_window_sum(&rs->window, 11 * second, &sums);
+	assert_int_equal(sums.bad, 0);
+	assert_in_range(iso_estimate_us(&rs->estimate), 39999, 40001);
+	rs->learns = true;
+	s.api_key = 0;
+	iso_region_stats_sample(rs, &s);
+	iso_window_sum(&rs->window, 11 * second, &sums);
+	assert_int_equal(sums.bad, 0);
+	rs->learns = false;
+	iso_region_stats_sample(rs, &s);
+	iso_window_sum(&rs->window, 11 * second, &sums);
+	assert_int_equal(sums.bad, 1);
+}
+
 static void test_what_set_out_before_the_return_is_no_news(void **state)
 {
 	struct iso_region_stats *rs = *state;
@@ -266,6 +297,7 @@ int main(void)
 		TEST(test_our_own_limits_and_graceful_ends_say_nothing),
 		TEST(test_failures_wish_it_out),
 		TEST(test_throttles_do_not_eject),
+		TEST(test_a_quota_is_no_failure),
 		TEST(test_what_set_out_before_the_return_is_no_news),
 		TEST(test_cancelled_counts_its_age),
 		TEST(test_suspicion_needs_silence_everywhere),
