@@ -141,7 +141,8 @@ static void test_throttles_do_not_eject(void **state)
 	assert_true(iso_estimate_us(&rs->estimate) > 500000);
 }
 
-/* One client that has used up its quota is no part of the region's failure rate; nor is a limit that is learnt.
+/* One client that has used up its quota is no part of the region's failure rate; nor is a limit that is
+ * learnt.
  */
 static void test_a_quota_is_no_failure(void **state)
 {
@@ -170,6 +171,46 @@ static void test_a_quota_is_no_failure(void **state)
 	iso_region_stats_sample(rs, &s);
 	iso_window_sum(&rs->window, 11 * second, &sums);
 	assert_int_equal(sums.bad, 1);
+}
+
+/* Nothing but 429s for a second is no limit: it takes nothing. Also where limits are learnt. */
+static void test_a_region_that_refuses_everything(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	rs->learns = true;
+	ok(rs, 10 * second, 40000);
+	for (uint64_t i = 0; i < 20; i++) {
+		assert_null(rs->wish);
+		bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 10 * second + i * 50000);
+	}
+	assert_true(iso_estimate_us(&rs->estimate) > 500000);
+	bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 11 * second + 50000);
+	assert_non_null(rs->wish);
+	/* The request that tries it out says the same. */
+	iso_outlier_eject(&rs->outlier, rs->wish, 0, 11 * second + 50000);
+	rs->outlier.trial = 1;
+	rs->outlier.trial_us = 15 * second;
+	bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 16 * second);
+	assert_int_equal(rs->outlier.trial, 0);
+	assert_true(rs->outlier.ejected);
+}
+
+/* One 429, and then nothing: where limits are learnt it is no failure, unless nothing passes. */
+static void test_silence_after_a_429(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	rs->learns = true;
+	ok(rs, 10 * second, 40000);
+	bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 10 * second + 50000);
+	iso_region_stats_cells(rs, NULL, 0, 10 * second + 300000);
+	assert_int_equal(rs->estimate.bad_run, 0);
+	iso_region_stats_cells(rs, NULL, 0, 10 * second + 400000);
+	assert_int_equal(rs->estimate.bad_run, 1);
+	ok(rs, 10 * second + 410000, 40000);
+	iso_region_stats_cells(rs, NULL, 0, 12 * second);
+	assert_int_equal(rs->estimate.bad_run, 0);
 }
 
 static void test_what_set_out_before_the_return_is_no_news(void **state)
@@ -298,6 +339,8 @@ int main(void)
 		TEST(test_failures_wish_it_out),
 		TEST(test_throttles_do_not_eject),
 		TEST(test_a_quota_is_no_failure),
+		TEST(test_a_region_that_refuses_everything),
+		TEST(test_silence_after_a_429),
 		TEST(test_what_set_out_before_the_return_is_no_news),
 		TEST(test_cancelled_counts_its_age),
 		TEST(test_suspicion_needs_silence_everywhere),
