@@ -32,8 +32,6 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 	const struct iso_upstream *up = x->host->upstream;
 	const struct iso_cfg_service *service = x->service;
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
-	uint32_t workers = x->generation->snapshot->workers;
-
 	iso_view_init(ret_view, service->region_count);
 	ret_view->tried = x->choice.tried;
 	for (uint32_t i = 0; i < service->region_count; i++) {
@@ -44,9 +42,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		iso_view_add(ret_view, i, region, boards[i]);
 		if (iso_upstream_suspect(up, region->slot))
 			ret_view->suspect |= bit;
-		/* Each worker keeps to its part of the limit. */
-		if (region->max_in_flight > 0 && iso_upstream_in_flight(up, region->slot) >=
-							 (region->max_in_flight + workers - 1) / workers)
+		if (region->max_in_flight > 0 &&
+		    iso_board_load(up->stand, region->slot) >= region->max_in_flight)
 			ret_view->full |= bit;
 		if (boards[i]->limit_milli != 0 &&
 		    iso_throttle_gate_closed(&up->stand->shared.gates[region->slot], boards[i]->limit_milli,
