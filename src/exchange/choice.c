@@ -8,6 +8,7 @@
 #include "iso/upstream/view.h"
 
 _Static_assert((int)ISO_DECISION_MAX <= (int)ISO_LOG_DECISION_MAX, "a decision must fit into its line");
+_Static_assert((int)ISO_TRIES_MAX <= (int)ISO_LOG_DECISIONS_MAX, "and so must that of each try");
 
 /* A region that is half-open gets one request of the whole process, the first try of one that may run twice.
  */
@@ -40,6 +41,9 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 
 		boards[i] = &up->board->regions[region->slot];
 		iso_view_add(ret_view, i, region, boards[i]);
+		/* A first try of a request that may run twice: what it measures harms nobody. */
+		if (boards[i]->unmeasured && x->try_count == 0 && x->safe)
+			ret_view->explore |= bit;
 		if (iso_upstream_suspect(up, region->slot))
 			ret_view->suspect |= bit;
 		if (region->max_in_flight > 0 &&
@@ -59,7 +63,7 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		take_trial(x, boards, ret_view);
 }
 
-/* Without memory the line goes without it. */
+/* The record of the try that this pick leads to. Without memory the line goes without it. */
 static void record(struct iso_exchange *x, const struct iso_view *view)
 {
 	char *memory = iso_arena_alloc(x->arena, ISO_DECISION_MAX);
@@ -74,7 +78,7 @@ static void record(struct iso_exchange *x, const struct iso_view *view)
 	iso_text_init_fixed(&text, memory, ISO_DECISION_MAX);
 	iso_decision_write(&decision, names, &text);
 	if (iso_text_ok(&text) == ISO_OK)
-		x->choice.decision = iso_text_slice(&text);
+		x->choice.decisions[x->try_count] = iso_text_slice(&text);
 }
 
 bool iso_exchange_choose(struct iso_exchange *x)
@@ -84,9 +88,11 @@ bool iso_exchange_choose(struct iso_exchange *x)
 
 	build_view(x, &view);
 	iso_balance_pick(x->route->policy, &view, (uint32_t)(random >> 32), &x->choice.pick);
-	x->choice.decision = iso_slice(NULL, 0);
 	/* The other half of the random number: what is drawn must not decide what is recorded. */
-	if (x->host->log != NULL && (uint32_t)random < x->generation->snapshot->access_log_decisions)
+	if (x->try_count == 0)
+		x->choice.recorded = x->host->log != NULL &&
+				     (uint32_t)random < x->generation->snapshot->access_log_decisions;
+	if (x->choice.recorded && x->try_count < ISO_TRIES_MAX)
 		record(x, &view);
 	return x->choice.pick.level != ISO_PICK_NONE;
 }

@@ -75,6 +75,23 @@ def test_a_slower_region_is_still_probed_not_starved(trio, h2):
     assert proxy.region("far")["state"] == "healthy"
 
 
+def test_what_nobody_measures_is_explored(start, emulator, h2):
+    """Probes are capped to two and one each half minute: one safe request in two hundred measures the far region."""
+    regions = {n: emulator(n, d) for n, d in (("near", 5), ("far", 150))}
+    proxy = start({n: {"url": r.url, "host": NAME} for n, r in regions.items()},
+                  service={"health": {"interval": "100ms", "timeout": "90ms", "path": "/health", "probes_per_hour": 120}})
+    client = h2(proxy)
+    began = proxy.status()["uptime_s"]
+    spread(client, 400)
+    wait_until(lambda: proxy.status()["uptime_s"] > began + 1, 10, "the last probe to be old")
+
+    def count(method):
+        return [client.wait(sid).get("x-emulated-region") for _ in range(100)
+                for sid in [client.start(method, "/") for _ in range(20)]].count("far")
+    assert 1 <= count("GET") <= 40, "ten of two thousand, give or take"
+    assert count("POST") <= 2, "what is not safe explores nothing"
+
+
 def test_failover_uses_the_first_that_is_up(trio, h2):
     proxy, regions = trio("failover", (60, 5, 5))
     client = h2(proxy)

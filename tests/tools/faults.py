@@ -191,6 +191,47 @@ def run_load(lab, proxy, regions, fault, plan, log):
     return result
 
 
+def turns(seconds, share=0.5):
+    """Every fault in turn over a run: [(second, fault, index into its pair: begin or end)]."""
+    each = seconds / len(FAULTS)
+    return sorted((i * each + each * begin, fault, k) for i, fault in enumerate(FAULTS)
+                  for k, begin in enumerate((0.2, 0.2 + share)))
+
+
+def run_in_turn(lab, seconds, gets=150, posts=15, workers=2):
+    """A load over all faults in turn; gives the access log's path once each request has its line."""
+    regions = equal_regions(lab, EQUAL)
+    log = lab.path("access.log")
+    proxy = Isochrone.over(lab, {n: r.url for n, r in regions.items()}, access_log={"path": str(log), "decisions": 1},
+                           service={"health": {"interval": "500ms", "timeout": "400ms"}}, workers=workers)
+    try:
+        proxy.wait_states({n: "healthy" for n in regions})
+        plan, left, began = Plan(seconds=seconds, gets=gets, posts=posts), turns(seconds), time.monotonic()
+        load = start_load(lab, proxy, plan, lab.path("load.jsonl"), "turn")
+        while load.poll() is None:
+            while left and time.monotonic() >= began + left[0][0]:
+                _, fault, k = left.pop(0)
+                FAULTS[fault][k](regions[VICTIM])
+            try:
+                load.wait(SAMPLE_S)
+            except subprocess.TimeoutExpired:
+                pass
+        stdout, stderr = load.communicate()
+        if load.returncode != 0 or left:
+            raise LabError(f"h2rate: exit code {load.returncode}, {left} not done: {stderr}\n{proxy.stderr[-3000:]}")
+        count = json.loads(stdout)["count"]
+        wait_until(lambda: len(read_log(log)) >= count, 20 * SLOW, "an access log line for each request")
+        return log
+    finally:
+        for region in regions.values():
+            if region.process in lab.processes:
+                region.resume()
+        proxy.stop()
+        for region in regions.values():
+            if region.process in lab.processes:
+                lab.end(region.process)
+
+
 def merge(into, counts):
     for key, n in counts.items():
         into[key] = into.get(key, 0) + n

@@ -26,6 +26,7 @@ struct iso_board_region {
 	enum iso_region_state state;
 	bool up; /* takes traffic (unknown, healthy, degraded) */
 	bool drained;
+	bool unmeasured;         /* neither a probe nor an answer for two probe intervals */
 	bool suspect;            /* silent in every worker that waits for it */
 	uint32_t weight;         /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
 	uint32_t ramp;           /* 0 … ISO_WEIGHT_ONE */
