@@ -200,6 +200,11 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 			iso_outlier_probe(&rs->outlier, true, is_normal, note->at_us);
 		return;
 	}
+	/* It was too slow, and answered requests well in the meantime: then it is the probe that hangs. */
+	if (outcome == ISO_OUTCOME_TIMEOUT && rs->live_good_us > start_us && rs->wish == NULL) {
+		rs->probes_ignored++;
+		return;
+	}
 	rs->probes_failed++;
 	if (uplink_down && outcome == ISO_OUTCOME_CONNECT)
 		return;

@@ -92,6 +92,10 @@ class Result:
         counts = [n for t, n in self.samples if self.fault_at + 1 <= t <= self.fault_end]
         return counts[-1] - counts[0] if counts else float("nan")
 
+    def refused(self):
+        """Attempts at the victim that were answered with its 503, by the access log."""
+        return sum(a["region"] == VICTIM and a["status"] == 503 for x in self.log for a in x["attempts"])
+
     @property
     def back_after(self):
         """Seconds from the fault's end to the fifth good answer of the victim to a request due after it."""
@@ -263,6 +267,8 @@ def judge(result, slow=1):
         bars += [Bar("slowest GET ms", result.worst_get_ms, 700 * slow, False),
                  Bar("requests over 150 ms", result.over_150, 9 * slow * slow, False)]
     if fault == "503":
+        # A region that fails for good gets no more; in each second that goes by one request may try it out.
+        bars.append(Bar("requests that its 503 reached", result.refused(), 20 * slow, False))
         bars.append(Bar("sent to it after the first second", result.sent_after_1s(), 10 * slow, False))
     if fault == "slow":
         bars += [Bar("failed POSTs", len(result.failed("POST")), 0, True),

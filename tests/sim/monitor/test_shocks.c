@@ -131,11 +131,48 @@ static void test_square_waves_shift_once(void **state)
 	assert_int_equal(over, 0);
 }
 
+/* Nothing for a minute, then a first answer of 2 s (a cold start): half of its share is back within 10 s. */
+static void test_a_cold_start_is_forgotten(void **state)
+{
+	double least = 1;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		static const double rates[] = { 10, 100, 300 };
+		double best = 0;
+		struct world w;
+
+		world_init(&w, 2, seed);
+		w.places[0].noise = w.places[1].noise = 0.1;
+		w.rate = rates[seed % 3];
+		world_run(&w, 15 * second);
+		w.rate = 0;
+		world_run(&w, 60 * second);
+		w.rate = rates[seed % 3];
+		w.places[0].base_us = 2000e3;
+		world_count_anew(&w);
+		while (w.picks[0] == 0)
+			world_run(&w, 1 * ms);
+		w.places[0].base_us = 50e3;
+		for (int i = 0; i < 120 && (i < 20 || best < 0.25); i++) { /* it takes 2 s to be there */
+			world_run(&w, 100 * ms);
+			best = i < 20 || world_share(&w, 0) < best ? best : world_share(&w, 0);
+		}
+		least = best < least ? best : least;
+		if (best < 0.25)
+			print_message("seed %llu: %.3f\n", (unsigned long long)seed, best);
+		world_done(&w);
+	}
+	print_message("back at %.3f at least\n", least);
+	assert_true(least >= 0.25);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quick_refusals_win_nothing),
 		cmocka_unit_test(test_square_waves_shift_once),
+		cmocka_unit_test(test_a_cold_start_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,25 @@ static void test_silence_after_a_429(void **state)
 	assert_int_equal(rs->estimate.bad_run, 0);
 }
 
+/* Three probes time out while requests are answered well: they do not take it down; without requests they do.
+ */
+static void test_slow_probes_of_a_region_that_answers(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_probe_note note = { .words = "its probe timed out" };
+
+	probe(rs, true, 20000, 9 * second);
+	for (uint64_t i = 10; i < 16; i++) {
+		if (i < 13)
+			ok(rs, i * second + 500000, 40000);
+		note.at_us = (i + 1) * second;
+		iso_region_stats_probe(rs, &note, i * second, ISO_OUTCOME_TIMEOUT, &health, false);
+		assert_int_equal(rs->health.state, i < 15 ? ISO_HEALTH_UP : ISO_HEALTH_DOWN);
+	}
+	assert_int_equal(rs->probes_ignored, 3);
+	assert_int_equal(rs->probes_failed, 3);
+}
+
 static void test_what_set_out_before_the_return_is_no_news(void **state)
 {
 	struct iso_region_stats *rs = *state;
@@ -339,6 +358,7 @@ int main(void)
 		TEST(test_failures_wish_it_out),
 		TEST(test_throttles_do_not_eject),
 		TEST(test_a_quota_is_no_failure),
+		TEST(test_slow_probes_of_a_region_that_answers),
 		TEST(test_a_region_that_refuses_everything),
 		TEST(test_silence_after_a_429),
 		TEST(test_what_set_out_before_the_return_is_no_news),
