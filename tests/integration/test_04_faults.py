@@ -16,6 +16,14 @@ def test_fault(lab, slow, fault):
     check_decisions(result.log_path)
 
 
+@pytest.mark.parametrize("fault", ["503", "hang", "slow"])
+def test_fault_with_several_workers(lab, slow, fault):
+    """What one of them learns, all know."""
+    result = faults.run(lab, fault, faults.SHORT, workers=3)
+    missed = [str(b) for b in faults.judge(result, slow) if not b.ok]
+    assert not missed, f"{missed}; {result.summary}"
+
+
 def check_decisions(path):
     """Every choice that was recorded is the one that its facts and its draw give, computed by the tool."""
     log = faults.read_log(path)

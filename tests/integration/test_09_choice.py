@@ -1,4 +1,6 @@
 """Which region is asked: the fastest by latency, the first by failover, by weight; never one that is down."""
+import threading
+
 import pytest
 
 import faults
@@ -155,6 +157,29 @@ def test_probes_are_capped(start, emulator):
     for name in regions:
         probe = proxy.region(name)["probe"]
         assert 1 <= probe["passes"] + probe["failures"] <= 3, probe
+
+
+def test_probes_of_a_region_never_overlap(start, origin, emulator, h2):
+    """It takes most of an interval to answer them, fails them (so they are asked faster) and its requests (doubt)."""
+    seen = {"now": 0, "most": 0, "probes": 0}
+    lock = threading.Lock()
+
+    def script(sock, request):
+        if request.path == "/deep":
+            with lock:
+                seen["now"] += 1
+                seen["probes"] += 1
+                seen["most"] = max(seen["most"], seen["now"])
+            threading.Event().wait(0.2)  # its work
+            with lock:
+                seen["now"] -= 1
+        sock.sendall(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
+
+    regions = {"slow": origin(H1Origin, script, tls=False).url, "sound": emulator("sound", tls=False).url}
+    proxy = start(regions, service={"health": {"interval": "300ms", "timeout": "290ms", "path": "/deep"}}, workers=2)
+    client = h2(proxy)
+    wait_until(lambda: client.get("/").status and seen["probes"] >= 10, 20, "ten probes")
+    assert seen["most"] == 1, seen
 
 
 def test_a_region_that_fails_every_third_answer(start, origin, emulator, h2):

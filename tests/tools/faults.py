@@ -96,6 +96,11 @@ class Result:
         """Attempts at the victim that were answered with its 503, by the access log."""
         return sum(a["region"] == VICTIM and a["status"] == 503 for x in self.log for a in x["attempts"])
 
+    def sent_between(self, start, end):
+        """Requests due between two moments that were sent to the victim, by the access log."""
+        due = {x["id"] for x in self.lines if start <= x["start_ms"] / 1000 < end}
+        return sum(x["id"] in due and any(a["region"] == VICTIM for a in x["attempts"]) for x in self.log)
+
     @property
     def back_after(self):
         """Seconds from the fault's end to the fifth good answer of the victim to a request due after it."""
@@ -139,14 +144,14 @@ def start_load(lab, proxy, plan, out, prefix):
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(lab, fault, plan=FULL, binary=None, delays=None, service=None, env=None):
+def run(lab, fault, plan=FULL, binary=None, delays=None, service=None, env=None, workers=1):
     """One scenario; `fault` is a key of FAULTS or None. Everything that it starts it ends."""
     regions = equal_regions(lab, delays or EQUAL)
     log = lab.path("access.log")
     settings = {"health": {"interval": "500ms", "timeout": "400ms"}}
     settings.update(service or {})
     proxy = Isochrone.over(lab, {n: r.url for n, r in regions.items()}, binary=binary, env=env, service=settings,
-                           access_log={"path": str(log), "decisions": 1}, workers=1)
+                           access_log={"path": str(log), "decisions": 1}, workers=workers)
     try:
         proxy.wait_states({n: "healthy" for n in regions})
         return run_load(lab, proxy, regions, fault, plan, log)
@@ -264,7 +269,9 @@ def judge(result, slow=1):
     if fault == "kill":
         bars.append(Bar("failed POSTs that never ran", len(result.posts_failed_unsent), 0, True))
     if fault == "hang":
-        bars += [Bar("slowest GET ms", result.worst_get_ms, 700 * slow, False),
+        # What is sent there later tries it out, one at a time.
+        bars += [Bar("sent to it after 0.5 s", result.sent_between(result.fault_at + 0.5 * slow, result.fault_end), 3, False),
+                 Bar("slowest GET ms", result.worst_get_ms, 700 * slow, False),
                  Bar("requests over 150 ms", result.over_150, 9 * slow * slow, False)]
     if fault == "503":
         # A region that fails for good gets no more; in each second that goes by one request may try it out.
