@@ -111,6 +111,7 @@ static bool read_decision(const json_t *object, struct iso_decision *ret_decisio
 			.ramp = number(item, "ramp", &ok),
 			.priority = number(item, "priority", &ok),
 		};
+		v->estimate_us[i] = number(item, "estimate_us", &ok);
 	}
 	read_client(object, candidates, &v->client, &ok);
 	v->allowed = mask(object, "allowed", &ok);
@@ -119,33 +120,41 @@ static bool read_decision(const json_t *object, struct iso_decision *ret_decisio
 	v->tried = mask(object, "tried", &ok);
 	v->full = mask(object, "full", &ok);
 	v->trial = mask(object, "trial", &ok);
+	v->explore = mask(object, "explore", &ok);
 	v->lacking = mask(object, "lacking", &ok);
 	v->warned = mask(object, "warned", &ok);
 	return read_pick(object, &ret_decision->pick, v->n, &ok) && ok;
 }
 
+static void check_decision(const json_t *object, struct tally *tally)
+{
+	struct iso_decision decision;
+
+	tally->decisions++;
+	if (!read_decision(object, &decision)) {
+		printf("line %llu: the decision is not well formed\n", (unsigned long long)tally->line);
+		tally->bad++;
+	} else if (!iso_decision_holds(&decision)) {
+		printf("line %llu: computed again, the decision comes out differently\n",
+		       (unsigned long long)tally->line);
+		tally->bad++;
+	}
+}
+
 static void check_line(const char *line, size_t len, struct tally *tally)
 {
 	json_t *root = json_loadb(line, len, 0, NULL);
-	const json_t *object = json_object_get(root, "decision");
-	struct iso_decision decision;
+	const json_t *object = json_object_get(root, "decision"), *item;
+	size_t i;
 
 	tally->line++;
 	if (root == NULL && len > 1) {
 		printf("line %llu: no JSON\n", (unsigned long long)tally->line);
 		tally->bad++;
-	} else if (object != NULL) {
-		tally->decisions++;
-		if (!read_decision(object, &decision)) {
-			printf("line %llu: the decision is not well formed\n",
-			       (unsigned long long)tally->line);
-			tally->bad++;
-		} else if (!iso_decision_holds(&decision)) {
-			printf("line %llu: computed again, the decision comes out differently\n",
-			       (unsigned long long)tally->line);
-			tally->bad++;
-		}
 	}
+	if (object != NULL)
+		check_decision(object, tally);
+	json_array_foreach(json_object_get(root, "earlier_decisions"), i, item) check_decision(item, tally);
 	json_decref(root);
 }
 

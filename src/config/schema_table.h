@@ -110,8 +110,9 @@ X("access_log", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
 X("access_log.path", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "File, or `-` for standard output. A relative name starts at the configuration file's directory.") \
 X("access_log.decisions", NUMBER, 0, 0, 1, "0.01", NULL, NULL, \
-  "The part of the requests whose last choice of a region is recorded, as `decision`: everything that it " \
-  "looked at, so that it can be computed again by `isochrone explain --recompute`.") \
+  "The part of the requests whose choices of a region are recorded, as `decision` (those of earlier tries " \
+  "as `earlier_decisions`): everything that they looked at, so that they can be computed again by " \
+  "`isochrone explain --recompute`.") \
 X("access_log.query", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
   "Log the path with its query, which may hold secrets.") \
 X("geo", OBJECT, 0, 0, 0, NULL, NULL, NULL, \

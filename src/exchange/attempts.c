@@ -477,7 +477,8 @@ static void stay(struct iso_exchange *x, const struct iso_exchange_choice *befor
 	x->choice.tried = before->tried;
 	x->choice.reason = before->reason;
 	x->choice.pick = before->pick;
-	x->choice.decision = before->decision;
+	if (x->try_count < ISO_TRIES_MAX)
+		x->choice.decisions[x->try_count] = iso_slice(NULL, 0);
 	x->choice.sent = before->sent;
 	x->choice.final = before->final;
 }

@@ -8,6 +8,7 @@
 #include "iso/upstream/view.h"
 
 _Static_assert((int)ISO_DECISION_MAX <= (int)ISO_LOG_DECISION_MAX, "a decision must fit into its line");
+_Static_assert((int)ISO_TRIES_MAX <= (int)ISO_LOG_DECISIONS_MAX, "and so must that of each try");
 
 /*
  * A region that is half-open gets one request of the whole process, the first try of one that may run twice.
@@ -36,8 +37,6 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 	const struct iso_upstream *up = x->host->upstream;
 	const struct iso_cfg_service *service = x->service;
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
-	uint32_t workers = x->generation->snapshot->workers;
-
 	iso_view_init(ret_view, service->region_count);
 	ret_view->tried = x->choice.tried;
 	for (uint32_t i = 0; i < service->region_count; i++) {
@@ -46,11 +45,13 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 
 		boards[i] = &up->board->regions[region->slot];
 		iso_view_add(ret_view, i, region, boards[i]);
+		/* A first try of a request that may run twice: what it measures harms nobody. */
+		if (boards[i]->unmeasured && x->try_count == 0 && x->safe)
+			ret_view->explore |= bit;
 		if (iso_upstream_suspect(up, region->slot))
 			ret_view->suspect |= bit;
-		/* Each worker keeps to its part of the limit. */
-		if (region->max_in_flight > 0 && iso_upstream_in_flight(up, region->slot) >=
-							 (region->max_in_flight + workers - 1) / workers)
+		if (region->max_in_flight > 0 &&
+		    iso_board_load(up->stand, region->slot) >= region->max_in_flight)
 			ret_view->full |= bit;
 		if (boards[i]->limit_milli != 0 &&
 		    iso_throttle_gate_closed(&up->stand->shared.gates[region->slot], boards[i]->limit_milli,
@@ -66,7 +67,7 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		take_trial(x, boards, ret_view);
 }
 
-/* Without memory the line goes without it. */
+/* The record of the try that this pick leads to. Without memory the line goes without it. */
 static void record(struct iso_exchange *x, const struct iso_view *view)
 {
 	char *memory = iso_arena_alloc(x->arena, ISO_DECISION_MAX);
@@ -81,7 +82,7 @@ static void record(struct iso_exchange *x, const struct iso_view *view)
 	iso_text_init_fixed(&text, memory, ISO_DECISION_MAX);
 	iso_decision_write(&decision, names, &text);
 	if (iso_text_ok(&text) == ISO_OK)
-		x->choice.decision = iso_text_slice(&text);
+		x->choice.decisions[x->try_count] = iso_text_slice(&text);
 }
 
 void iso_exchange_unchoose(const struct iso_exchange *x)
@@ -100,9 +101,11 @@ bool iso_exchange_choose(struct iso_exchange *x)
 
 	build_view(x, &view);
 	iso_balance_pick(x->route->policy, &view, (uint32_t)(random >> 32), &x->choice.pick);
-	x->choice.decision = iso_slice(NULL, 0);
 	/* The other half of the random number: what is drawn must not decide what is recorded. */
-	if (x->host->log != NULL && (uint32_t)random < x->generation->snapshot->access_log_decisions)
+	if (x->try_count == 0)
+		x->choice.recorded = x->host->log != NULL &&
+				     (uint32_t)random < x->generation->snapshot->access_log_decisions;
+	if (x->choice.recorded && x->try_count < ISO_TRIES_MAX)
 		record(x, &view);
 	return x->choice.pick.level != ISO_PICK_NONE;
 }

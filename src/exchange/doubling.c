@@ -33,7 +33,6 @@ static bool all_suspect(const struct iso_exchange *x)
 static bool double_up(struct iso_exchange *x, enum iso_retry_reason reason)
 {
 	const struct iso_pick pick = x->choice.pick;
-	const struct iso_slice decision = x->choice.decision;
 	enum iso_pick_level most = reason == ISO_RETRY_REASON_RESCUE ? ISO_PICK_FULL : ISO_PICK_GOOD;
 
 	x->choice.allowed = x->plan.bound != 0 ? (uint16_t)(x->route->region_mask & x->plan.bound)
@@ -42,7 +41,7 @@ static bool double_up(struct iso_exchange *x, enum iso_retry_reason reason)
 	if (!iso_exchange_choose(x) || x->choice.pick.level > most ||
 	    !iso_budget_spend(iso_exchange_budget(x), true, x->host->loop->now_us)) {
 		x->choice.pick = pick;
-		x->choice.decision = decision;
+		x->choice.decisions[x->try_count] = iso_slice(NULL, 0);
 		return false;
 	}
 	x->choice.reason = (int)reason;

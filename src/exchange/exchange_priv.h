@@ -77,13 +77,15 @@ struct iso_exchange_relay {
 
 /* Where the next try goes, and where the last one went. */
 struct iso_exchange_choice {
-	uint16_t allowed, tried;   /* for the next pick */
-	int reason;                /* enum iso_retry_reason of the next try; -1: it is the first */
-	struct iso_pick pick;      /* the last one */
-	struct iso_slice decision; /* its record, where it was sampled for the access log; else empty */
-	struct iso_timer timer;    /* PAUSE: the end of it; WAIT: time for a hedge */
-	bool sent;                 /* the try before it had sent something: it has cost the budget a token */
-	enum iso_stay final;       /* why no other try followed the last one that failed; NONE: none failed */
+	uint16_t allowed, tried; /* for the next pick */
+	int reason;              /* enum iso_retry_reason of the next try; -1: it is the first */
+	struct iso_pick pick;    /* the last one */
+	/* By try: the record of its pick, of an exchange that was sampled for the access log; else empty. */
+	struct iso_slice decisions[ISO_TRIES_MAX];
+	bool recorded;          /* it was sampled, by its first pick */
+	struct iso_timer timer; /* PAUSE: the end of it; WAIT: time for a hedge */
+	bool sent;              /* the try before it had sent something: it has cost the budget a token */
+	enum iso_stay final;    /* why no other try followed the last one that failed; NONE: none failed */
 };
 
 /* A request whose Idempotency-Key the ledger has been asked about. */

@@ -336,7 +336,6 @@ void iso_endpoint_stats_judge(struct iso_endpoint_stats *es, const struct iso_en
 		if (iso_outlier_tick(&e->outlier, judge->healthy_threshold, false, judge->now_us)) {
 			e->wish = NULL;
 			e->probe_fails = 0;
-			iso_estimate_return(&e->estimate);
 		}
 	}
 	pardon(es);

@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
+#include <time.h>
 
 /* Lists of checks: the draft's, Spring's, and what many write themselves. */
 static const char *const lists[] = { "checks", "components", "dependencies", "details" };
@@ -139,7 +141,71 @@ static void add_affected(struct iso_health_report *report, const json_t *list,
 	}
 }
 
-/* One check. False: it says no state. */
+/* Two digits, or four. -1: they are none. */
+static int digits(const char *text, int n)
+{
+	int value = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -1;
+		value = value * 10 + (text[i] - '0');
+	}
+	return value;
+}
+
+/* Seconds of an offset "Z" or "+hh:mm"; false: it is none. */
+static bool read_offset(const char *text, int64_t *ret_s)
+{
+	if ((text[0] == 'Z' || text[0] == 'z') && text[1] == '\0') {
+		*ret_s = 0;
+		return true;
+	}
+	if ((text[0] != '+' && text[0] != '-') || strlen(text) != 6 || text[3] != ':' ||
+	    digits(text + 1, 2) < 0 || digits(text + 4, 2) < 0)
+		return false;
+	*ret_s = (digits(text + 1, 2) * 60 + digits(text + 4, 2)) * 60 * (text[0] == '-' ? -1 : 1);
+	return true;
+}
+
+/* RFC 3339, seconds since 1970; false: it is no time of our era. */
+static bool read_time(const char *text, int64_t *ret_s)
+{
+	struct tm tm = { 0 };
+	int64_t offset_s;
+
+	if (strlen(text) < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
+	    text[13] != ':' || text[16] != ':')
+		return false;
+	tm.tm_year = digits(text, 4) - 1900;
+	tm.tm_mon = digits(text + 5, 2) - 1;
+	tm.tm_mday = digits(text + 8, 2);
+	tm.tm_hour = digits(text + 11, 2);
+	tm.tm_min = digits(text + 14, 2);
+	tm.tm_sec = digits(text + 17, 2);
+	if (tm.tm_year < 70 || tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 ||
+	    tm.tm_hour < 0 || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 ||
+	    tm.tm_sec > 60)
+		return false;
+	text += 19;
+	if (*text == '.')
+		text += 1 + strspn(text + 1, "0123456789");
+	if (!read_offset(text, &offset_s))
+		return false;
+	*ret_s = (int64_t)timegm(&tm) - offset_s;
+	return true;
+}
+
+/* By its `time`. One that cannot be read is none, and a clock that is ahead of ours is no reason to doubt. */
+static bool is_stale(const json_t *check, struct iso_health_clock clock)
+{
+	const char *text = json_string_value(json_object_get(check, "time"));
+	int64_t at_s, oldest_s = (int64_t)((clock.wall_us - clock.max_age_us) / 1000000);
+
+	return clock.wall_us > clock.max_age_us && text != NULL && read_time(text, &at_s) && at_s < oldest_s;
+}
+
+/* One check. False: it says no state. One that is stale says nothing at all, good or bad. */
 static bool add_check(struct iso_health_report *report, struct iso_slice name, const json_t *check)
 {
 	const char *id = json_string_value(json_object_get(check, "componentId"));
@@ -147,6 +213,10 @@ static bool add_check(struct iso_health_report *report, struct iso_slice name, c
 
 	if (!state_of_value(json_is_object(check) ? json_object_get(check, "status") : check, &state))
 		return false;
+	if (is_stale(check, report->clock)) {
+		report->stale = true;
+		return true;
+	}
 	add(report, name, iso_slice_str(id != NULL ? id : ""), state, observed_us(check));
 	add_affected(report, json_object_get(check, "affectedEndpoints"), state);
 	return true;
@@ -207,12 +277,14 @@ static void read_root(struct iso_health_report *report, json_t *root)
 		report->error = "its health answer names no status and no dependency";
 }
 
-void iso_health_parse(struct iso_slice body, struct iso_health_report *ret_report)
+void iso_health_parse(struct iso_slice body, struct iso_health_clock clock,
+		      struct iso_health_report *ret_report)
 {
 	json_error_t error;
 	json_t *root;
 
 	memset(ret_report, 0, sizeof(*ret_report));
+	ret_report->clock = clock;
 	/* jansson stops at a depth of 2,048; what is left of a larger body is not read at all. */
 	root = json_loadb(body.ptr != NULL ? body.ptr : "", body.len, 0, &error);
 	if (root == NULL)
@@ -221,6 +293,8 @@ void iso_health_parse(struct iso_slice body, struct iso_health_report *ret_repor
 		ret_report->error = "its health answer is JSON, but no object";
 	else
 		read_root(ret_report, root);
+	if (ret_report->stale && ret_report->error == NULL)
+		ret_report->error = "a check in its health answer is old by its time: it does not count";
 	json_decref(root);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "health_report_priv.h"
+#include "iso/base/clock.h"
 #include "iso/policy/health.h"
 #include "iso/upstream/attempt.h"
 
@@ -17,6 +18,8 @@ enum {
 	LAG_MAX_US = 50 * 1000,
 	CONTAINS_WITHIN = 5120, /* as Route 53 does */
 	ARENA_MAX = 256 * 1024,
+	CHECK_AGES = 3, /* intervals, after which a check within a health answer is old; a minute at least */
+	CHECK_AGE_MIN_US = 60 * 1000 * 1000,
 };
 
 struct probe {
@@ -130,11 +133,15 @@ static bool is_aware(const struct iso_cfg_service *service)
 
 static void read_health(const struct probe *p, struct iso_health_report *ret_report)
 {
+	struct iso_health_clock clock = { iso_clock_wall_us(), CHECK_AGES * p->service->health.interval_us };
+
+	if (clock.max_age_us < CHECK_AGE_MIN_US)
+		clock.max_age_us = CHECK_AGE_MIN_US;
 	memset(ret_report, 0, sizeof(*ret_report));
 	if (p->body_bytes > ISO_HEALTH_BODY_MAX)
 		ret_report->error = "its health answer is longer than 64 KiB";
 	else if (p->json)
-		iso_health_parse(iso_slice(p->body, p->body != NULL ? p->body_bytes : 0), ret_report);
+		iso_health_parse(iso_slice(p->body, p->body != NULL ? p->body_bytes : 0), clock, ret_report);
 	else if (is_aware(p->service))
 		ret_report->error = "its health answer is not JSON by its content-type: what routes require "
 				    "is unknown";

@@ -89,7 +89,7 @@ static bool is_same(const struct iso_publisher_slot *slot, struct iso_slice iden
 }
 
 /* The statistics of a slot that another region has taken begin anew. */
-static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity)
+static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity, uint64_t now_us)
 {
 	char *copy;
 
@@ -104,6 +104,7 @@ static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity)
 	iso_publisher_forget_health(slot);
 	slot->facts = (struct iso_region_facts){ .state = ISO_REGION_UNKNOWN };
 	iso_region_stats_init(&slot->stats);
+	slot->bound_us = now_us;
 	return ISO_OK;
 }
 
@@ -114,7 +115,7 @@ int iso_publisher_bind(struct iso_publisher *pub, struct iso_snapshot *snapshot)
 
 		for (uint32_t r = 0; r < service->region_count; r++) {
 			int err = bind_slot(&pub->slots[service->regions[r].slot],
-					    service->regions[r].identity);
+					    service->regions[r].identity, pub->loop->now_us);
 
 			if (err != ISO_OK)
 				return err;
@@ -268,6 +269,18 @@ static uint32_t hedge_us(struct iso_publisher *pub, struct iso_publisher_slot *s
 	return slot->hedge_us;
 }
 
+/* Two intervals without a probe: they are capped, or the region does not get any. */
+static bool is_unmeasured(const struct iso_publisher *pub, const struct iso_publisher_slot *slot)
+{
+	uint64_t last_us = slot->stats.probe.at_us;
+
+	if (slot->stats.live_good_us > last_us)
+		last_us = slot->stats.live_good_us;
+	if (slot->bound_us > last_us)
+		last_us = slot->bound_us;
+	return slot->service != NULL && pub->loop->now_us > last_us + 2 * slot->service->health.interval_us;
+}
+
 static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_region *to)
 {
 	struct iso_publisher_slot *slot = &pub->slots[i];
@@ -277,6 +290,7 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	to->up = facts->up;
 	to->drained = pub->registry->slots[i].drained;
 	to->suspect = facts->suspect;
+	to->unmeasured = is_unmeasured(pub, slot);
 	to->weight = facts->weight;
 	to->ramp = facts->ramp;
 	to->estimate_us = facts->estimate_us;

@@ -19,6 +19,7 @@ struct iso_publisher_slot {
 	struct iso_health_report health;       /* what its health answer said last */
 	struct iso_affected *affected;         /* from it; one reference. NULL: none */
 	uint64_t broken, uneasy;               /* from it: bits of the service's dependencies */
+	uint64_t bound_us;                     /* since when the statistics speak of it */
 	uint64_t hedge_at_us;                  /* when hedge_us was last looked up */
 	uint32_t hedge_us;
 	bool warned;

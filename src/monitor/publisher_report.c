@@ -50,11 +50,9 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	for (uint32_t r = 0; r < service->region_count; r++) {
 		const struct iso_cfg_region *region = &service->regions[r];
 		uint16_t bit = (uint16_t)(1u << r);
-		uint32_t in_flight, connections;
 
 		boards[r] = &pub->slots[region->slot].board;
 		iso_view_add(ret_view, r, region, boards[r]);
-		iso_publisher_load(pub, region->slot, &in_flight, &connections);
 		ret_view->suspect |= boards[r]->suspect ? bit : 0;
 		ret_view->full |=
 			boards[r]->limit_milli != 0 &&
@@ -62,7 +60,10 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 								 boards[r]->limit_milli, pub->loop->now_us)
 				? bit
 				: 0;
-		ret_view->full |= region->max_in_flight != 0 && in_flight >= region->max_in_flight ? bit : 0;
+		ret_view->full |= region->max_in_flight != 0 && iso_board_load(pub->stand, region->slot) >=
+									region->max_in_flight
+					  ? bit
+					  : 0;
 	}
 	if (route == NULL)
 		return;

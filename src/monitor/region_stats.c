@@ -5,6 +5,12 @@
 
 #include "iso/policy/suspicion.h"
 
+enum {
+	REFUSED_RUN = 3,        /* 429s and nothing else, */
+	CLOSED_US = 300 * 1000, /* for so long: it takes nothing at all */
+	CLOSED_FOR_LONG_US = 1000 * 1000,
+};
+
 void iso_region_stats_init(struct iso_region_stats *rs)
 {
 	memset(rs, 0, sizeof(*rs));
@@ -77,6 +83,30 @@ static void failed(struct iso_region_stats *rs, const struct iso_sample *sample,
 }
 
 /*
+ * A 429. One client's own quota is not the region's failure. Nor is a limit that is learnt, as long as
+ * anything passes it: what exceeds it goes elsewhere, and the rest is answered as fast as ever.
+ */
+static void throttled(struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	bool closed;
+
+	if (!iso_throttle_refused(&rs->throttle, sample->api_key, sample->end_us))
+		return;
+	if (rs->refused_run == 0)
+		rs->refused_us = sample->end_us;
+	if (rs->refused_run < REFUSED_RUN)
+		rs->refused_run++;
+	closed = rs->refused_run >= REFUSED_RUN && sample->end_us > rs->passed_us + CLOSED_US;
+	if (rs->learns && !closed)
+		return;
+	iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us, sample->end_us);
+	iso_window_bad(&rs->window, sample->end_us);
+	if (!rs->out && sample->start_us >= rs->back_us && closed &&
+	    sample->end_us > rs->passed_us + CLOSED_FOR_LONG_US)
+		rs->wish = "it answers every request with 429";
+}
+
+/*
  * An answer that is an error. What is the client's or the application's fault proves that the region answers,
  * but its speed proves nothing: refusals are fast.
  */
@@ -87,12 +117,7 @@ static void answered(struct iso_region_stats *rs, const struct iso_sample *sampl
 		failed(rs, sample, ISO_FAILURE_GATEWAY);
 		return;
 	case ISO_FAULT_THROTTLE:
-		/* A learnt limit sends what exceeds it elsewhere, and the rest is answered as fast as ever.
-		 */
-		if (iso_throttle_refused(&rs->throttle, sample->api_key, sample->end_us) && !rs->learns)
-			iso_estimate_failure(&rs->estimate, age_of(sample), sample->retry_after_us,
-					     sample->end_us);
-		iso_window_bad(&rs->window, sample->end_us);
+		throttled(rs, sample);
 		return;
 	default:
 		iso_endpoint_stats_error(&rs->endpoints, iso_endpoint_stats_index(&rs->endpoints, sample),
@@ -105,8 +130,10 @@ static void answered(struct iso_region_stats *rs, const struct iso_sample *sampl
 }
 
 /* What it means when the sample is that of a trial. */
-static enum iso_trial_end trial_end(const struct iso_sample *sample)
+static enum iso_trial_end trial_end(const struct iso_region_stats *rs, const struct iso_sample *sample)
 {
+	if (sample->fault == ISO_FAULT_THROTTLE && rs->refused_run >= REFUSED_RUN)
+		return ISO_TRIAL_BAD;
 	switch ((enum iso_outcome)sample->outcome) {
 	case ISO_OUTCOME_OK:
 	case ISO_OUTCOME_STATUS:
@@ -136,9 +163,12 @@ static void take_try(struct iso_region_stats *rs, const struct iso_sample *sampl
 {
 	if (sample->outcome < ISO_OUTCOME_COUNT)
 		rs->outcomes[sample->outcome]++;
-	if (sample->status != 0 && sample->fault != ISO_FAULT_THROTTLE)
+	if (sample->status != 0 && sample->fault != ISO_FAULT_THROTTLE) {
 		iso_throttle_passed(&rs->throttle, sample->end_us);
-	iso_outlier_trial(&rs->outlier, trial_end(sample), sample->start_us, sample->end_us);
+		rs->passed_us = sample->end_us;
+		rs->refused_run = 0;
+	}
+	iso_outlier_trial(&rs->outlier, trial_end(rs, sample), sample->start_us, sample->end_us);
 	switch ((enum iso_outcome)sample->outcome) {
 	case ISO_OUTCOME_OK:
 	case ISO_OUTCOME_STATUS:
@@ -222,6 +252,11 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 			iso_outlier_probe(&rs->outlier, true, is_normal, note->at_us);
 		return;
 	}
+	/* It was too slow, and answered requests well in the meantime: then it is the probe that hangs. */
+	if (outcome == ISO_OUTCOME_TIMEOUT && rs->live_good_us > start_us && rs->wish == NULL) {
+		rs->probes_ignored++;
+		return;
+	}
 	rs->probes_failed++;
 	if (uplink_down && outcome == ISO_OUTCOME_CONNECT)
 		return;
@@ -233,6 +268,14 @@ void iso_region_stats_probe(struct iso_region_stats *rs, const struct iso_probe_
 		rs->wish = "silent, and its probe failed";
 }
 
+/* Where the limit is learnt, 429s are no failures; but then something passes. */
+static void notice_closed(struct iso_region_stats *rs, uint64_t now_us)
+{
+	if (rs->learns && rs->refused_run > 0 && rs->estimate.bad_run == 0 &&
+	    now_us > rs->refused_us + CLOSED_US && now_us > rs->passed_us + CLOSED_US)
+		iso_estimate_failure(&rs->estimate, 0, 0, rs->refused_us);
+}
+
 void iso_region_stats_cells(struct iso_region_stats *rs, const struct iso_cell_view *cells, uint32_t n,
 			    uint64_t now_us)
 {
@@ -241,6 +284,7 @@ void iso_region_stats_cells(struct iso_region_stats *rs, const struct iso_cell_v
 	uint64_t silent_us = 0;
 	bool progress = false;
 
+	notice_closed(rs, now_us);
 	for (uint32_t i = 0; i < n; i++) {
 		const struct iso_cell_view *c = &cells[i];
 		uint64_t us = iso_silence_us(now_us, c->oldest_us, c->progress_us, c->waiting);

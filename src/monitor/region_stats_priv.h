@@ -41,6 +41,9 @@ struct iso_region_stats {
 	uint64_t normal_us;          /* start of the last normal answer */
 	uint64_t back_us;            /* when it last came back; 0: it was never out */
 	uint64_t compared_us;        /* when it was last compared with its past and the others */
+	uint64_t passed_us;          /* the last answer that was no 429; 0: none */
+	uint64_t refused_us;         /* the first 429 since then */
+	uint32_t refused_run;        /* 429s since then, as far as they matter */
 	struct iso_blamed blamed;
 	bool learns;                          /* its limit is learnt from its 429s */
 	bool ramping;                         /* its way back is not complete */

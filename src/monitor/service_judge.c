@@ -82,6 +82,21 @@ static void eject(struct iso_region_stats *const regions[], uint32_t n, const st
 	}
 }
 
+/* Where requests failed and probes pass, the probes' word alone brings no traffic back: one request does. */
+static void doubt(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		struct iso_region_stats *rs = regions[i];
+
+		if (!rs->estimate.unproven || rs->outlier.ejected || judge->uplink_down ||
+		    !another_up(regions, n, judge, i))
+			continue;
+		rs->estimate.unproven = false;
+		rs->eject_words = "its requests failed and its probes pass: one request is to tell";
+		iso_outlier_doubt(&rs->outlier, rs->eject_words, judge->draws[i], judge->now_us);
+	}
+}
+
 /* The last region's failures made it clear that it was not the region: those that went first come back. */
 static void pardon(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge)
 {
@@ -113,7 +128,6 @@ static uint32_t ramp_of(struct iso_region_stats *rs, bool drained, uint64_t now_
 		/* Whatever was silent or failed before is over. */
 		rs->suspect_us = rs->silent_us = 0;
 		rs->wish = NULL;
-		iso_estimate_return(&rs->estimate);
 	}
 	since_us = now_us - rs->back_us;
 	if (since_us >= RAMP_US)
@@ -184,6 +198,7 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 	compare(regions, n, judge);
 	pardon(regions, n, judge);
 	eject(regions, n, judge);
+	doubt(regions, n, judge);
 	for (uint32_t i = 0; i < n; i++) {
 		bool drained = is_drained(judge, i);
 

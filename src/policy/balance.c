@@ -12,6 +12,9 @@
 
 enum { WARNED_PART = 4 };
 
+/* Of 2^32: 0.5 % of the draws explore. */
+static const uint32_t explore_part = UINT32_MAX / 200;
+
 static const char *const policy_names[] = {
 	[ISO_POLICY_LATENCY] = "latency",   [ISO_POLICY_FAILOVER] = "failover",
 	[ISO_POLICY_WEIGHTED] = "weighted", [ISO_POLICY_GEO] = "geo",
@@ -79,6 +82,26 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 	return again(view, allowed);
 }
 
+/*
+ * Whether this draw explores, and where. What decides is the draw times an odd number (a bijection), so that
+ * the draws that are left are as good as uniform.
+ */
+static bool explores(const struct iso_view *view, uint16_t good, uint32_t draw, uint32_t *ret_index)
+{
+	uint16_t among = mask_and(good, view->explore);
+	uint32_t mixed = draw * UINT32_C(2654435761);
+	uint32_t n = (uint32_t)__builtin_popcount(among);
+	uint32_t nth;
+
+	if (among == 0 || mixed >= explore_part)
+		return false;
+	nth = (uint32_t)((uint64_t)mixed * n / explore_part);
+	for (uint32_t i = 0; i < view->n; i++)
+		if (iso_mask_has(among, i) && nth-- == 0)
+			*ret_index = i;
+	return true;
+}
+
 /* Returns the sum. Without any preference the members of the set are equal. */
 static uint64_t weigh(enum iso_policy policy, const struct iso_view *view, uint16_t among,
 		      uint64_t weights[ISO_VIEW_MAX])
@@ -138,6 +161,11 @@ void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint3
 	ret_pick->index = 0;
 	if (ret_pick->among == 0)
 		return;
+	if (view->explore != 0 && policy == ISO_POLICY_LATENCY && ret_pick->level == ISO_PICK_GOOD &&
+	    explores(view, ret_pick->among, draw, &ret_pick->index)) {
+		ret_pick->level = ISO_PICK_EXPLORE;
+		return;
+	}
 	ret_pick->total = weigh(policy, view, ret_pick->among, weights);
 	left = scale(draw, ret_pick->total);
 	while (left >= weights[index]) {

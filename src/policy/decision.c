@@ -4,9 +4,9 @@
 #include "iso/policy/decision.h"
 
 static const char *const level_names[] = {
-	[ISO_PICK_TRIAL] = "trial",     [ISO_PICK_GOOD] = "good",           [ISO_PICK_FULL] = "full",
-	[ISO_PICK_SUSPECT] = "suspect", [ISO_PICK_FAIL_OPEN] = "fail_open", [ISO_PICK_AGAIN] = "again",
-	[ISO_PICK_NONE] = "none",
+	[ISO_PICK_TRIAL] = "trial", [ISO_PICK_EXPLORE] = "explore", [ISO_PICK_GOOD] = "good",
+	[ISO_PICK_FULL] = "full",   [ISO_PICK_SUSPECT] = "suspect", [ISO_PICK_FAIL_OPEN] = "fail_open",
+	[ISO_PICK_AGAIN] = "again", [ISO_PICK_NONE] = "none",
 };
 
 const char *iso_pick_level_name(enum iso_pick_level level)
@@ -26,6 +26,7 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 		iso_text_json(text, names[i]);
 		iso_text_fmt(text, ",\"weight\":%u,\"cfg_weight\":%u,\"ramp\":%u,\"priority\":%u", c->weight,
 			     c->cfg_weight, c->ramp, c->priority);
+		iso_text_fmt(text, ",\"estimate_us\":%u", v->estimate_us[i]);
 		if (v->client.keyed) /* 64 bits are more than a JSON number is sure to hold */
 			iso_text_fmt(text, ",\"cost\":\"%016llx\",\"turn\":%u",
 				     (unsigned long long)v->client.cost[i], v->client.turn[i]);
@@ -35,9 +36,9 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 	}
 	iso_text_fmt(text,
 		     "],\"allowed\":%u,\"up\":%u,\"suspect\":%u,\"tried\":%u,\"full\":%u,\"trial\":%u,"
-		     "\"lacking\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,",
-		     v->allowed, v->up, v->suspect, v->tried, v->full, v->trial, v->lacking, v->warned,
-		     iso_pick_level_name(d->pick.level), d->pick.draw);
+		     "\"explore\":%u,\"lacking\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,",
+		     v->allowed, v->up, v->suspect, v->tried, v->full, v->trial, v->explore, v->lacking,
+		     v->warned, iso_pick_level_name(d->pick.level), d->pick.draw);
 	if (v->client.keyed)
 		iso_text_fmt(text, "\"home\":%u,", v->client.home);
 	if (v->client.placed)

@@ -109,6 +109,21 @@ static void open_half(struct iso_outlier *o, uint64_t now_us)
 	o->trial_good = false;
 }
 
+void iso_outlier_doubt(struct iso_outlier *o, const char *words, uint32_t draw, uint64_t now_us)
+{
+	if (o->ejected)
+		return;
+	if (o->back_us == 0 || now_us > o->back_us + RELAPSE_US)
+		o->times = 0;
+	o->ejected = true;
+	o->since_us = o->until_us = now_us;
+	o->draw = draw;
+	o->good_probes = 0;
+	o->by_connect = false;
+	o->words = words;
+	open_half(o, now_us);
+}
+
 static void close_again(struct iso_outlier *o, const char *words, uint64_t now_us)
 {
 	o->trial = 0;
@@ -153,7 +168,7 @@ static bool may_open(const struct iso_outlier *o, uint32_t healthy_threshold, ui
 	uint64_t needed = healthy_threshold > 0 ? healthy_threshold : 1;
 
 	if (o->noticed_us == 0 || o->noticed_us + SECOND_US < o->since_us)
-		needed <<= o->times - 1;
+		needed <<= o->times > 0 ? o->times - 1 : 0;
 	return o->good_probes >= needed || (now_us >= o->until_us && o->good_probes > 0);
 }
 

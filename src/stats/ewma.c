@@ -11,6 +11,8 @@ enum {
 	TAU_US = 10 * 1000 * 1000,
 	UP_RUN = 4, /* so many samples all far above mean that something has changed */
 	UP_MARGIN_US = 10 * 1000,
+	HOLD_US = 500 * 1000, /* so long after a change nothing lowers it at once: answers still come from
+				 before it */
 };
 
 void iso_ewma_init(struct iso_ewma *e)
@@ -24,7 +26,7 @@ static uint32_t recent(const struct iso_ewma *e, uint32_t back)
 }
 
 /* The mean of the last samples when all of them lie on one side, far from the estimate; 0: no change. */
-static uint32_t changed_to(const struct iso_ewma *e)
+static uint32_t changed_to(const struct iso_ewma *e, uint64_t now_us)
 {
 	uint32_t estimate = iso_ewma_us(e);
 	uint32_t least = UINT32_MAX, most = 0;
@@ -39,7 +41,7 @@ static uint32_t changed_to(const struct iso_ewma *e)
 	if ((uint64_t)least > 2ull * estimate + UP_MARGIN_US)
 		return (uint32_t)(sum / UP_RUN);
 	/* Only an unbroken run lowers it: quick answers between failures are no recovery. */
-	if (e->unbroken < ISO_EWMA_RECENT)
+	if (e->unbroken < ISO_EWMA_RECENT || (e->change_us != 0 && now_us < e->change_us + HOLD_US))
 		return 0;
 	sum = 0;
 	for (uint32_t i = 0; i < ISO_EWMA_RECENT; i++) {
@@ -68,7 +70,7 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 		e->value_q8 = ((uint64_t)sample_us << 8) + 1;
 		return false;
 	}
-	jump = changed_to(e);
+	jump = changed_to(e, now_us);
 	if (jump != 0) {
 		e->value_q8 = (uint64_t)jump << 8;
 		e->change_us = now_us;

@@ -28,7 +28,7 @@ enum {
 	MAX_ATTEMPT = MAX_NAME + MAX_ENDPOINT + MAX_WORD + MAX_UPSTREAM_ID + FIXED_ATTEMPT,
 	MAX_LINE = MAX_ID + MAX_CLIENT + MAX_METHOD + MAX_HOST + MAX_PATH + MAX_PROTOCOL + 4 * MAX_NAME +
 		   2 * MAX_ERROR + ISO_LOG_ATTEMPTS_MAX * MAX_ATTEMPT + ISO_LOG_REASONS_MAX * (MAX_WORD + 4) +
-		   ISO_LOG_DECISION_MAX + FIXED_RECORD,
+		   ISO_LOG_DECISIONS_MAX * (ISO_LOG_DECISION_MAX + 1) + FIXED_RECORD,
 };
 
 _Static_assert((int)MAX_LINE <= (int)ISO_LOG_LINE_MAX, "a line of the largest values must fit");
@@ -298,6 +298,35 @@ static struct iso_slice logged_path(const struct iso_log_record *r)
 	return path;
 }
 
+static bool has_decision(const struct iso_log_record *r, uint32_t i)
+{
+	return r->decisions[i].len > 0 && r->decisions[i].len <= ISO_LOG_DECISION_MAX;
+}
+
+/* The last one is the one that most people look for; those of the tries before it come beside it. */
+static void put_decisions(struct pen *pen, const struct iso_log_record *r)
+{
+	uint32_t last = r->decision_count, earlier = 0;
+
+	while (last > 0 && !has_decision(r, last - 1))
+		last--;
+	if (last == 0)
+		return;
+	PUT(pen, ",\"decision\":");
+	put(pen, r->decisions[last - 1].ptr, r->decisions[last - 1].len);
+	for (uint32_t i = 0; i + 1 < last; i++) {
+		if (!has_decision(r, i))
+			continue;
+		if (earlier++ == 0)
+			PUT(pen, ",\"earlier_decisions\":[");
+		else
+			PUT(pen, ",");
+		put(pen, r->decisions[i].ptr, r->decisions[i].len);
+	}
+	if (earlier > 0)
+		PUT(pen, "]");
+}
+
 size_t iso_log_format(const struct iso_log_record *r, char *ret_line, size_t cap)
 {
 	struct pen pen = { .at = ret_line, .end = ret_line + cap };
@@ -340,10 +369,7 @@ size_t iso_log_format(const struct iso_log_record *r, char *ret_line, size_t cap
 		PUT(&pen, ",\"retry_budget\":");
 		put_ms(&pen, r->budget_milli); /* three decimals, too */
 	}
-	if (r->decision.len > 0 && r->decision.len <= ISO_LOG_DECISION_MAX) {
-		PUT(&pen, ",\"decision\":");
-		put(&pen, r->decision.ptr, r->decision.len);
-	}
+	put_decisions(&pen, r);
 	if (r->error.ptr != NULL) {
 		PUT(&pen, ",\"error\":");
 		put_text(&pen, r->error, MAX_ERROR);

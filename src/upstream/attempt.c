@@ -45,6 +45,9 @@ void iso_attempt_start(struct iso_attempt *a, struct iso_upstream *upstream,
 		iso_attempt_end_later(a, ISO_OUTCOME_CONNECT, ISO_EXECUTED_NO);
 		return;
 	}
+	a->loads = !spec->probe && spec->service->regions[spec->region].max_in_flight > 0;
+	if (a->loads)
+		iso_board_load_add(upstream->stand, a->slot);
 	iso_pool_enqueue(pool, a);
 }
 
@@ -122,6 +125,9 @@ static void detach(struct iso_attempt *a)
 	a->conn = NULL;
 	a->phase = PHASE_ENDED;
 	a->ended_us = a->upstream->loop->now_us;
+	if (a->loads)
+		iso_board_load_remove(a->upstream->stand, a->slot);
+	a->loads = false;
 	if (pool != NULL) {
 		if (pool->in_flight > 0)
 			pool->in_flight--;

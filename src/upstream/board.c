@@ -35,8 +35,10 @@ int iso_board_stand_init(struct iso_board_stand *stand)
 	atomic_init(&stand->shared.version, 1);
 	for (uint32_t i = 0; i < ISO_WORKERS_MAX; i++)
 		atomic_init(&stand->shared.readers[i].seen, resting);
-	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
 		atomic_init(&stand->shared.trials[i], 0);
+		atomic_init(&stand->shared.loads[i].running, 0);
+	}
 	return ISO_OK;
 }
 
@@ -118,4 +120,23 @@ void iso_board_return_trial(struct iso_board_stand *stand, uint32_t slot, uint32
 uint32_t iso_board_trial_taken(struct iso_board_stand *stand, uint32_t slot)
 {
 	return atomic_load(&stand->shared.trials[slot]);
+}
+
+/* Relaxed: it is a number, and orders nothing. */
+void iso_board_load_add(struct iso_board_stand *stand, uint32_t slot)
+{
+	(void)atomic_fetch_add_explicit(&stand->shared.loads[slot].running, 1, memory_order_relaxed);
+}
+
+void iso_board_load_remove(struct iso_board_stand *stand, uint32_t slot)
+{
+	uint32_t had = atomic_fetch_sub_explicit(&stand->shared.loads[slot].running, 1, memory_order_relaxed);
+
+	assert(had > 0);
+	(void)had;
+}
+
+uint32_t iso_board_load(const struct iso_board_stand *stand, uint32_t slot)
+{
+	return atomic_load_explicit(&stand->shared.loads[slot].running, memory_order_relaxed);
 }

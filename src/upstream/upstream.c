@@ -119,8 +119,3 @@ bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot)
 
 	return upstream->board->regions[slot].suspect || (pool != NULL && pool->suspect_us != 0);
 }
-
-uint32_t iso_upstream_in_flight(const struct iso_upstream *upstream, uint32_t slot)
-{
-	return upstream->pools[slot] != NULL ? upstream->pools[slot]->in_flight : 0;
-}

@@ -1,4 +1,6 @@
 """Which region is asked: the fastest by latency, the first by failover, by weight; never one that is down."""
+import threading
+
 import pytest
 
 import faults
@@ -75,6 +77,23 @@ def test_a_slower_region_is_still_probed_not_starved(trio, h2):
     assert proxy.region("far")["state"] == "healthy"
 
 
+def test_what_nobody_measures_is_explored(start, emulator, h2):
+    """Probes are capped to two and one each half minute: one safe request in two hundred measures the far region."""
+    regions = {n: emulator(n, d) for n, d in (("near", 5), ("far", 150))}
+    proxy = start({n: {"url": r.url, "host": NAME} for n, r in regions.items()},
+                  service={"health": {"interval": "100ms", "timeout": "90ms", "path": "/health", "probes_per_hour": 120}})
+    client = h2(proxy)
+    began = proxy.status()["uptime_s"]
+    spread(client, 400)
+    wait_until(lambda: proxy.status()["uptime_s"] > began + 1, 10, "the last probe to be old")
+
+    def count(method):
+        return [client.wait(sid).get("x-emulated-region") for _ in range(100)
+                for sid in [client.start(method, "/") for _ in range(20)]].count("far")
+    assert 1 <= count("GET") <= 40, "ten of two thousand, give or take"
+    assert count("POST") <= 2, "what is not safe explores nothing"
+
+
 def test_failover_uses_the_first_that_is_up(trio, h2):
     proxy, regions = trio("failover", (60, 5, 5))
     client = h2(proxy)
@@ -138,6 +157,29 @@ def test_probes_are_capped(start, emulator):
     for name in regions:
         probe = proxy.region(name)["probe"]
         assert 1 <= probe["passes"] + probe["failures"] <= 3, probe
+
+
+def test_probes_of_a_region_never_overlap(start, origin, emulator, h2):
+    """It takes most of an interval to answer them, fails them (so they are asked faster) and its requests (doubt)."""
+    seen = {"now": 0, "most": 0, "probes": 0}
+    lock = threading.Lock()
+
+    def script(sock, request):
+        if request.path == "/deep":
+            with lock:
+                seen["now"] += 1
+                seen["probes"] += 1
+                seen["most"] = max(seen["most"], seen["now"])
+            threading.Event().wait(0.2)  # its work
+            with lock:
+                seen["now"] -= 1
+        sock.sendall(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
+
+    regions = {"slow": origin(H1Origin, script, tls=False).url, "sound": emulator("sound", tls=False).url}
+    proxy = start(regions, service={"health": {"interval": "300ms", "timeout": "290ms", "path": "/deep"}}, workers=2)
+    client = h2(proxy)
+    wait_until(lambda: client.get("/").status and seen["probes"] >= 10, 20, "ten probes")
+    assert seen["most"] == 1, seen
 
 
 def test_a_region_that_fails_every_third_answer(start, origin, emulator, h2):

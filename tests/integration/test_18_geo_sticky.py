@@ -9,7 +9,7 @@ import pytest
 
 import mmdb
 from h1client import H1Client
-from lab import HOST, NAME, find_binary, free_port, isochrone_config, wait_until
+from lab import HOST, NAME, find_binary, free_port, http_json, isochrone_config, wait_until
 
 FAST = {"interval": "300ms", "timeout": "250ms"}
 NAMES = ("near", "middle", "far")
@@ -295,6 +295,36 @@ def test_a_full_region_spills(trio, h2):
     assert seen.count("far") == 4, seen
     regions["far"].set(delay_ms=40)
     wait_until(lambda: ask(client, ("k", far)) == "far", 20, "the client to be home again")
+
+
+def begin_limited(trio, h2, limit, count):
+    """Four workers, and so many clients; a key whose home is the far region, which has become slow."""
+    proxy, regions = trio({"by": "header", "name": "k"}, {"far": {"max_in_flight": limit}}, workers=4)
+    clients = [h2(proxy) for _ in range(count)]
+    far = next(k for k in map(str, range(200)) if ask(clients[0], ("k", k)) == "far")
+    regions["far"].set(delay_ms=600)
+    return proxy, clients, far
+
+
+def test_one_worker_may_use_the_whole_limit(trio, h2):
+    """One client is one worker's; the limit is that of all of them together."""
+    _, clients, far = begin_limited(trio, h2, 8, 1)
+    ids = [clients[0].start("POST", "/", [("k", far)]) for _ in range(10)]
+    seen = [region_of(clients[0].wait(sid)) for sid in ids]
+    assert seen.count("far") == 8, seen
+
+
+def test_all_workers_keep_to_the_limit(trio, h2):
+    proxy, clients, far = begin_limited(trio, h2, 5, 6)
+    ids = [(c, c.start("POST", "/", [("k", far)])) for c in clients for _ in range(4)]
+    wait_until(lambda: proxy.region("far")["in_flight"] >= 5, 5, "five at once")
+    status, _, answer = http_json("GET", proxy.admin, f"/explain?method=GET&url=https://{NAME}/")
+    assert status == 200
+    why = next(c["why_not"] for c in answer["candidates"] if c["region"] == "far")
+    assert why and "limit is reached" in why, why
+    seen = [region_of(c.wait(sid)) for c, sid in ids]
+    # Workers that choose in the same microsecond may see the same room.
+    assert 5 <= seen.count("far") <= 8, seen
 
 
 # ---- geo ----

@@ -92,6 +92,15 @@ class Result:
         counts = [n for t, n in self.samples if self.fault_at + 1 <= t <= self.fault_end]
         return counts[-1] - counts[0] if counts else float("nan")
 
+    def refused(self):
+        """Attempts at the victim that were answered with its 503, by the access log."""
+        return sum(a["region"] == VICTIM and a["status"] == 503 for x in self.log for a in x["attempts"])
+
+    def sent_between(self, start, end):
+        """Requests due between two moments that were sent to the victim, by the access log."""
+        due = {x["id"] for x in self.lines if start <= x["start_ms"] / 1000 < end}
+        return sum(x["id"] in due and any(a["region"] == VICTIM for a in x["attempts"]) for x in self.log)
+
     @property
     def back_after(self):
         """Seconds from the fault's end to the fifth good answer of the victim to a request due after it."""
@@ -135,14 +144,14 @@ def start_load(lab, proxy, plan, out, prefix):
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run(lab, fault, plan=FULL, binary=None, delays=None, service=None, env=None):
+def run(lab, fault, plan=FULL, binary=None, delays=None, service=None, env=None, workers=1):
     """One scenario; `fault` is a key of FAULTS or None. Everything that it starts it ends."""
     regions = equal_regions(lab, delays or EQUAL)
     log = lab.path("access.log")
     settings = {"health": {"interval": "500ms", "timeout": "400ms"}}
     settings.update(service or {})
     proxy = Isochrone.over(lab, {n: r.url for n, r in regions.items()}, binary=binary, env=env, service=settings,
-                           access_log={"path": str(log), "decisions": 1}, workers=1)
+                           access_log={"path": str(log), "decisions": 1}, workers=workers)
     try:
         proxy.wait_states({n: "healthy" for n in regions})
         return run_load(lab, proxy, regions, fault, plan, log)
@@ -191,6 +200,47 @@ def run_load(lab, proxy, regions, fault, plan, log):
     return result
 
 
+def turns(seconds, share=0.5):
+    """Every fault in turn over a run: [(second, fault, index into its pair: begin or end)]."""
+    each = seconds / len(FAULTS)
+    return sorted((i * each + each * begin, fault, k) for i, fault in enumerate(FAULTS)
+                  for k, begin in enumerate((0.2, 0.2 + share)))
+
+
+def run_in_turn(lab, seconds, gets=150, posts=15, workers=2):
+    """A load over all faults in turn; gives the access log's path once each request has its line."""
+    regions = equal_regions(lab, EQUAL)
+    log = lab.path("access.log")
+    proxy = Isochrone.over(lab, {n: r.url for n, r in regions.items()}, access_log={"path": str(log), "decisions": 1},
+                           service={"health": {"interval": "500ms", "timeout": "400ms"}}, workers=workers)
+    try:
+        proxy.wait_states({n: "healthy" for n in regions})
+        plan, left, began = Plan(seconds=seconds, gets=gets, posts=posts), turns(seconds), time.monotonic()
+        load = start_load(lab, proxy, plan, lab.path("load.jsonl"), "turn")
+        while load.poll() is None:
+            while left and time.monotonic() >= began + left[0][0]:
+                _, fault, k = left.pop(0)
+                FAULTS[fault][k](regions[VICTIM])
+            try:
+                load.wait(SAMPLE_S)
+            except subprocess.TimeoutExpired:
+                pass
+        stdout, stderr = load.communicate()
+        if load.returncode != 0 or left:
+            raise LabError(f"h2rate: exit code {load.returncode}, {left} not done: {stderr}\n{proxy.stderr[-3000:]}")
+        count = json.loads(stdout)["count"]
+        wait_until(lambda: len(read_log(log)) >= count, 20 * SLOW, "an access log line for each request")
+        return log
+    finally:
+        for region in regions.values():
+            if region.process in lab.processes:
+                region.resume()
+        proxy.stop()
+        for region in regions.values():
+            if region.process in lab.processes:
+                lab.end(region.process)
+
+
 def merge(into, counts):
     for key, n in counts.items():
         into[key] = into.get(key, 0) + n
@@ -219,9 +269,13 @@ def judge(result, slow=1):
     if fault == "kill":
         bars.append(Bar("failed POSTs that never ran", len(result.posts_failed_unsent), 0, True))
     if fault == "hang":
-        bars += [Bar("slowest GET ms", result.worst_get_ms, 700 * slow, False),
+        # What is sent there later tries it out, one at a time.
+        bars += [Bar("sent to it after 0.5 s", result.sent_between(result.fault_at + 0.5 * slow, result.fault_end), 3, False),
+                 Bar("slowest GET ms", result.worst_get_ms, 700 * slow, False),
                  Bar("requests over 150 ms", result.over_150, 9 * slow * slow, False)]
     if fault == "503":
+        # A region that fails for good gets no more; in each second that goes by one request may try it out.
+        bars.append(Bar("requests that its 503 reached", result.refused(), 20 * slow, False))
         bars.append(Bar("sent to it after the first second", result.sent_after_1s(), 10 * slow, False))
     if fault == "slow":
         bars += [Bar("failed POSTs", len(result.failed("POST")), 0, True),

@@ -8,7 +8,7 @@
 #include "iso/base/text.h"
 #include "iso/policy/balance.h"
 
-enum { ISO_DECISION_MAX = 3840 }; /* bytes of the longest, with names of 64 bytes */
+enum { ISO_DECISION_MAX = 4352 }; /* bytes of the longest, with names of 64 bytes */
 
 struct iso_decision {
 	enum iso_policy policy;
@@ -21,7 +21,8 @@ void iso_decision_write(const struct iso_decision *decision, const struct iso_sl
 			struct iso_text *text);
 /* Whether the same facts and the same draw give the same pick. */
 bool iso_decision_holds(const struct iso_decision *decision);
-/* "trial", "good", "full", "suspect", "fail_open", "again", "none"; NULL for a number that is none. */
+/* "trial", "explore", "good", "full", "suspect", "fail_open", "again", "none"; NULL for a number that is
+ * none. */
 const char *iso_pick_level_name(enum iso_pick_level level);
 
 #endif

@@ -54,6 +54,11 @@ const char *iso_outlier_failure(struct iso_outlier *outlier, enum iso_failure ki
  * return. words are borrowed for as long as it is out. No-op on one that is out.
  */
 void iso_outlier_eject(struct iso_outlier *outlier, const char *words, uint32_t draw, uint64_t now_us);
+/*
+ * Half-open at once: its requests have failed and its probes pass; one request is to tell. Not counted as an
+ * ejection unless that one fails, too. words as above. No-op on one that is out.
+ */
+void iso_outlier_doubt(struct iso_outlier *outlier, const char *words, uint32_t draw, uint64_t now_us);
 /* A probe ended: passed or failed; normal: it was not slower than usual either. */
 void iso_outlier_probe(struct iso_outlier *outlier, bool passed, bool normal, uint64_t now_us);
 /* For the uplink test: a probe was answered, whatever the answer; or it could not connect. */

@@ -49,6 +49,7 @@ struct iso_view_client {
 struct iso_view {
 	uint32_t n;
 	struct iso_candidate c[ISO_VIEW_MAX];
+	uint32_t estimate_us[ISO_VIEW_MAX]; /* for people: what the weights were made from; 0: none yet */
 	/* Bit i speaks of region i. */
 	uint16_t allowed; /* by the route, not drained */
 	uint16_t up;      /* healthy, degraded or unknown */
@@ -57,6 +58,7 @@ struct iso_view {
 	uint16_t full;    /* max_in_flight reached */
 	uint16_t trial;   /* this request is the region's trial: it is in, though the region is not up */
 	uint16_t lacking; /* a dependency that the route requires is broken there, and not everywhere */
+	uint16_t explore; /* nothing has measured it lately, and this request may be spent on that */
 	uint16_t warned;  /* one that it requires is not well there: a quarter of the weight */
 	struct iso_view_client client;
 };
@@ -64,6 +66,7 @@ struct iso_view {
 /* How far a pick had to go down: the first set that is not empty is used. */
 enum iso_pick_level {
 	ISO_PICK_TRIAL,     /* the one request that decides whether a region comes back */
+	ISO_PICK_EXPLORE,   /* one of a few safe requests that measure what no probe has measured lately */
 	ISO_PICK_GOOD,      /* allowed, up, not suspect, not tried, not full */
 	ISO_PICK_FULL,      /* all of those are full: used all the same, spill has nowhere to go */
 	ISO_PICK_SUSPECT,   /* up, not tried */

@@ -16,10 +16,11 @@
 #include "iso/base/slice.h"
 
 enum {
-	ISO_LOG_LINE_MAX = 20480,    /* no record makes a longer line, the line feed included */
-	ISO_LOG_ATTEMPTS_MAX = 16,   /* of more, the first 15 and the last are logged */
-	ISO_LOG_REASONS_MAX = 16,    /* of more, the first 16 */
-	ISO_LOG_DECISION_MAX = 3840, /* bytes */
+	ISO_LOG_LINE_MAX = 30720,  /* no record makes a longer line, the line feed included */
+	ISO_LOG_ATTEMPTS_MAX = 16, /* of more, the first 15 and the last are logged */
+	ISO_LOG_REASONS_MAX = 16,  /* of more, the first 16 */
+	ISO_LOG_DECISIONS_MAX = 3,
+	ISO_LOG_DECISION_MAX = 4352, /* bytes */
 	ISO_LOG_RING_BYTES = 1 << 20,
 };
 
@@ -41,9 +42,10 @@ struct iso_log_record {
 	struct iso_slice id, client, method, host, protocol;
 	struct iso_slice path; /* as received; what follows '?' is cut off unless log_query */
 	struct iso_slice service, route, version, region;
-	struct iso_slice not_retried; /* why no other try followed one that failed; empty: no such key */
-	struct iso_slice decision;    /* of the last pick, JSON; empty: no such key */
-	struct iso_slice error;       /* why the proxy answered itself; ptr NULL: it did not, no such key */
+	struct iso_slice not_retried;      /* why no other try followed one that failed; empty: no such key */
+	const struct iso_slice *decisions; /* JSON; by try, empty ones are left out */
+	uint32_t decision_count;           /* at most ISO_LOG_DECISIONS_MAX */
+	struct iso_slice error; /* why the proxy answered itself; ptr NULL: it did not, no such key */
 	const struct iso_log_attempt *attempts;
 	const struct iso_slice *retry_reasons; /* of the attempts after the first; none: no such key */
 	uint64_t budget_milli; /* thousandths of a try that the retry budget has left; with budget_told */

@@ -72,7 +72,7 @@ struct iso_attempt {
 	size_t unconsumed; /* response bytes given to the owner that have not come back */
 	int32_t stream_id;
 	uint8_t phase, end_outcome, end_executed;
-	bool body_end, deferred, waiting, answered, got_final, response_done, suspected;
+	bool body_end, deferred, waiting, answered, got_final, response_done, suspected, loads;
 };
 
 /*

@@ -29,6 +29,7 @@ struct iso_board_region {
 	enum iso_region_state state;
 	bool up; /* takes traffic (unknown, healthy, degraded) */
 	bool drained;
+	bool unmeasured;         /* neither a probe nor an answer for two probe intervals */
 	bool suspect;            /* silent in every worker that waits for it */
 	uint32_t weight;         /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
 	uint32_t ramp;           /* 0 … ISO_WEIGHT_ONE */
@@ -60,6 +61,11 @@ struct iso_board_reader {
 	_Alignas(64) _Atomic uint64_t seen; /* version held during a turn; UINT64_MAX between turns */
 };
 
+/* Attempts under way in all workers; each on a line of its own: workers count there all the time. */
+struct iso_board_load {
+	_Alignas(64) _Atomic uint32_t running;
+};
+
 struct iso_board_stand {
 	struct { /* shared */
 		_Atomic(struct iso_board *) current;
@@ -67,6 +73,7 @@ struct iso_board_stand {
 		struct iso_board_reader readers[ISO_WORKERS_MAX];
 		_Atomic uint32_t trials[ISO_REGION_SLOTS]; /* the last one that was taken */
 		struct iso_throttle_gate gates[ISO_REGION_SLOTS];
+		struct iso_board_load loads[ISO_REGION_SLOTS]; /* of regions with max_in_flight alone */
 	} shared;
 	struct { /* own: the control thread */
 		struct iso_board *retired;
@@ -87,6 +94,13 @@ bool iso_board_take_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t
 void iso_board_return_trial(struct iso_board_stand *stand, uint32_t slot, uint32_t trial);
 /* Control: the trial of that region that was taken last. */
 uint32_t iso_board_trial_taken(struct iso_board_stand *stand, uint32_t slot);
+/*
+ * Any thread: an attempt at a region that has a limit begins, ends; how many are under way in all workers. Of
+ * what began before a reload brought the limit nothing is counted.
+ */
+void iso_board_load_add(struct iso_board_stand *stand, uint32_t slot);
+void iso_board_load_remove(struct iso_board_stand *stand, uint32_t slot);
+uint32_t iso_board_load(const struct iso_board_stand *stand, uint32_t slot);
 /* Worker, at the end of a turn. */
 void iso_board_leave(struct iso_board_stand *stand, uint32_t reader);
 

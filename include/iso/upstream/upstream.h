@@ -41,6 +41,5 @@ ISO_MUST_USE int iso_upstream_bind(struct iso_upstream *upstream, const struct i
 bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot);
 /* Microseconds of silence that make a region suspect: max(4 x usual, 80 ms). */
 uint64_t iso_upstream_patience_us(const struct iso_upstream *upstream, uint32_t slot);
-uint32_t iso_upstream_in_flight(const struct iso_upstream *upstream, uint32_t slot);
 
 #endif

@@ -146,7 +146,8 @@ static void test_fast_503_loses_its_traffic_within_20_requests(void **state)
 		world_count_anew(&w);
 		world_run(&w, 60 * second);
 		sent = w.picks[0];
-		assert_in_range(sent, 1, 20);
+		/* What was on its way when it began may be enough. */
+		assert_true(w.places[0].refused >= 1 && sent <= 20);
 		assert_int_equal(w.facts[0].up, false);
 		world_done(&w);
 	}

@@ -27,6 +27,7 @@ struct place {
 	enum fault fault;
 	bool probes_blind;      /* the health check does not see the fault */
 	uint32_t max_in_flight; /* 0: no limit */
+	uint32_t refused;       /* requests that it has answered with its fault */
 };
 
 struct flight {
@@ -101,6 +102,7 @@ static inline void world_judge(struct world *w)
 	uint32_t draws[WORLD_REGIONS];
 	struct iso_judge judge = { .now_us = w->now_us,
 				   .healthy_threshold = w->health.healthy_threshold,
+				   .by_latency = true,
 				   .draws = draws };
 	const struct iso_outlier *outliers[WORLD_REGIONS];
 
@@ -243,6 +245,7 @@ static inline void world_land(struct world *w, const struct flight *f, bool time
 		s.status = 200;
 		s.ttfb_us = took_us;
 	}
+	w->places[f->region].refused += s.fault != ISO_FAULT_NONE;
 	iso_region_stats_sample(w->stats[f->region], &s);
 	if (s.fault == ISO_FAULT_REGION)
 		world_judge(w); /* urgent */

@@ -15,7 +15,9 @@ static struct iso_health_report report;
 
 static void parse(const char *body)
 {
-	iso_health_parse(iso_slice_str(body), &report);
+	/* 2027-01-15T08:00:00Z; a check may be a minute old. */
+	iso_health_parse(iso_slice_str(body),
+			 (struct iso_health_clock){ UINT64_C(1800000000000000), 60000000 }, &report);
 }
 
 static enum iso_dependency_state state_of(const char *name)
@@ -115,12 +117,45 @@ static void test_content_types(void **state)
 	assert_false(iso_health_is_json(ISO_SLICE("")));
 }
 
+/* A check that says that it was made long ago says nothing, good or bad; and why is said. */
+static void test_old_checks_do_not_count(void **state)
+{
+	static const struct {
+		const char *time;
+		bool counts;
+	} rows[] = {
+		{ "2027-01-15T08:00:00Z", true },       { "2027-01-15T07:59:01Z", true },
+		{ "2027-01-15T07:58:59Z", false },      { "2027-01-15T09:58:59.123+02:00", false },
+		{ "2027-01-15T09:59:30+02:00", true },  { "2027-01-15T02:59:30-05:00", true },
+		{ "2027-01-15T02:00:00-05:00", false }, { "2026-12-31t23:59:59z", false },
+		{ "2031-01-01T00:00:00Z", true },       { "yesterday", true },
+		{ "2027-01-15T07:00:00", true },        { "2027-13-15T07:00:00Z", true },
+		{ "2027-01-15T07:00:00+0200", true },   { "1969-01-01T00:00:00Z", true },
+		{ "2027-01-15T07:00:00.Z", false },     { "", true },
+	};
+	char body[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(body, sizeof(body),
+			 "{\"status\":\"pass\",\"checks\":{\"db\":[{\"status\":\"fail\",\"time\":\"%s\"}]}}",
+			 rows[i].time);
+		parse(body);
+		assert_int_equal(state_of("db"), rows[i].counts ? ISO_DEPENDENCY_FAIL : ISO_DEPENDENCY_PASS);
+		assert_int_equal(report.error == NULL, rows[i].counts);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_draft),         cmocka_unit_test(test_plain_maps),
-		cmocka_unit_test(test_nested_components), cmocka_unit_test(test_what_says_nothing),
-		cmocka_unit_test(test_too_many),          cmocka_unit_test(test_content_types),
+		cmocka_unit_test(test_old_checks_do_not_count),
+		cmocka_unit_test(test_the_draft),
+		cmocka_unit_test(test_plain_maps),
+		cmocka_unit_test(test_nested_components),
+		cmocka_unit_test(test_what_says_nothing),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_content_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static void read_a_health_answer(void)
 	static struct iso_health_report report;
 
 	sweep_arm();
-	iso_health_parse(iso_slice_str(body), &report);
+	iso_health_parse(iso_slice_str(body), (struct iso_health_clock){ 0, 0 }, &report);
 	sweep_disarm();
 	assert_true(report.error == NULL || sweep_failed());
 	if (report.error != NULL)

@@ -173,6 +173,97 @@ static void test_throttles_do_not_eject(void **state)
 	assert_true(iso_estimate_us(&rs->estimate) > 500000);
 }
 
+/* One client that has used up its quota is no part of the region's failure rate; nor is a limit that is
+ * learnt.
+ */
+static void test_a_quota_is_no_failure(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_sample s = { .outcome = ISO_OUTCOME_STATUS,
+				.fault = ISO_FAULT_THROTTLE,
+				.status = 429,
+				.ttfb_us = 2000,
+				.start_us = 10 * second,
+				.end_us = 10 * second + 2000,
+				.api_key = 7 };
+	struct iso_window_sums sums;
+
+	ok(rs, 9 * second, 40000);
+	for (int i = 0; i < 50; i++)
+		iso_region_stats_sample(rs, &s);
+	iso_window_sum(&rs->window, 11 * second, &sums);
+	assert_int_equal(sums.bad, 0);
+	assert_in_range(iso_estimate_us(&rs->estimate), 39999, 40001);
+	rs->learns = true;
+	s.api_key = 0;
+	iso_region_stats_sample(rs, &s);
+	iso_window_sum(&rs->window, 11 * second, &sums);
+	assert_int_equal(sums.bad, 0);
+	rs->learns = false;
+	iso_region_stats_sample(rs, &s);
+	iso_window_sum(&rs->window, 11 * second, &sums);
+	assert_int_equal(sums.bad, 1);
+}
+
+/* Nothing but 429s for a second is no limit: it takes nothing. Also where limits are learnt. */
+static void test_a_region_that_refuses_everything(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	rs->learns = true;
+	ok(rs, 10 * second, 40000);
+	for (uint64_t i = 0; i < 20; i++) {
+		assert_null(rs->wish);
+		bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 10 * second + i * 50000);
+	}
+	assert_true(iso_estimate_us(&rs->estimate) > 500000);
+	bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 11 * second + 50000);
+	assert_non_null(rs->wish);
+	/* The request that tries it out says the same. */
+	iso_outlier_eject(&rs->outlier, rs->wish, 0, 11 * second + 50000);
+	rs->outlier.trial = 1;
+	rs->outlier.trial_us = 15 * second;
+	bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 16 * second);
+	assert_int_equal(rs->outlier.trial, 0);
+	assert_true(rs->outlier.ejected);
+}
+
+/* One 429, and then nothing: where limits are learnt it is no failure, unless nothing passes. */
+static void test_silence_after_a_429(void **state)
+{
+	struct iso_region_stats *rs = *state;
+
+	rs->learns = true;
+	ok(rs, 10 * second, 40000);
+	bad(rs, ISO_OUTCOME_STATUS, ISO_FAULT_THROTTLE, 10 * second + 50000);
+	iso_region_stats_cells(rs, NULL, 0, 10 * second + 300000);
+	assert_int_equal(rs->estimate.bad_run, 0);
+	iso_region_stats_cells(rs, NULL, 0, 10 * second + 400000);
+	assert_int_equal(rs->estimate.bad_run, 1);
+	ok(rs, 10 * second + 410000, 40000);
+	iso_region_stats_cells(rs, NULL, 0, 12 * second);
+	assert_int_equal(rs->estimate.bad_run, 0);
+}
+
+/* Three probes time out while requests are answered well: they do not take it down; without requests they do.
+ */
+static void test_slow_probes_of_a_region_that_answers(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_probe_note note = { .words = "its probe timed out" };
+
+	probe(rs, true, 20000, 9 * second);
+	for (uint64_t i = 10; i < 16; i++) {
+		if (i < 13)
+			ok(rs, i * second + 500000, 40000);
+		note.at_us = (i + 1) * second;
+		iso_region_stats_probe(rs, &note, i * second, ISO_OUTCOME_TIMEOUT, &health, false);
+		assert_int_equal(rs->health.state, i < 15 ? ISO_HEALTH_UP : ISO_HEALTH_DOWN);
+	}
+	assert_int_equal(rs->probes_ignored, 3);
+	assert_int_equal(rs->probes_failed, 3);
+}
+
 static void test_what_set_out_before_the_return_is_no_news(void **state)
 {
 	struct iso_region_stats *rs = *state;
@@ -299,6 +390,10 @@ int main(void)
 		TEST(test_one_dead_connection_ejects_nobody),
 		TEST(test_failures_wish_it_out),
 		TEST(test_throttles_do_not_eject),
+		TEST(test_a_quota_is_no_failure),
+		TEST(test_slow_probes_of_a_region_that_answers),
+		TEST(test_a_region_that_refuses_everything),
+		TEST(test_silence_after_a_429),
 		TEST(test_what_set_out_before_the_return_is_no_news),
 		TEST(test_cancelled_counts_its_age),
 		TEST(test_suspicion_needs_silence_everywhere),

@@ -198,6 +198,33 @@ static void test_silence_counts_while_it_lasts(void **state)
 	assert_int_equal(s->facts[0].state, ISO_REGION_DEGRADED);
 }
 
+/* Half of a region's answers are 429, all to one client's key: its rate is no reason to throw it out. */
+static void test_one_clients_quota_ejects_nobody(void **state)
+{
+	struct service *s = *state;
+
+	for (int i = 0; i < 3000; i++) {
+		for (int r = 0; r < N; r++) {
+			struct iso_sample sample = { .start_us = s->judge.now_us - 20000,
+						     .end_us = s->judge.now_us,
+						     .outcome = ISO_OUTCOME_OK,
+						     .status = 200,
+						     .ttfb_us = 20000 };
+
+			if (r == 0 && i > 1500 && i % 2 == 0) {
+				sample.outcome = ISO_OUTCOME_STATUS;
+				sample.fault = ISO_FAULT_THROTTLE;
+				sample.status = 429;
+				sample.api_key = 42;
+			}
+			iso_region_stats_sample(s->regions[r], &sample);
+		}
+		judge(s, 10000);
+		assert_true(s->facts[0].up);
+		assert_int_equal(s->facts[0].weight, ISO_WEIGHT_ONE);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -212,6 +239,7 @@ int main(void)
 		TEST(test_down_by_probes),
 		TEST(test_a_wish_of_the_past_is_forgotten),
 		TEST(test_silence_counts_while_it_lasts),
+		TEST(test_one_clients_quota_ejects_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,9 +239,41 @@ static void test_names(void **state)
 	assert_null(iso_policy_name((enum iso_policy)5));
 }
 
+/* One draw in two hundred, over all regions together, and only those that are eligible and by latency. */
+static void test_exploration(void **state)
+{
+	struct iso_view v = three();
+	uint32_t at[3] = { 0, 0, 0 }, usual[3] = { 0, 0, 0 };
+
+	(void)state;
+	v.explore = 6;
+	for (uint32_t i = 0; i < 1000000; i++) {
+		struct iso_pick p = pick(ISO_POLICY_LATENCY, &v, i * 4294);
+
+		if (p.level == ISO_PICK_EXPLORE)
+			at[p.index]++;
+		else
+			usual[p.index]++;
+	}
+	assert_int_equal(at[0], 0);
+	assert_in_range(at[1], 2300, 2700);
+	assert_in_range(at[2], 2300, 2700);
+	assert_in_range(at[1] + at[2], 4800, 5010);
+	assert_in_range(usual[0], 492500, 502500); /* the draws that are left are as even as all are */
+	assert_in_range(usual[1], 246000, 252000);
+	for (uint32_t i = 0; i < 100000; i++) {
+		v.explore = 6;
+		assert_int_not_equal(pick(ISO_POLICY_FAILOVER, &v, i * 42949).level, ISO_PICK_EXPLORE);
+		v.up = 1; /* neither of those is */
+		assert_int_equal(pick(ISO_POLICY_LATENCY, &v, i * 42949).level, ISO_PICK_GOOD);
+		v.up = 7;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exploration),
 		cmocka_unit_test(test_walk_edges),
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_drained_region_is_not_used_when_all_fail),

@@ -179,18 +179,48 @@ static void test_ratio_is_clamped(void **state)
 	assert_true(e.ratio >= 0.125);
 }
 
-static void test_return_forgets_failures(void **state)
+/* Two probes since the last failure: they are what is known. One that came before it is no excuse. */
+static void test_probes_forgive_failures(void **state)
 {
 	uint64_t now_us;
 	struct iso_estimate e = steady(&now_us);
 
 	(void)state;
 	for (int i = 0; i < 500; i++)
-		iso_estimate_failure(&e, 0, 0, now_us);
+		iso_estimate_failure(&e, 0, 0, now_us + second);
 	iso_estimate_probe(&e, 60000, now_us + 20 * second);
 	iso_estimate_probe(&e, 55000, now_us + 22 * second);
-	iso_estimate_return(&e);
+	iso_estimate_failure(&e, 0, 0, now_us + 23 * second);
+	iso_estimate_tick(&e, now_us + 24 * second);
+	assert_true(iso_estimate_us(&e) > 900000);
+	iso_estimate_probe(&e, 60000, now_us + 25 * second);
+	iso_estimate_probe(&e, 55000, now_us + 26 * second);
+	iso_estimate_tick(&e, now_us + 27 * second);
 	assert_in_range(iso_estimate_us(&e), 59000, 61000);
+}
+
+/* A failure alone takes a little; two with nothing good between and before take all, and so does silence. */
+static void test_failures_in_a_row(void **state)
+{
+	uint64_t now_us;
+	struct iso_estimate e = steady(&now_us), silent;
+	uint32_t before_us = iso_estimate_us(&e);
+
+	(void)state;
+	iso_estimate_failure(&e, 0, 0, now_us + 10000);
+	assert_in_range(iso_estimate_us(&e), before_us + 1000, before_us + before_us / 5 + 1);
+	silent = e;
+	iso_estimate_failure(&e, 0, 0, now_us + 20000); /* at the same moment: they may be one */
+	assert_in_range(iso_estimate_us(&e), before_us + 1000, before_us + before_us);
+	iso_estimate_failure(&e, 0, 0, now_us + 60000);
+	assert_true(iso_estimate_us(&e) >= 1000000 - 1);
+	iso_estimate_tick(&silent, now_us + 300000);
+	assert_true(iso_estimate_us(&silent) < 2 * before_us);
+	iso_estimate_tick(&silent, now_us + 320000);
+	assert_true(iso_estimate_us(&silent) >= 1000000 - 1);
+	for (int i = 0; i < 30; i++)
+		iso_estimate_good(&e, before_us, now_us + 100000 + (uint64_t)i * 1000);
+	assert_true(iso_estimate_us(&e) < 2 * before_us);
 }
 
 static void test_absurd_times_stay_bounded(void **state)
@@ -219,7 +249,8 @@ int main(void)
 		cmocka_unit_test(test_failed_probe_stops_the_decay),
 		cmocka_unit_test(test_ratio_is_learnt),
 		cmocka_unit_test(test_ratio_is_clamped),
-		cmocka_unit_test(test_return_forgets_failures),
+		cmocka_unit_test(test_probes_forgive_failures),
+		cmocka_unit_test(test_failures_in_a_row),
 		cmocka_unit_test(test_absurd_times_stay_bounded),
 	};
 

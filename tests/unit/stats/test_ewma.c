@@ -48,6 +48,11 @@ static void test_change_is_seen_within_four_samples_up_and_five_down(void **stat
 	for (int i = 0; i < 4; i++)
 		iso_ewma_update(&e, 225 * MS, now += 10 * MS);
 	assert_int_equal(iso_ewma_us(&e), 225 * MS);
+	/* Half a second long those that were on their way do not lower it again. */
+	for (int i = 0; i < 6; i++)
+		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+	assert_true(iso_ewma_us(&e) > 200 * MS);
+	now += 500 * MS;
 	for (int i = 0; i < 5; i++)
 		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
 	assert_int_equal(iso_ewma_us(&e), 25 * MS);
