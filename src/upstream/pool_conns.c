@@ -66,7 +66,7 @@ bool iso_pool_may_serve(const struct iso_pool *pool, const struct iso_attempt *a
 	for (const struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
 		const struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
 
-		if (!c->shunned && iso_uconn_fits(c, a, pool->upstream->loop->now_us) &&
+		if (!c->astray && !c->shunned && iso_uconn_fits(c, a, pool->upstream->loop->now_us) &&
 		    (a->spec.endpoint < 0 || c->endpoint == a->spec.endpoint))
 			return true;
 	}
@@ -126,7 +126,8 @@ struct iso_uconn *iso_pool_conn(struct iso_pool *pool, const struct iso_attempt 
 		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
 		enum fit fit;
 
-		if (!iso_uconn_usable(c, a, now_us))
+		/* One that was on its way when its address lost its place ends at the next board. */
+		if (c->astray || !iso_uconn_usable(c, a, now_us))
 			continue;
 		if (a->spec.endpoint >= 0 && c->endpoint != a->spec.endpoint)
 			continue;

@@ -39,24 +39,33 @@ def ask(client, n=1):
     return [client.wait(s) for s in [client.start("GET", "/orders") for _ in range(n)]]
 
 
-def warm(client, proxy, n=100):
+def warm(client, n=100):
     """Until it is known how fast the near region is, and it gets what comes."""
     def settled():
         return all(a.get("x-emulated-region") == "near" for _ in range(n // 10) for a in ask(client, 10))
     wait_until(settled, 20 * SLOW, "all requests at the near region")
 
 
-def test_a_dead_connection_with_ten_streams_ejects_nobody(start, origin, emulator, h2):
-    script = Holding()
-    near = origin(H2Origin, script)
-    proxy = start({"near": {"url": near.url, "host": NAME}, "far": {"url": emulator("far", 80).url, "host": NAME}}, workers=1,
-                  service={"health": FAST})
-    proxy.wait_states({"near": "healthy", "far": "healthy"})
-    client = h2(proxy)
-    warm(client, proxy)
-    script.hold = True
-    sids = [client.start("GET", "/orders") for _ in range(10)]
-    wait_until(lambda: len(script.held) >= 10, 5 * SLOW, "ten requests in flight")
+@pytest.fixture
+def ten(start, origin, emulator, h2):
+    """Ten requests wait at the near region, on one connection: the proxy, the region, its script, the client, streams."""
+    def begin(health):
+        script = Holding()
+        near = origin(H2Origin, script)
+        proxy = start({"near": {"url": near.url, "host": NAME}, "far": {"url": emulator("far", 80).url, "host": NAME}},
+                      workers=1, service={"health": health})
+        proxy.wait_states({"near": "healthy", "far": "healthy"})
+        client = h2(proxy)
+        warm(client)
+        script.hold = True
+        sids = [client.start("GET", "/orders") for _ in range(10)]
+        wait_until(lambda: len(script.held) >= 10, 5 * SLOW, "ten requests in flight")
+        return proxy, near, script, client, sids
+    return begin
+
+
+def test_a_dead_connection_with_ten_streams_ejects_nobody(ten):
+    proxy, near, script, client, sids = ten(FAST)
     connections = {c for c, _ in script.held}
     assert len(connections) == 1
     script.hold = False
@@ -74,18 +83,9 @@ def test_a_dead_connection_with_ten_streams_ejects_nobody(start, origin, emulato
     assert sum(a.get("x-emulated-region") == "near" for a in answers) > len(answers) / 2
 
 
-def test_rescues_from_one_connection_eject_nobody(start, origin, emulator, h2):
+def test_rescues_from_one_connection_eject_nobody(ten):
     """It is silent, its requests are rescued: that is one failure, and another connection takes its place."""
-    script = Holding()
-    near = origin(H2Origin, script)
-    proxy = start({"near": {"url": near.url, "host": NAME}, "far": {"url": emulator("far", 80).url, "host": NAME}}, workers=1,
-                  service={"health": {"interval": "10s"}})
-    proxy.wait_states({"near": "healthy", "far": "healthy"})
-    client = h2(proxy)
-    warm(client, proxy)
-    script.hold = True
-    sids = [client.start("GET", "/orders") for _ in range(10)]
-    wait_until(lambda: len(script.held) >= 10, 5 * SLOW, "ten requests in flight")
+    proxy, near, script, client, sids = ten({"interval": "10s"})
     silent = script.held[0][0].number
     script.hold = False
     answers = [client.wait(s) for s in sids]
