@@ -5,7 +5,7 @@
 
 #include "schema_print_priv.h"
 
-enum { LINE_WRAP = 55 };
+enum { LINE_WRAP = 45 };
 
 /* A character of code: what roff would show as typographic is written as it is. */
 static int put_code(FILE *out, char c)
