@@ -88,8 +88,10 @@ static void test_text(void **state)
 		iso_text_slice(&text),
 		ISO_SLICE(
 			"{\"policy\":\"failover\",\"candidates\":[{\"region\":\"near\",\"weight\":1,"
-			"\"cfg_weight\":2,\"ramp\":3,\"priority\":4,\"estimate_us\":9},{\"region\":\"a\\\"b\",\"weight\":5,"
-			"\"cfg_weight\":6,\"ramp\":7,\"priority\":8,\"estimate_us\":10}],\"allowed\":3,\"up\":2,\"suspect\":4,"
+			"\"cfg_weight\":2,\"ramp\":3,\"priority\":4,\"estimate_us\":9},"
+			"{\"region\":\"a\\\"b\",\"weight\":5,"
+			"\"cfg_weight\":6,\"ramp\":7,\"priority\":8,\"estimate_us\":10}],"
+			"\"allowed\":3,\"up\":2,\"suspect\":4,"
 			"\"tried\":8,\"full\":16,\"trial\":128,\"explore\":256,\"lacking\":32,\"warned\":64,"
 			"\"level\":\"good\",\"draw\":4294967295,\"pick\":1}")));
 	iso_text_done(&text);
