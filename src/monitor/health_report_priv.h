@@ -27,7 +27,7 @@ struct iso_health_report {
 		enum iso_dependency_state state;
 	} affected[ISO_AFFECTED_MAX];
 	bool stale;        /* some check says by its `time` that it is too old to count; it was left out */
-	const char *error; /* static: why the body says nothing; NULL: it does */
+	const char *error; /* static: why the body, or a stale check, says nothing; NULL: all does */
 };
 
 /* Whether a body of that type (a Content-Type's value) is to be read. */

@@ -192,8 +192,11 @@ void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, con
 	for (uint32_t i = 0; i < n; i++) {
 		iso_estimate_tick(&regions[i]->estimate, judge->now_us);
 		if (iso_outlier_tick(&regions[i]->outlier, judge->healthy_threshold,
-				     (judge->tried >> i & 1) != 0, judge->now_us))
+				     (judge->tried >> i & 1) != 0, judge->now_us)) {
 			regions[i]->wish = NULL; /* what failed before is over */
+			/* Tried, or nobody came to try it: it is not tried again at once. */
+			regions[i]->estimate.unproven = false;
+		}
 	}
 	compare(regions, n, judge);
 	pardon(regions, n, judge);

@@ -144,6 +144,15 @@ def start_load(lab, proxy, plan, out, prefix):
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def end_all(lab, proxy, regions):
+    alive = [r for r in regions.values() if r.process in lab.processes]
+    for region in alive:
+        region.resume()
+    proxy.stop()
+    for region in alive:
+        lab.end(region.process)
+
+
 def run(lab, fault, plan=FULL, binary=None, delays=None, service=None, env=None, workers=1):
     """One scenario; `fault` is a key of FAULTS or None. Everything that it starts it ends."""
     regions = equal_regions(lab, delays or EQUAL)
@@ -156,13 +165,7 @@ def run(lab, fault, plan=FULL, binary=None, delays=None, service=None, env=None,
         proxy.wait_states({n: "healthy" for n in regions})
         return run_load(lab, proxy, regions, fault, plan, log)
     finally:
-        for region in regions.values():
-            if region.process in lab.processes:
-                region.resume()
-        proxy.stop()
-        for region in regions.values():
-            if region.process in lab.processes:
-                lab.end(region.process)
+        end_all(lab, proxy, regions)
 
 
 def run_load(lab, proxy, regions, fault, plan, log):
@@ -232,13 +235,7 @@ def run_in_turn(lab, seconds, gets=150, posts=15, workers=2):
         wait_until(lambda: len(read_log(log)) >= count, 20 * SLOW, "an access log line for each request")
         return log
     finally:
-        for region in regions.values():
-            if region.process in lab.processes:
-                region.resume()
-        proxy.stop()
-        for region in regions.values():
-            if region.process in lab.processes:
-                lab.end(region.process)
+        end_all(lab, proxy, regions)
 
 
 def merge(into, counts):
