@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ pid_t demo_fork(void)
 	if (pid == 0) {
 		signal(SIGINT, SIG_DFL);
 		signal(SIGTERM, SIG_DFL);
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a demo that is killed leaves nothing behind */
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return pid;

@@ -1,6 +1,7 @@
 """`isochrone demo` as somebody meets it who has just cloned the project: what it prints can be typed."""
 import json
 import os
+import pathlib
 import re
 import shlex
 import socket
@@ -131,6 +132,15 @@ def test_an_end_before_it_is_ready(lab):
     wait_until(lambda: children(process), 15 * SLOW, "something that it starts")
     assert lab.end(process) is not None
     assert not SANITIZER.search(process.output())
+
+
+def test_a_demo_that_is_killed_leaves_nothing_behind(lab):
+    process = lab.start("demo", [find_binary(), "demo", "--port", "0"], env=environment())
+    wait_until(lambda: len(children(process)) >= 3, 15 * SLOW, "what it starts")
+    pids = children(process)
+    process.kill()
+    lab.processes.remove(process)
+    wait_until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids), 15 * SLOW, "their ends")
 
 
 def test_a_port_that_is_taken(lab):
