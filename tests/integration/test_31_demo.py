@@ -1,7 +1,6 @@
 """`isochrone demo` as somebody meets it who has just cloned the project: what it prints can be typed."""
 import json
 import os
-import pathlib
 import re
 import shlex
 import socket
@@ -140,7 +139,7 @@ def test_a_demo_that_is_killed_leaves_nothing_behind(lab):
     pids = children(process)
     process.kill()
     lab.processes.remove(process)
-    wait_until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids), 15 * SLOW, "their ends")
+    wait_until(lambda: not any(alive(pid) for pid in pids), 15 * SLOW, "their ends")
 
 
 def test_a_port_that_is_taken(lab):
