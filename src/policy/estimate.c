@@ -182,6 +182,7 @@ void iso_estimate_failure(struct iso_estimate *e, uint64_t age_us, uint64_t retr
 
 static void learn_ratio(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_us)
 {
+	uint32_t live_us;
 	double ratio;
 
 	if (e->live.count < LEARN_SAMPLES || now_us > e->live.fresh_us + ISO_ESTIMATE_STALE_US ||
@@ -189,7 +190,11 @@ static void learn_ratio(struct iso_estimate *e, uint32_t ttfb_us, uint64_t now_u
 		return;
 	if (e->live.change_us != 0 && now_us < e->live.change_us + CALM_US)
 		return;
-	ratio = iso_ewma_us(&e->live) / (double)ttfb_us;
+	/* Not the average, which keeps a lone late answer (the last one of a hang) for a hundred others. */
+	live_us = iso_ewma_recent_us(&e->live);
+	if (live_us == 0)
+		return;
+	ratio = live_us / (double)ttfb_us;
 	ratio = ratio < ratio_min ? ratio_min : ratio > ratio_max ? ratio_max : ratio;
 	e->ratio += ratio_alpha * (ratio - e->ratio);
 }

@@ -25,6 +25,22 @@ static uint32_t recent(const struct iso_ewma *e, uint32_t back)
 	return e->recent[(e->recent_at + ISO_EWMA_RECENT - 1 - back) % ISO_EWMA_RECENT];
 }
 
+uint32_t iso_ewma_recent_us(const struct iso_ewma *e)
+{
+	uint32_t sorted[ISO_EWMA_RECENT];
+
+	if (e->recent_count < ISO_EWMA_RECENT)
+		return 0;
+	for (uint32_t i = 0; i < ISO_EWMA_RECENT; i++) {
+		uint32_t at = i;
+
+		for (; at > 0 && sorted[at - 1] > e->recent[i]; at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = e->recent[i];
+	}
+	return sorted[ISO_EWMA_RECENT / 2];
+}
+
 /* The mean of the last samples when all of them lie on one side, far from the estimate; 0: no change. */
 static uint32_t changed_to(const struct iso_ewma *e, uint64_t now_us)
 {

@@ -34,6 +34,9 @@ void iso_ewma_doubt(struct iso_ewma *e, uint32_t count);
 /* Moves the estimate towards target_us as exp(-dt/tau). */
 void iso_ewma_decay(struct iso_ewma *e, uint32_t target_us, uint64_t dt_us, uint64_t tau_us);
 
+/* The middle one of the last few good samples, which a lone odd one does not move; 0: there are too few. */
+uint32_t iso_ewma_recent_us(const struct iso_ewma *e);
+
 static inline bool iso_ewma_known(const struct iso_ewma *e)
 {
 	return e->value_q8 != 0;

@@ -165,6 +165,26 @@ static void test_ratio_is_learnt(void **state)
 	assert_true(e.ratio > 1.95 && e.ratio < 2.0);
 }
 
+/* A request that hung was answered at last, once: probes beside it must not learn from that. */
+static void test_a_lone_late_answer_teaches_no_ratio(void **state)
+{
+	uint64_t now_us = 1000 * 1000;
+	struct iso_estimate e;
+
+	(void)state;
+	iso_estimate_init(&e);
+	for (int i = 0; i < 100; i++)
+		iso_estimate_good(&e, 25000, now_us += 10000);
+	iso_estimate_good(&e, 2000000, now_us += 10000);
+	assert_true(iso_estimate_us(&e) > 40000);
+	for (int i = 0; i < 8; i++)
+		iso_estimate_probe(&e, 25000, now_us += 200 * 1000);
+	assert_true(e.ratio > 0.99 && e.ratio < 1.01);
+	for (int i = 0; i < 100; i++)
+		iso_estimate_tick(&e, now_us += 100 * 1000);
+	assert_in_range(iso_estimate_us(&e), 24000, 27000);
+}
+
 static void test_ratio_is_clamped(void **state)
 {
 	uint64_t now_us;
@@ -248,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_no_decay_without_younger_probes),
 		cmocka_unit_test(test_failed_probe_stops_the_decay),
 		cmocka_unit_test(test_ratio_is_learnt),
+		cmocka_unit_test(test_a_lone_late_answer_teaches_no_ratio),
 		cmocka_unit_test(test_ratio_is_clamped),
 		cmocka_unit_test(test_probes_forgive_failures),
 		cmocka_unit_test(test_failures_in_a_row),

@@ -183,10 +183,27 @@ static void test_zero_and_the_greatest_sample(void **state)
 	assert_true(iso_ewma_us(&e) == UINT32_MAX);
 }
 
+static void test_the_middle_of_the_last_few(void **state)
+{
+	static const uint32_t samples[] = { 30, 10, 20, 900000, 40 };
+	struct iso_ewma e;
+
+	(void)state;
+	iso_ewma_init(&e);
+	for (uint32_t i = 0; i < ISO_EWMA_RECENT; i++) {
+		assert_int_equal(iso_ewma_recent_us(&e), 0);
+		iso_ewma_update(&e, samples[i], 1 + i);
+	}
+	assert_int_equal(iso_ewma_recent_us(&e), 30);
+	iso_ewma_update(&e, 5, 10); /* in place of the first */
+	assert_int_equal(iso_ewma_recent_us(&e), 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calm_in_noise),
+		cmocka_unit_test(test_the_middle_of_the_last_few),
 		cmocka_unit_test(test_change_is_seen_within_four_samples_up_and_five_down),
 		cmocka_unit_test(test_a_failure_never_helps),
 		cmocka_unit_test(test_decay_moves_towards_the_target),
