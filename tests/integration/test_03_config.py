@@ -177,7 +177,7 @@ def test_reload_keeps_what_was_learnt(start, emulator, h2):
     assert set(after) == {"one", "two", "three"}
     for name in ("one", "two"):
         assert after[name]["state"] == before[name]["state"] == "healthy"
-        assert after[name]["latency_ms"]["estimate"] == pytest.approx(before[name]["latency_ms"]["estimate"], rel=0.5)
+        assert after[name]["latency_ms"]["estimate"] == pytest.approx(before[name]["latency_ms"]["estimate"], rel=0.5, abs=5)
     assert after["one"]["share"] > 10 * after["two"]["share"], "how they compare was not forgotten"
     assert proxy.metric("isochrone_attempts_total", region="one") >= attempts
     assert proxy.metric("isochrone_upstream_connections", region="one") >= min(connections, 1)
