@@ -69,8 +69,12 @@ int iso_sockets_inherit(struct iso_process *p)
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 		err = add(&p->inherited, fd, &addr);
 	}
-	if (count > 0 && count <= ISO_SOCKETS_MAX && iso_upgrade_is_one())
-		p->upgrade.learnt = fcntl(FIRST_INHERITED + (int)count, F_DUPFD_CLOEXEC, 0);
+	if (count > 0 && count <= ISO_SOCKETS_MAX && iso_upgrade_is_one()) {
+		/* The descriptor itself: a copy would leave this one open, here and in all that come after.
+		 */
+		if (fcntl(FIRST_INHERITED + (int)count, F_SETFD, FD_CLOEXEC) == 0)
+			p->upgrade.learnt = FIRST_INHERITED + (int)count;
+	}
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");

@@ -356,9 +356,10 @@ def test_what_was_learnt_is_handed_over(start, emulator, h2, successor):
     client = h2(proxy)
     wait_until(lambda: client.get("/").status == 200 and proxy.shares()["bad"] < 0.01, 20 * SLOW, "the bad region to lose its share")
     before = proxy.region("near")["latency_ms"]["estimate"]
-    upgrade(proxy, proxy.process.pid, successor)
+    new = upgrade(proxy, proxy.process.pid, successor)
     wait_until(lambda: gone(proxy.process.pid), 20 * SLOW, "the process before to go")
     assert "upgrade: what was learnt of 3 regions is kept" in proxy.stderr
+    assert not [fd for fd in pathlib.Path(f"/proc/{new}/fd").iterdir() if "learnt" in os.readlink(fd)], "it was read, and closed"
     now = proxy.status()["services"]["orders"]["regions"]
     assert now["bad"]["share"] < 0.01
     assert now["near"]["share"] > 0.9 and now["near"]["latency_ms"]["estimate"] == pytest.approx(before, rel=0.2)
