@@ -359,7 +359,7 @@ def test_what_was_learnt_is_handed_over(start, emulator, h2, successor):
     new = upgrade(proxy, proxy.process.pid, successor)
     wait_until(lambda: gone(proxy.process.pid), 20 * SLOW, "the process before to go")
     assert "upgrade: what was learnt of 3 regions is kept" in proxy.stderr
-    assert not [fd for fd in pathlib.Path(f"/proc/{new}/fd").iterdir() if "learnt" in os.readlink(fd)], "it was read, and closed"
+    assert not [fd for fd in pathlib.Path(f"/proc/{new}/fd").iterdir() if "memfd:learnt" in os.readlink(fd)], "it was read, and closed"
     now = proxy.status()["services"]["orders"]["regions"]
     assert now["bad"]["share"] < 0.01
     assert now["near"]["share"] > 0.9 and now["near"]["latency_ms"]["estimate"] == pytest.approx(before, rel=0.2)
