@@ -55,12 +55,17 @@ def run_all(options, directory):
         return run_beside(options, directory)
     print("| " + " | ".join(COLUMNS) + " |\n" + "| --- | --- |" + " --: |" * (len(COLUMNS) - 3) + " --- |")
     failures = []
-    for _ in range(options.rounds):
+    for number in range(1, options.rounds + 1):
         for fault in options.only:
             for label, path in options.binaries:
                 name = None if fault == "none" else fault
                 os.environ["ISO_BINARY"] = path  # the emulator is taken from the same build
-                with Lab(directory) as lab:
+                # A directory each: access logs are appended to, and what an earlier run wrote is not this one's.
+                place = pathlib.Path(directory, f"{label}-{fault}-{number}")
+                if place.exists():
+                    raise LabError(f"{place} is there already: name another directory with --keep")
+                place.mkdir()
+                with Lab(place) as lab:
                     try:
                         result = faults.run(lab, name, faults.SHORT if options.quick else faults.FULL, binary=path,
                                             delays=None if name else faults.APART)
