@@ -122,6 +122,7 @@ static bool read_decision(const json_t *object, struct iso_decision *ret_decisio
 	v->trial = mask(object, "trial", &ok);
 	v->explore = mask(object, "explore", &ok);
 	v->lacking = mask(object, "lacking", &ok);
+	v->wary = mask(object, "wary", &ok);
 	v->warned = mask(object, "warned", &ok);
 	return read_pick(object, &ret_decision->pick, v->n, &ok) && ok;
 }

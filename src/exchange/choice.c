@@ -37,6 +37,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 	const struct iso_upstream *up = x->host->upstream;
 	const struct iso_cfg_service *service = x->service;
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
+	bool once = !iso_safety_may_double(x->safe, x->route->idempotent);
+
 	iso_view_init(ret_view, service->region_count);
 	ret_view->tried = x->choice.tried;
 	for (uint32_t i = 0; i < service->region_count; i++) {
@@ -50,6 +52,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 			ret_view->explore |= bit;
 		if (iso_upstream_suspect(up, region->slot))
 			ret_view->suspect |= bit;
+		if (once && iso_upstream_wary(up, region->slot))
+			ret_view->wary |= bit;
 		if (region->max_in_flight > 0 &&
 		    iso_board_load(up->stand, region->slot) >= region->max_in_flight)
 			ret_view->full |= bit;

@@ -47,7 +47,7 @@ static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 
 	t->sampled = true;
 	iso_evidence_push(up->evidence, &sample);
-	iso_evidence_note(up->evidence, a->slot, against, outcome == ISO_OUTCOME_OK);
+	iso_evidence_note(up->evidence, a->slot, against, outcome == ISO_OUTCOME_OK, up->loop->now_us);
 	if (against && up->urgent != NULL)
 		up->urgent(up);
 }

@@ -166,6 +166,7 @@ static uint32_t load32(const _Atomic uint32_t *cell)
 static void read_cells(struct iso_publisher *pub, uint32_t slot)
 {
 	struct iso_cell_view views[ISO_WORKERS_MAX];
+	uint64_t failed_us = 0;
 	uint32_t n = 0;
 
 	for (uint32_t w = 0; w < pub->worker_count; w++) {
@@ -175,7 +176,8 @@ static void read_cells(struct iso_publisher *pub, uint32_t slot)
 		if (pub->workers[w] == pub->probes)
 			continue;
 		n++;
-
+		if (load64(&cell->failed_us) > failed_us)
+			failed_us = load64(&cell->failed_us);
 		view->waiting = load32(&cell->waiting);
 		view->oldest_us = load64(&cell->oldest_us);
 		view->progress_us = load64(&cell->progress_us);
@@ -183,6 +185,7 @@ static void read_cells(struct iso_publisher *pub, uint32_t slot)
 		if (view->oldest_us == 0)
 			view->waiting = 0;
 	}
+	pub->slots[slot].failed_us = failed_us;
 	iso_region_stats_cells(&pub->slots[slot].stats, views, n, pub->loop->now_us);
 }
 
@@ -300,6 +303,7 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	to->limit_milli = slot->stats.throttle.limit_milli;
 	to->hedge_us = hedge_us(pub, slot);
 	to->normal_us = facts->normal_us;
+	to->failed_us = slot->failed_us;
 	to->trial = facts->trial;
 	to->warned = slot->warned;
 	to->broken = slot->broken;

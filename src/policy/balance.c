@@ -161,6 +161,10 @@ void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint3
 	ret_pick->index = 0;
 	if (ret_pick->among == 0)
 		return;
+	/* The others' policies promise a place; this one may as well be careful. */
+	if (policy == ISO_POLICY_LATENCY && ret_pick->level == ISO_PICK_GOOD &&
+	    mask_and(ret_pick->among, ~(uint32_t)view->wary) != 0)
+		ret_pick->among = mask_and(ret_pick->among, ~(uint32_t)view->wary);
 	if (view->explore != 0 && policy == ISO_POLICY_LATENCY && ret_pick->level == ISO_PICK_GOOD &&
 	    explores(view, ret_pick->among, draw, &ret_pick->index)) {
 		ret_pick->level = ISO_PICK_EXPLORE;

@@ -36,9 +36,9 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 	}
 	iso_text_fmt(text,
 		     "],\"allowed\":%u,\"up\":%u,\"suspect\":%u,\"tried\":%u,\"full\":%u,\"trial\":%u,"
-		     "\"explore\":%u,\"lacking\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,",
+		     "\"explore\":%u,\"lacking\":%u,\"wary\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,",
 		     v->allowed, v->up, v->suspect, v->tried, v->full, v->trial, v->explore, v->lacking,
-		     v->warned, iso_pick_level_name(d->pick.level), d->pick.draw);
+		     v->wary, v->warned, iso_pick_level_name(d->pick.level), d->pick.draw);
 	if (v->client.keyed)
 		iso_text_fmt(text, "\"home\":%u,", v->client.home);
 	if (v->client.placed)

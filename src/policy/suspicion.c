@@ -7,6 +7,7 @@ enum {
 	PATIENCE_MIN_US = 80 * 1000,
 	PATIENCE_FACTOR = 4,
 	PATIENCE_UNKNOWN_US = 1000 * 1000,
+	FAILED_US = 1000 * 1000,
 };
 
 uint64_t iso_patience_us(uint32_t usual_us)
@@ -30,4 +31,11 @@ bool iso_suspect(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint
 		 uint32_t usual_us)
 {
 	return iso_silence_us(now_us, oldest_us, progress_us, waiting) > iso_patience_us(usual_us);
+}
+
+bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t usual_us)
+{
+	if (failed_us != 0 && now_us < failed_us + FAILED_US)
+		return true;
+	return silence_us > iso_patience_us(usual_us) / 2;
 }

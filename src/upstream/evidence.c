@@ -43,15 +43,14 @@ void iso_evidence_push(struct iso_evidence *evidence, const struct iso_sample *s
 	atomic_store_explicit(&evidence->ring.head, head + 1, memory_order_release);
 }
 
-void iso_evidence_note(struct iso_evidence *evidence, uint32_t slot, bool failed, bool good)
+void iso_evidence_note(struct iso_evidence *evidence, uint32_t slot, bool failed, bool good, uint64_t now_us)
 {
-	_Atomic uint32_t *failures = &evidence->cells[slot].failures;
+	_Atomic uint64_t *failed_us = &evidence->cells[slot].failed_us;
 
 	if (failed)
-		atomic_store_explicit(failures, atomic_load_explicit(failures, memory_order_relaxed) + 1,
-				      memory_order_relaxed);
-	else if (good && atomic_load_explicit(failures, memory_order_relaxed) != 0)
-		atomic_store_explicit(failures, 0, memory_order_relaxed);
+		atomic_store_explicit(failed_us, now_us, memory_order_relaxed);
+	else if (good && atomic_load_explicit(failed_us, memory_order_relaxed) != 0)
+		atomic_store_explicit(failed_us, 0, memory_order_relaxed);
 }
 
 bool iso_evidence_pop(struct iso_evidence *evidence, struct iso_sample *ret_sample)

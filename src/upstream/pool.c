@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "iso/net/resolver.h"
+#include "iso/policy/suspicion.h"
 #include "uconn_priv.h"
 
 enum {
@@ -418,13 +419,17 @@ static void on_rewarm(struct iso_timer *timer)
 /* Single writer: plain stores, no lock prefix. */
 #define CELL_SET(cell, member, value) atomic_store_explicit(&(cell)->member, value, memory_order_relaxed)
 
+/* When the attempt that waits longest was sent; 0: none waits. */
+static uint64_t oldest_us(const struct iso_pool *pool)
+{
+	if (iso_list_empty(&pool->waiting))
+		return 0;
+	return ISO_CONTAINER(pool->waiting.next, struct iso_attempt, wait_link)->sent_us;
+}
+
 void iso_pool_publish(struct iso_pool *pool)
 {
-	uint64_t oldest_us = 0;
-
-	if (!iso_list_empty(&pool->waiting))
-		oldest_us = ISO_CONTAINER(pool->waiting.next, struct iso_attempt, wait_link)->sent_us;
-	CELL_SET(pool->cell, oldest_us, oldest_us);
+	CELL_SET(pool->cell, oldest_us, oldest_us(pool));
 	CELL_SET(pool->cell, waiting, pool->waiting_count);
 	CELL_SET(pool->cell, in_flight, pool->in_flight);
 	CELL_SET(pool->cell, connections, pool->conn_count);
@@ -436,14 +441,7 @@ void iso_pool_progress(struct iso_pool *pool)
 	CELL_SET(pool->cell, progress_us, pool->progress_us);
 }
 
-bool iso_pool_silent(const struct iso_pool *pool, uint64_t now_us)
+uint64_t iso_pool_silence_us(const struct iso_pool *pool, uint64_t now_us)
 {
-	uint64_t since_us;
-
-	if (iso_list_empty(&pool->waiting))
-		return false;
-	since_us = ISO_CONTAINER(pool->waiting.next, struct iso_attempt, wait_link)->sent_us;
-	if (pool->progress_us > since_us)
-		since_us = pool->progress_us;
-	return now_us > since_us + iso_upstream_patience_us(pool->upstream, pool->slot);
+	return iso_silence_us(now_us, oldest_us(pool), pool->progress_us, pool->waiting_count);
 }

@@ -95,7 +95,7 @@ void iso_pool_refresh(struct iso_pool *pool);
 /* Writes the counters and the oldest wait to the evidence cell. */
 void iso_pool_publish(struct iso_pool *pool);
 void iso_pool_progress(struct iso_pool *pool);
-/* Whether the region is silent as seen from here, now. */
-bool iso_pool_silent(const struct iso_pool *pool, uint64_t now_us);
+/* How long the region has been silent as seen from here; 0: nothing waits. */
+uint64_t iso_pool_silence_us(const struct iso_pool *pool, uint64_t now_us);
 
 #endif

@@ -275,7 +275,7 @@ static void on_silence(struct iso_timer *timer)
 		if (!oldest->spec.probe) /* a health check may be a slow one */
 			iso_pool_replace(pool, c);
 	}
-	if (pool->suspect_us == 0 && iso_pool_silent(pool, now_us)) {
+	if (pool->suspect_us == 0 && iso_pool_silence_us(pool, now_us) > patience_us) {
 		pool->suspect_us = now_us;
 		if (pool->upstream->urgent != NULL)
 			pool->upstream->urgent(pool->upstream);

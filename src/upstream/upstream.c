@@ -119,3 +119,24 @@ bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot)
 
 	return upstream->board->regions[slot].suspect || (pool != NULL && pool->suspect_us != 0);
 }
+
+/* What the other loops say holds until this one hears from the region itself. */
+static uint64_t failed_us(const struct iso_upstream *upstream, uint32_t slot)
+{
+	const struct iso_pool *pool = upstream->pools[slot];
+	uint64_t own_us = atomic_load_explicit(&upstream->evidence->cells[slot].failed_us,
+					       memory_order_relaxed);
+	uint64_t others_us = upstream->board->regions[slot].failed_us;
+
+	return own_us != 0 || (pool != NULL && pool->progress_us > others_us) ? own_us : others_us;
+}
+
+bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot)
+{
+	const struct iso_pool *pool = upstream->pools[slot];
+	uint64_t now_us = upstream->loop->now_us;
+
+	return iso_wary(now_us, failed_us(upstream, slot),
+			pool != NULL ? iso_pool_silence_us(pool, now_us) : 0,
+			upstream->board->regions[slot].usual_us);
+}

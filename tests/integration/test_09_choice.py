@@ -94,6 +94,23 @@ def test_what_nobody_measures_is_explored(start, emulator, h2):
     assert count("POST") <= 2, "what is not safe explores nothing"
 
 
+def test_what_must_not_run_twice_avoids_a_region_that_has_just_failed(trio, h2):
+    """One 503 is not enough to eject it: GETs go on, and are tried again elsewhere; POSTs go elsewhere for a second."""
+    proxy, regions = trio("latency", (20, 20, 20))
+    client = h2(proxy)
+    spread(client, 60)
+
+    def places(method, n):
+        return [client.wait(sid).get("x-emulated-region") for sid in [client.start(method, "/") for _ in range(n)]]
+    wait_until(lambda: set(places("POST", 20)) == set(regions), 20, "POSTs everywhere")
+    regions["near"].set(mode="status", status=503)
+    wait_until(lambda: places("GET", 1) and proxy.metric("isochrone_retries_total", reason="status"), 10, "the failure")
+    regions["near"].set(mode="ok")
+    assert proxy.region("near")["state"] != "ejected"
+    assert set(places("POST", 40)) == {"middle", "far"}
+    wait_until(lambda: "near" in places("POST", 20), 20, "it to be trusted again")
+
+
 def test_failover_uses_the_first_that_is_up(trio, h2):
     proxy, regions = trio("failover", (60, 5, 5))
     client = h2(proxy)

@@ -15,5 +15,10 @@ uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_u
 /* Whether that silence exceeds the patience. */
 bool iso_suspect(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting,
 		 uint32_t usual_us);
+/*
+ * Whether a region that is in is no place for a request that must not run twice: its last answer was a
+ * failure, less than a second ago (failed_us; 0: it was none), or it is silent for half of the patience.
+ */
+bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t usual_us);
 
 #endif

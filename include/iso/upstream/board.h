@@ -29,19 +29,20 @@ struct iso_board_region {
 	enum iso_region_state state;
 	bool up; /* takes traffic (unknown, healthy, degraded) */
 	bool drained;
-	bool unmeasured;         /* neither a probe nor an answer for two probe intervals */
-	bool suspect;            /* silent in every worker that waits for it */
-	uint32_t weight;         /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
-	uint32_t ramp;           /* 0 … ISO_WEIGHT_ONE */
-	uint32_t estimate_us;    /* predicted time to the response head; 0: none yet */
-	uint32_t usual_us;       /* typical time of a normal answer, for suspicion; 0: none yet */
-	uint64_t limit_milli;    /* requests a second that it takes, thousandths; 0: no limit is known */
-	uint32_t hedge_us;       /* percentile that the service hedges after; 0: none, or not known yet */
-	uint64_t normal_us;      /* loop time of the start of the last normal answer, probes included: lifts
-				    suspicion */
-	uint32_t trial;          /* half-open: names the request that tries it; 0: not half-open */
-	bool warned;             /* its health answer warns, and no route says what it requires */
-	uint64_t broken, uneasy; /* the service's dependencies that fail, and that warn */
+	bool unmeasured;      /* neither a probe nor an answer for two probe intervals */
+	bool suspect;         /* silent in every worker that waits for it */
+	uint32_t weight;      /* for `latency`, ISO_WEIGHT_ONE for the best region of the service */
+	uint32_t ramp;        /* 0 … ISO_WEIGHT_ONE */
+	uint32_t estimate_us; /* predicted time to the response head; 0: none yet */
+	uint32_t usual_us;    /* typical time of a normal answer, for suspicion; 0: none yet */
+	uint64_t limit_milli; /* requests a second that it takes, thousandths; 0: no limit is known */
+	uint32_t hedge_us;    /* percentile that the service hedges after; 0: none, or not known yet */
+	uint64_t normal_us;   /* loop time of the start of the last normal answer, probes included: lifts
+				 suspicion */
+	uint64_t failed_us;   /* loop time of the failure that was its last answer to some worker; 0: none */
+	uint32_t trial;       /* half-open: names the request that tries it; 0: not half-open */
+	bool warned;          /* its health answer warns, and no route says what it requires */
+	uint64_t broken, uneasy;       /* the service's dependencies that fail, and that warn */
 	struct iso_affected *affected; /* paths that they affect; one reference. NULL: none */
 	uint32_t endpoint_count;
 	uint32_t endpoints_epoch; /* changes whenever an index of `endpoints` changes its meaning */

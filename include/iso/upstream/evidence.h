@@ -68,8 +68,8 @@ struct iso_cell {
 	_Atomic uint64_t progress_us;            /* when a byte last came from the region */
 	_Atomic uint32_t waiting;                /* attempts that wait for their head, sent off already */
 	_Atomic uint32_t in_flight;              /* attempts not ended */
-	_Atomic uint32_t failures;               /* consecutive failures that are the region's fault */
 	_Atomic uint32_t connections;
+	_Atomic uint64_t failed_us; /* when its last answer came, if it was a failure of its own; else 0 */
 };
 
 enum { ISO_RING_SAMPLES = 16384 };
@@ -86,10 +86,11 @@ struct iso_evidence {
 
 ISO_MUST_USE int iso_evidence_init(struct iso_evidence *evidence);
 void iso_evidence_done(struct iso_evidence *evidence);
-/* Worker. A full ring drops the sample and counts it (failures are in the cells too and are never lost). */
+/* Worker. A full ring drops the sample and counts it. */
 void iso_evidence_push(struct iso_evidence *evidence, const struct iso_sample *sample);
-/* Worker: keeps count of consecutive failures that are the region's fault; a good answer ends the run. */
-void iso_evidence_note(struct iso_evidence *evidence, uint32_t slot, bool failed, bool good);
+/* Worker: how an attempt ended: a failure that is the region's fault, a good answer (forgets it), or neither.
+ */
+void iso_evidence_note(struct iso_evidence *evidence, uint32_t slot, bool failed, bool good, uint64_t now_us);
 /* Control: the next sample; false when there is none. */
 bool iso_evidence_pop(struct iso_evidence *evidence, struct iso_sample *ret_sample);
 

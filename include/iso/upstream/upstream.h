@@ -39,6 +39,8 @@ ISO_MUST_USE int iso_upstream_bind(struct iso_upstream *upstream, const struct i
 /* Silent for too long while something waits (PRODUCT.md section 4, suspicion), as this loop sees it or the
  * board says. */
 bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot);
+/* Whether a request that must not run twice had better go elsewhere (policy/suspicion.h), by the same two. */
+bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot);
 /* Microseconds of silence that make a region suspect: max(4 x usual, 80 ms). */
 uint64_t iso_upstream_patience_us(const struct iso_upstream *upstream, uint32_t slot);
 

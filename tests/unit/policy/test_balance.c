@@ -270,10 +270,30 @@ static void test_exploration(void **state)
 	}
 }
 
+/* What must not run twice goes where nothing is wrong, if `latency` chooses and there is such a place. */
+static void test_wary(void **state)
+{
+	struct iso_view v = three();
+
+	(void)state;
+	v.wary = 3;
+	for (uint32_t i = 0; i < 1000; i++) {
+		struct iso_pick p = pick(ISO_POLICY_LATENCY, &v, i * 4294967);
+
+		assert_int_equal(p.level, ISO_PICK_GOOD);
+		assert_int_equal(p.index, 2);
+		assert_int_equal(p.among, 4);
+		assert_int_equal(pick(ISO_POLICY_FAILOVER, &v, i * 4294967).index, 0);
+	}
+	v.suspect = 4; /* the only one that is not wary is no good: then all the others are as good */
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).among, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exploration),
+		cmocka_unit_test(test_wary),
 		cmocka_unit_test(test_walk_edges),
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_drained_region_is_not_used_when_all_fail),

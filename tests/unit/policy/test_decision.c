@@ -38,6 +38,7 @@ static void random_view(struct iso_rng *rng, struct iso_view *ret_view)
 	ret_view->trial = iso_rng_next(rng) % 4 == 0 ? (uint16_t)iso_rng_next(rng) : 0;
 	ret_view->lacking = (uint16_t)iso_rng_next(rng);
 	ret_view->explore = (uint16_t)iso_rng_next(rng);
+	ret_view->wary = (uint16_t)iso_rng_next(rng);
 	ret_view->warned = (uint16_t)iso_rng_next(rng);
 }
 
@@ -77,6 +78,7 @@ static void test_text(void **state)
 					   .explore = 256,
 					   .estimate_us = { 9, 10 },
 					   .lacking = 32,
+					   .wary = 512,
 					   .warned = 64 };
 	decision.view.c[0] = (struct iso_candidate){ 1, 2, 3, 4 };
 	decision.view.c[1] = (struct iso_candidate){ 5, 6, 7, 8 };
@@ -86,14 +88,14 @@ static void test_text(void **state)
 	assert_int_equal(iso_text_ok(&text), ISO_OK);
 	assert_true(iso_slice_eq(
 		iso_text_slice(&text),
-		ISO_SLICE(
-			"{\"policy\":\"failover\",\"candidates\":[{\"region\":\"near\",\"weight\":1,"
-			"\"cfg_weight\":2,\"ramp\":3,\"priority\":4,\"estimate_us\":9},"
-			"{\"region\":\"a\\\"b\",\"weight\":5,"
-			"\"cfg_weight\":6,\"ramp\":7,\"priority\":8,\"estimate_us\":10}],"
-			"\"allowed\":3,\"up\":2,\"suspect\":4,"
-			"\"tried\":8,\"full\":16,\"trial\":128,\"explore\":256,\"lacking\":32,\"warned\":64,"
-			"\"level\":\"good\",\"draw\":4294967295,\"pick\":1}")));
+		ISO_SLICE("{\"policy\":\"failover\",\"candidates\":[{\"region\":\"near\",\"weight\":1,"
+			  "\"cfg_weight\":2,\"ramp\":3,\"priority\":4,\"estimate_us\":9},"
+			  "{\"region\":\"a\\\"b\",\"weight\":5,"
+			  "\"cfg_weight\":6,\"ramp\":7,\"priority\":8,\"estimate_us\":10}],"
+			  "\"allowed\":3,\"up\":2,\"suspect\":4,"
+			  "\"tried\":8,\"full\":16,\"trial\":128,\"explore\":256,\"lacking\":32,"
+			  "\"wary\":512,\"warned\":64,"
+			  "\"level\":\"good\",\"draw\":4294967295,\"pick\":1}")));
 	iso_text_done(&text);
 }
 

@@ -40,12 +40,28 @@ static void test_suspect_edges(void **state)
 	assert_true(iso_suspect(1100001, 100000, 0, 1, 0));
 }
 
+/* A failure holds for a second, silence from half of the patience on. */
+static void test_wary_edges(void **state)
+{
+	(void)state;
+	assert_false(iso_wary(5000000, 0, 0, 20000));
+	assert_true(iso_wary(5000000, 4000001, 0, 20000));
+	assert_false(iso_wary(5000000, 4000000, 0, 20000));
+	assert_false(iso_wary(5000000, 0, 40000, 20000));
+	assert_true(iso_wary(5000000, 0, 40001, 20000));
+	assert_false(iso_wary(5000000, 0, 100000, 50000));
+	assert_true(iso_wary(5000000, 0, 100001, 50000));
+	assert_false(iso_wary(5000000, 0, 500000, 0)); /* the usual time is unknown */
+	assert_true(iso_wary(100, 50, 0, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_suspect_edges),
+		cmocka_unit_test(test_wary_edges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,16 +62,17 @@ static void test_a_full_ring_drops_and_counts(void **state)
 	iso_evidence_done(&evidence);
 }
 
-static void test_consecutive_failures(void **state)
+static void test_last_failure(void **state)
 {
 	(void)state;
 	assert_int_equal(iso_evidence_init(&evidence), ISO_OK);
-	iso_evidence_note(&evidence, 3, true, false);
-	iso_evidence_note(&evidence, 3, true, false);
-	iso_evidence_note(&evidence, 3, false, false); /* neither: the run goes on */
-	assert_int_equal(atomic_load(&evidence.cells[3].failures), 2);
-	iso_evidence_note(&evidence, 3, false, true);
-	assert_int_equal(atomic_load(&evidence.cells[3].failures), 0);
+	iso_evidence_note(&evidence, 3, true, false, 10);
+	iso_evidence_note(&evidence, 3, true, false, 20);
+	iso_evidence_note(&evidence, 3, false, false, 30); /* neither: the failure still was the last word */
+	assert_int_equal(atomic_load(&evidence.cells[3].failed_us), 20);
+	assert_int_equal(atomic_load(&evidence.cells[2].failed_us), 0);
+	iso_evidence_note(&evidence, 3, false, true, 40);
+	assert_int_equal(atomic_load(&evidence.cells[3].failed_us), 0);
 	iso_evidence_done(&evidence);
 }
 
@@ -80,7 +81,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_order_and_whole),
 		cmocka_unit_test(test_a_full_ring_drops_and_counts),
-		cmocka_unit_test(test_consecutive_failures),
+		cmocka_unit_test(test_last_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
