@@ -46,7 +46,8 @@ def parse(argv):
 def run_beside(options, directory):
     """The table of all proxies; what is missed there is the peers' affair."""
     plan = faults.SHORT if options.quick else faults.FULL
-    fault_peers.table(lambda: Lab(directory), options.peers.split(","), [f for f in options.only if f != "none"], plan)
+    kinds = [f for f in options.only if f != "none"]
+    fault_peers.table(lambda: Lab(tempfile.mkdtemp(dir=directory)), options.peers.split(","), kinds, plan, options.rounds)
     return []
 
 

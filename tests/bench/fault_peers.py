@@ -2,6 +2,7 @@
 up: active checks as fast as ours, passive checks, retries in another region for what is safe, POSTs not resent.
 """
 import json
+import sys
 import time
 
 import faults
@@ -116,10 +117,33 @@ class Served:
         self.port, self.stop = port, stop
 
 
+class Tally:
+    """What the rounds of one proxy and one fault add up to."""
+
+    def __init__(self):
+        self.failed = {"GET": 0, "POST": 0}
+        self.twice = self.upstream = 0
+        self.times = []
+
+    def add(self, lines, upstream, executions):
+        posts = {x["id"] for x in lines if x["method"] == "POST"}
+        for method in self.failed:
+            self.failed[method] += sum(faults.Result.bad(x) for x in lines if x["method"] == method)
+        self.twice += sum(n > 1 for i, n in executions.items() if i in posts)
+        self.upstream += upstream
+        self.times += [x["latency_ms"] for x in lines]
+
+    def figures(self):
+        """In the order of COLUMNS; less is better in each."""
+        times = sorted(self.times)
+        return [self.failed["GET"], self.failed["POST"], self.twice, round(self.upstream / len(times), 3),
+                round(times[int(len(times) * 0.99)]), round(times[-1])]
+
+
 def serve(lab, name, regions):
     if name == "isochrone":
         proxy = Isochrone.over(lab, {n: r.url for n, r in regions.items()}, workers=1,
-                               service={"health": {"interval": "500ms", "timeout": "400ms"}})
+                               service={"health": {"interval": "500ms", "timeout": "400ms"}, "timeout": "1s"})
         proxy.wait_states({n: "healthy" for n in regions})
         return Served(proxy.port, proxy.stop)
     port = free_port()
@@ -128,8 +152,8 @@ def serve(lab, name, regions):
     return Served(port, lambda: lab.end(process))
 
 
-def run(lab, name, fault, plan):
-    """One row of the table."""
+def run(lab, name, fault, plan, tally):
+    """One round."""
     regions = equal_regions(lab, faults.EQUAL)
     victim, out = regions[faults.VICTIM], lab.path("load.jsonl")
     served = serve(lab, name, regions)
@@ -143,25 +167,30 @@ def run(lab, name, fault, plan):
     stdout, stderr = load.communicate(timeout=60)
     if load.returncode != 0:
         raise LabError(f"h2rate: exit code {load.returncode}: {stderr}")
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
-    upstream = before + sum(r.state()["requests"] for r in regions.values())
     executions = {}
     for region in regions.values():
         faults.merge(executions, region.executions())
+    tally.add([json.loads(line) for line in out.read_text().splitlines()],
+              before + sum(r.state()["requests"] for r in regions.values()), executions)
     served.stop()
     for region in regions.values():
         lab.end(region.process)
-    times = sorted(x["latency_ms"] for x in lines)
-    posts = {x["id"] for x in lines if x["method"] == "POST"}
-    failed = {m: sum(faults.Result.bad(x) for x in lines if x["method"] == m) for m in ("GET", "POST")}
-    return [name, fault, failed["GET"], failed["POST"], sum(n > 1 for i, n in executions.items() if i in posts),
-            f"{upstream / len(lines):.3f}", f"{times[int(len(times) * 0.99)]:.0f}", f"{times[-1]:.0f}"]
 
 
-def table(lab_of, names, kinds, plan):
-    """Prints the rows as they come; the peers take turns fault by fault, so that they share what the machine does."""
-    print("| " + " | ".join(COLUMNS) + " |\n| --- | --- |" + " --: |" * (len(COLUMNS) - 2))
-    for fault in kinds:
-        for name in ["isochrone", *names]:
+def table(lab_of, names, kinds, plan, rounds):
+    """Prints what the rounds add up to; the proxies take turns, so that they share what the machine does."""
+    names = ["isochrone", *(n for n in names if n != "isochrone")]
+    tallies = {(fault, name): Tally() for fault in kinds for name in names}
+    for number in range(1, rounds + 1):
+        for (fault, name), tally in tallies.items():
             with lab_of() as lab:
-                print("| " + " | ".join(map(str, run(lab, name, fault, plan))) + " |", flush=True)
+                run(lab, name, fault, plan, tally)
+            print(f"  round {number} {fault:5} {name:10} so far {tally.figures()}", file=sys.stderr, flush=True)
+    print("| " + " | ".join(COLUMNS) + " |\n| --- | --- |" + " --: |" * (len(COLUMNS) - 2))
+    for (fault, name), tally in tallies.items():
+        print("| " + " | ".join(map(str, [name, fault, *tally.figures()])) + " |")
+    for fault in kinds:
+        for i, column in enumerate(COLUMNS[2:]):
+            best, best_of = min((tallies[fault, n].figures()[i], n) for n in names)
+            if tallies[fault, "isochrone"].figures()[i] > best:
+                print(f"{fault}, {column}: {best_of} is better")
