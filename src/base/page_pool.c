@@ -26,7 +26,9 @@ enum class_id { PAGE, LARGE, CLASSES };
 static const size_t slot_bytes[CLASSES] = { ISO_PAGE_BYTES, LARGE_MAX };
 
 struct region {
-	uint8_t *start; /* NULL: no address space, malloc serves */
+	/* NULL: not made yet, or no address space; malloc serves. Atomic: a thread that frees what malloc
+	 * gave looks at it while another one makes it. */
+	_Atomic(uint8_t *) start;
 	uint32_t *next; /* per slot: the one below it on its list; outside, or a link would hold a page */
 	_Atomic uint32_t used; /* slots ever taken */
 };
@@ -53,6 +55,11 @@ static void *reserve(size_t bytes)
 	return at;
 }
 
+static uint8_t *start_of(enum class_id id)
+{
+	return atomic_load_explicit(&regions[id].start, memory_order_acquire);
+}
+
 static void make_regions(void)
 {
 	for (int i = 0; i < CLASSES; i++) {
@@ -61,7 +68,8 @@ static void make_regions(void)
 		if (next == NULL)
 			continue;
 		regions[i].next = next;
-		regions[i].start = reserve(SLOTS * slot_bytes[i]);
+		atomic_store_explicit(&regions[i].start, reserve(SLOTS * slot_bytes[i]),
+				      memory_order_release);
 	}
 }
 
@@ -69,7 +77,7 @@ static void make_regions(void)
 static enum class_id class_of(const void *ptr)
 {
 	for (int i = 0; i < CLASSES; i++) {
-		const uint8_t *at = ptr, *start = regions[i].start;
+		const uint8_t *at = ptr, *start = start_of((enum class_id)i);
 
 		if (start != NULL && at >= start && at < start + SLOTS * slot_bytes[i])
 			return (enum class_id)i;
@@ -90,9 +98,10 @@ static void *take(enum class_id id)
 {
 	struct region *r = &regions[id];
 	struct freed *f = &freed[id];
+	uint8_t *start = start_of(id);
 	uint32_t slot, fresh;
 
-	if (r->start == NULL)
+	if (start == NULL)
 		return NULL;
 	slot = pop(r, &f->warm);
 	if (slot != 0) {
@@ -101,20 +110,20 @@ static void *take(enum class_id id)
 		slot = pop(r, &f->cold);
 	}
 	if (slot != 0)
-		return r->start + (slot - 1) * slot_bytes[id];
+		return start + (slot - 1) * slot_bytes[id];
 	fresh = atomic_load_explicit(&r->used, memory_order_relaxed);
 	do {
 		if (fresh >= SLOTS)
 			return NULL;
 	} while (!atomic_compare_exchange_weak(&r->used, &fresh, fresh + 1));
-	return r->start + fresh * slot_bytes[id];
+	return start + fresh * slot_bytes[id];
 }
 
 static void put(enum class_id id, void *ptr)
 {
 	struct region *r = &regions[id];
 	struct freed *f = &freed[id];
-	uint32_t slot = (uint32_t)((size_t)((uint8_t *)ptr - r->start) / slot_bytes[id]) + 1;
+	uint32_t slot = (uint32_t)((size_t)((uint8_t *)ptr - start_of(id)) / slot_bytes[id]) + 1;
 	bool warm = id == LARGE && f->warm_count < WARM; /* a page must come back zeroed: always cold */
 	uint32_t *list = warm ? &f->warm : &f->cold;
 

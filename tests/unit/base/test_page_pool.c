@@ -27,6 +27,29 @@ static size_t resident(void *ptr, size_t bytes)
 	return n;
 }
 
+static void *take_first(void *arg)
+{
+	(void)arg;
+	iso_page_free(iso_page_alloc(RECORD));
+	return NULL;
+}
+
+/* Must be the first test: a thread makes the regions while this one frees what malloc gave (ThreadSanitizer).
+ */
+static void test_regions_are_made_beside_a_free(void **state)
+{
+	void *small[MANY];
+	pthread_t thread;
+
+	(void)state;
+	for (int i = 0; i < MANY; i++)
+		assert_non_null(small[i] = iso_page_alloc(64));
+	assert_int_equal(pthread_create(&thread, NULL, take_first, NULL), 0);
+	for (int i = 0; i < MANY; i++)
+		iso_page_free(small[i]);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void test_buffers_do_not_overlap(void **state)
 {
 	uint8_t *at[MANY];
@@ -152,6 +175,7 @@ static void test_another_thread_may_free(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_regions_are_made_beside_a_free),
 		cmocka_unit_test(test_buffers_do_not_overlap),
 		cmocka_unit_test(test_discard_keeps_the_address_and_frees_the_memory),
 		cmocka_unit_test(test_a_page_is_zeroed_each_time),
