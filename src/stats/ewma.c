@@ -67,6 +67,19 @@ static uint32_t changed_to(const struct iso_ewma *e, uint64_t now_us)
 	return most < estimate / 2 ? (uint32_t)(sum / ISO_EWMA_RECENT) : 0;
 }
 
+/*
+ * As fresh as a usual answer would be to a request that set out then: what a hang lets go at last tells of
+ * its beginning, and must not keep what comes after it from being the first news for long.
+ */
+static void freshen(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
+{
+	uint64_t late_us = iso_ewma_known(e) && sample_us > iso_ewma_us(e) ? sample_us - iso_ewma_us(e) : 0;
+	uint64_t at_us = now_us > late_us ? now_us - late_us : 0;
+
+	if (at_us > e->fresh_us)
+		e->fresh_us = at_us;
+}
+
 bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 {
 	uint64_t dt_us = e->last_us != 0 && now_us > e->last_us ? now_us - e->last_us : 0;
@@ -81,7 +94,8 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 		e->unbroken++;
 	if (e->count < UINT32_MAX)
 		e->count++;
-	e->last_us = e->fresh_us = now_us;
+	e->last_us = now_us;
+	freshen(e, sample_us, now_us);
 	if (!iso_ewma_known(e)) {
 		e->value_q8 = ((uint64_t)sample_us << 8) + 1;
 		return false;

@@ -12,11 +12,11 @@
 enum { ISO_EWMA_RECENT = 5 };
 
 struct iso_ewma {
-	uint64_t value_q8;                /* the estimate, 1/256 us; 0 with count 0: none */
-	uint64_t fresh_us;                /* time of the last good sample; 0: never */
-	uint64_t change_us;               /* when the change detector last reset the estimate; 0: never */
-	uint64_t last_us;                 /* time of the last update */
-	uint32_t count;                   /* good samples, saturating */
+	uint64_t value_q8;  /* the estimate, 1/256 us; 0 with count 0: none */
+	uint64_t fresh_us;  /* time of the freshest good sample: a late one is older; 0: never */
+	uint64_t change_us; /* when the change detector last reset the estimate; 0: never */
+	uint64_t last_us;   /* time of the last update */
+	uint32_t count;     /* good samples, saturating */
 	uint32_t recent[ISO_EWMA_RECENT]; /* the last good samples, newest at recent_at - 1 */
 	uint32_t recent_count, recent_at;
 	uint32_t unbroken; /* good samples since the last failure, at most ISO_EWMA_RECENT */

@@ -243,6 +243,24 @@ static void test_failures_in_a_row(void **state)
 	assert_true(iso_estimate_us(&e) < 2 * before_us);
 }
 
+/* The last answer of a hang comes with its end: what probes and one answer say after it is what counts. */
+static void test_the_last_answer_of_a_hang(void **state)
+{
+	uint64_t now_us;
+	struct iso_estimate e = steady(&now_us);
+	uint32_t before_us = iso_estimate_us(&e);
+
+	(void)state;
+	for (uint64_t i = 1; i <= 3; i++)
+		iso_estimate_failure(&e, 100000, 0, now_us + i * 100000);
+	iso_estimate_good(&e, 4000000, now_us + 4050000);
+	assert_true(iso_estimate_us(&e) > 10 * before_us);
+	iso_estimate_probe(&e, before_us, now_us + 4200000);
+	iso_estimate_probe(&e, before_us, now_us + 4300000);
+	iso_estimate_good(&e, before_us, now_us + 4400000);
+	assert_true(iso_estimate_us(&e) < 2 * before_us);
+}
+
 static void test_absurd_times_stay_bounded(void **state)
 {
 	uint64_t now_us;
@@ -272,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_ratio_is_clamped),
 		cmocka_unit_test(test_probes_forgive_failures),
 		cmocka_unit_test(test_failures_in_a_row),
+		cmocka_unit_test(test_the_last_answer_of_a_hang),
 		cmocka_unit_test(test_absurd_times_stay_bounded),
 	};
 

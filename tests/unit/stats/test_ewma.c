@@ -78,6 +78,25 @@ static void test_a_failure_never_helps(void **state)
 	}
 }
 
+/* A late answer is as fresh as a usual one to the same request would have been. */
+static void test_a_late_sample_is_old(void **state)
+{
+	struct iso_ewma e;
+
+	(void)state;
+	iso_ewma_init(&e);
+	iso_ewma_update(&e, 20 * MS, 10000000);
+	assert_int_equal(e.fresh_us, 10000000);
+	iso_ewma_update(&e, 5 * MS, 10100000);
+	assert_int_equal(e.fresh_us, 10100000);
+	iso_ewma_set(&e, 20 * MS);
+	iso_ewma_update(&e, 4000 * MS, 14500000);
+	assert_int_equal(e.fresh_us, 10520000);
+	iso_ewma_set(&e, 20 * MS);
+	iso_ewma_update(&e, 8000 * MS, 14600000); /* older than what is known */
+	assert_int_equal(e.fresh_us, 10520000);
+}
+
 static void test_decay_moves_towards_the_target(void **state)
 {
 	struct iso_ewma e;
@@ -206,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_the_middle_of_the_last_few),
 		cmocka_unit_test(test_change_is_seen_within_four_samples_up_and_five_down),
 		cmocka_unit_test(test_a_failure_never_helps),
+		cmocka_unit_test(test_a_late_sample_is_old),
 		cmocka_unit_test(test_decay_moves_towards_the_target),
 		cmocka_unit_test(test_failures_do_not_hide_a_slow_run),
 		cmocka_unit_test(test_only_an_unbroken_run_lowers),
