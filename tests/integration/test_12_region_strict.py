@@ -511,7 +511,8 @@ def test_h2_frames_that_cross_our_reset(over, origin, client, row):
                 reset.append(event.stream_id)
 
     region = origin(Crossing, lambda c, r: c.respond(r.sid, body=b"ok") if r.path == "/next" else None, tls=False)
-    proxy = over(region, service={"retry": {"attempts": 1}})  # whoever is silent so long would be rescued from
+    # Whoever is silent so long would be rescued from; and a probe that fails takes its connection with it.
+    proxy = over(region, service={"retry": {"attempts": 1}, "health": {"interval": "24h", "timeout": "10m"}})
     one = client(proxy, "h2")
     for round_ in range(3):
         sids = [one.start("GET", "/never") for _ in range(60)]
