@@ -96,6 +96,17 @@ int iso_listener_start(struct iso_listener *listener, struct iso_loop *loop, int
 	return ISO_OK;
 }
 
+void iso_listener_hold(struct iso_listener *listener)
+{
+	iso_timer_clear(&listener->loop->wheel, &listener->pause);
+	event_del(listener->event);
+}
+
+void iso_listener_go_on(struct iso_listener *listener)
+{
+	on_pause(&listener->pause);
+}
+
 void iso_listener_stop(struct iso_listener *listener)
 {
 	if (listener == NULL || listener->event == NULL)

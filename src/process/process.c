@@ -316,6 +316,18 @@ static void say_ready(const struct iso_process *p)
 	fprintf(stderr, "\n");
 }
 
+/* Long before clients come, so that the first ones find connections: a far region's take half a second. */
+static int start_workers(struct iso_process *p)
+{
+	int err = ISO_OK;
+
+	for (uint32_t i = 0; i < p->worker_count && err == ISO_OK; i++)
+		err = iso_worker_start(&p->workers[i]);
+	if (err != ISO_OK)
+		fprintf(stderr, "cannot start a worker thread\n");
+	return err;
+}
+
 /* Clients are let in when every region has been measured once, or has had its time. */
 static void on_start_look(struct iso_timer *timer)
 {
@@ -326,13 +338,8 @@ static void on_start_look(struct iso_timer *timer)
 		return;
 	}
 	iso_publisher_run_now(p->publisher);
-	for (uint32_t i = 0; i < p->worker_count; i++) {
-		if (iso_worker_start(&p->workers[i]) != ISO_OK) {
-			fprintf(stderr, "cannot start a worker thread\n");
-			iso_loop_stop(&p->loop);
-			return;
-		}
-	}
+	for (uint32_t i = 0; i < p->worker_count; i++)
+		iso_worker_serve(&p->workers[i]);
 	p->ready = true;
 	iso_watch_start(p);
 	say_ready(p);
@@ -346,12 +353,15 @@ int iso_process_run(struct iso_process *p)
 
 	if (err != ISO_OK)
 		return err;
-	p->started_us = p->loop.now_us;
-	iso_timer_init(&p->start_timer, on_start_look);
-	iso_timer_set(&p->loop.wheel, &p->start_timer, p->loop.now_us + 1);
-	iso_loop_run(&p->loop);
+	err = start_workers(p);
+	if (err == ISO_OK) {
+		p->started_us = p->loop.now_us;
+		iso_timer_init(&p->start_timer, on_start_look);
+		iso_timer_set(&p->loop.wheel, &p->start_timer, p->loop.now_us + 1);
+		iso_loop_run(&p->loop);
+	}
 	iso_signals_stop(p);
-	return ISO_OK;
+	return err;
 }
 
 static void deliver_stop(struct iso_letter *letter)

@@ -56,6 +56,11 @@ static void on_drained(struct iso_server *server)
 	iso_mailbox_post(worker->env.control, &worker->drained_letter);
 }
 
+static void deliver_serve(struct iso_letter *letter)
+{
+	iso_server_let_go(&ISO_CONTAINER(letter, struct iso_worker, serve_letter)->own.server);
+}
+
 static void deliver_drain(struct iso_letter *letter)
 {
 	struct iso_worker *worker = ISO_CONTAINER(letter, struct iso_worker, drain_letter);
@@ -84,6 +89,7 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 	worker->env = *env;
 	worker->urgent_letter.deliver = deliver_urgent;
 	worker->drained_letter.deliver = deliver_drained;
+	worker->serve_letter.deliver = deliver_serve;
 	worker->drain_letter.deliver = deliver_drain;
 	worker->expire_letter.deliver = deliver_expire;
 	worker->stop_letter.deliver = deliver_stop;
@@ -106,6 +112,7 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 					     &worker->shared.metrics, env->exchanges);
 	if (err == ISO_OK) {
 		iso_server_init(&worker->own.server, loop, &worker->own.host.handler, &snapshot->limits);
+		iso_server_hold(&worker->own.server);
 		worker->own.server.drained = on_drained;
 		worker->own.server.clients = env->clients;
 		worker->own.host.rates = env->rates;
@@ -222,6 +229,11 @@ void iso_worker_adoption_free(struct iso_worker_adoption *adoption)
 void iso_worker_adopt(struct iso_worker_adoption *adoption)
 {
 	iso_mailbox_post(&adoption->worker->own.loop.mailbox, &adoption->letter);
+}
+
+void iso_worker_serve(struct iso_worker *worker)
+{
+	iso_mailbox_post(&worker->own.loop.mailbox, &worker->serve_letter);
 }
 
 void iso_worker_drain(struct iso_worker *worker)

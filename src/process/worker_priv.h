@@ -51,7 +51,8 @@ struct iso_worker {
 		_Atomic bool urgent_posted;
 	} shared;
 	struct iso_worker_env env;
-	struct iso_letter urgent_letter, drained_letter, drain_letter, expire_letter, stop_letter;
+	struct iso_letter urgent_letter, drained_letter, serve_letter, drain_letter, expire_letter,
+		stop_letter;
 	pthread_t thread;
 	uint32_t index;
 	bool started, made;
@@ -63,7 +64,10 @@ ISO_MUST_USE int iso_worker_init(struct iso_worker *worker, uint32_t index, cons
 /* Before start: accepts on fd (taken). */
 ISO_MUST_USE int iso_worker_listen(struct iso_worker *worker, int fd,
 				   const struct iso_cfg_listener *listener);
+/* The thread runs: connections to the regions are made, clients are not let in yet. */
 ISO_MUST_USE int iso_worker_start(struct iso_worker *worker);
+/* Control: clients are let in. Once. */
+void iso_worker_serve(struct iso_worker *worker);
 /*
  * Control: all that a worker needs to use another snapshot, made before any worker does. ISO_OK or
  * ISO_ENOMEM.

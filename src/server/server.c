@@ -117,8 +117,22 @@ int iso_server_listen(struct iso_server *server, int fd, const struct iso_cfg_li
 		free(listener);
 		return err;
 	}
+	if (server->held)
+		iso_listener_hold(&listener->l);
 	iso_list_push_back(&server->listeners, &listener->link);
 	return ISO_OK;
+}
+
+void iso_server_hold(struct iso_server *server)
+{
+	server->held = true;
+}
+
+void iso_server_let_go(struct iso_server *server)
+{
+	server->held = false;
+	for (struct iso_list *l = server->listeners.next; l != &server->listeners; l = l->next)
+		iso_listener_go_on(&ISO_CONTAINER(l, struct iso_server_listener, link)->l);
 }
 
 void iso_server_update(struct iso_server *server, const struct iso_cfg_listener *cfg)

@@ -41,8 +41,17 @@ uint32_t iso_ewma_recent_us(const struct iso_ewma *e)
 	return sorted[ISO_EWMA_RECENT / 2];
 }
 
-/* The mean of the last samples when all of them lie on one side, far from the estimate; 0: no change. */
-static uint32_t changed_to(const struct iso_ewma *e, uint64_t now_us)
+static bool is_slow(const struct iso_ewma *e, uint32_t us)
+{
+	return us > 2ull * iso_ewma_us(e) + UP_MARGIN_US;
+}
+
+/*
+ * The mean of the last samples when all of them lie on one side, far from the estimate; 0: no change. What a
+ * lost packet has held up comes late together, however many they are: one that was asked for after the first
+ * late one had come must be late, too.
+ */
+static uint32_t changed_to(const struct iso_ewma *e, uint64_t asked_us, uint64_t now_us)
 {
 	uint32_t estimate = iso_ewma_us(e);
 	uint32_t least = UINT32_MAX, most = 0;
@@ -54,8 +63,8 @@ static uint32_t changed_to(const struct iso_ewma *e, uint64_t now_us)
 		least = recent(e, i) < least ? recent(e, i) : least;
 		sum += recent(e, i);
 	}
-	if ((uint64_t)least > 2ull * estimate + UP_MARGIN_US)
-		return (uint32_t)(sum / UP_RUN);
+	if (is_slow(e, least))
+		return asked_us >= e->slow_us ? (uint32_t)(sum / UP_RUN) : 0;
 	/* Only an unbroken run lowers it: quick answers between failures are no recovery. */
 	if (e->unbroken < ISO_EWMA_RECENT || (e->change_us != 0 && now_us < e->change_us + HOLD_US))
 		return 0;
@@ -100,7 +109,11 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 		e->value_q8 = ((uint64_t)sample_us << 8) + 1;
 		return false;
 	}
-	jump = changed_to(e, now_us);
+	if (!is_slow(e, sample_us))
+		e->slow_us = 0;
+	else if (e->slow_us == 0)
+		e->slow_us = now_us;
+	jump = changed_to(e, now_us > sample_us ? now_us - sample_us : 0, now_us);
 	if (jump != 0) {
 		e->value_q8 = (uint64_t)jump << 8;
 		e->change_us = now_us;
@@ -130,6 +143,7 @@ void iso_ewma_set(struct iso_ewma *e, uint32_t value_us)
 {
 	e->value_q8 = ((uint64_t)value_us << 8) + 1;
 	e->recent_count = e->unbroken = 0;
+	e->slow_us = 0;
 }
 
 void iso_ewma_decay(struct iso_ewma *e, uint32_t target_us, uint64_t dt_us, uint64_t tau_us)

@@ -16,8 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import h2client  # noqa: E402
 import h1client  # noqa: E402
 import lab as labs  # noqa: E402
+import load as loads  # noqa: E402
 import origin as origins  # noqa: E402
 import product  # noqa: E402
+import wan  # noqa: E402
 
 NAMES = (labs.NAME, "other.example.test", "*.wild.example.test", "127.0.0.1")
 
@@ -77,6 +79,34 @@ def emulator(lab):
     def begin(name="us-east-1", delay_ms=0, **more):
         return product.Emulator(lab, name, delay_ms, **more)
     return begin
+
+
+@pytest.fixture
+def load(lab):
+    """load(proxy, rate, seconds): an open-loop load beside the test, see load.Load; killed if it still runs at its end."""
+    running = []
+
+    def begin(*args, **more):
+        running.append(loads.Load(lab, *args, **more))
+        return running[-1]
+    yield begin
+    for one in running:
+        one.kill()
+
+
+@pytest.fixture
+def world(lab):
+    """world({region: round trip in ms}, losses, …): see wan.World. From then on the test is where the proxy is."""
+    made = []
+
+    def begin(*args, **more):
+        made.append(wan.World(lab, *args, **more))
+        made[-1].home.__enter__()
+        return made[-1]
+    yield begin
+    for one in made[::-1]:
+        one.home.__exit__()
+        one.close()
 
 
 @pytest.fixture

@@ -3,61 +3,15 @@
 In the normal run at rates that a build with sanitizers on two shared cores can take; as the bars are promised with
 the marker `slow`.
 """
-import json
-import subprocess
 import time
 
 import pytest
 
-from lab import HOST, NAME, find_h2rate, wait_until
+from lab import wait_until
+from load import good, quantile
 
 FAST = {"interval": "500ms", "timeout": "400ms"}
 SLOW = pytest.mark.slow
-
-
-class Load:
-    """h2rate against the proxy: what each request got, by the second it was due in."""
-
-    def __init__(self, lab, proxy, rate, seconds, connections=8):
-        self.out, self.rate, self.seconds = lab.path("load.jsonl"), rate, seconds
-        self.process = subprocess.Popen(
-            [find_h2rate(lab.dir), "--connect", f"{HOST}:{proxy.port}", "--sni", NAME, "--ca", str(lab.certs.ca),
-             "--connections", str(connections), "--get-rate", str(rate), "--post-rate", "0", "--seconds", str(seconds),
-             "--out", str(self.out)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.began = time.monotonic()
-
-    def wait(self):
-        _, errors = self.process.communicate(timeout=self.seconds + 60)
-        assert self.process.returncode == 0, errors
-        self.lines = [json.loads(line) for line in self.out.read_text().splitlines()]
-        return self
-
-    def until(self, second):
-        wait_until(lambda: time.monotonic() - self.began >= second or None, second + 30, f"second {second}")
-
-    def between(self, first, last):
-        return [x for x in self.lines if first <= x["start_ms"] / 1000 < last]
-
-
-@pytest.fixture
-def load(lab):
-    running = []
-
-    def begin(*args, **more):
-        running.append(Load(lab, *args, **more))
-        return running[-1]
-    yield begin
-    for one in running:
-        one.process.kill()
-        one.process.wait()
-
-
-def good(lines):
-    return sum(x["status"] == 200 for x in lines)
-
-
-def quantile(lines, q):
-    return sorted(x["latency_ms"] for x in lines)[int(len(lines) * q)]
 
 
 # ---- Throttles ----

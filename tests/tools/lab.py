@@ -109,12 +109,11 @@ def run(args, **more):
 
 
 class Process:
-    def __init__(self, args, log, env=None, cwd=None):
+    def __init__(self, args, log, env=None, cwd=None, stdin=subprocess.DEVNULL):
         self.args = [str(a) for a in args]
         self.log = pathlib.Path(log)
         self._out = open(self.log, "wb")
-        self.popen = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out,
-                                      env=env, cwd=cwd)
+        self.popen = subprocess.Popen(self.args, stdin=stdin, stdout=self._out, stderr=self._out, env=env, cwd=cwd)
 
     @property
     def pid(self):
@@ -258,16 +257,26 @@ class Lab:
 
 # ---- Finding what was built ----
 
-def find_h2rate(directory=None):
-    """H2RATE, else a built one, else it is compiled into the directory."""
-    if os.environ.get("H2RATE"):
-        return os.environ["H2RATE"]
-    for path in sorted(ROOT.glob("build/*/tests/tools/h2rate")):
+def find_tool(name, libraries, directory=None):
+    """The path in the environment variable of its name in capitals, else a built one, else it is compiled into the
+    directory."""
+    if os.environ.get(name.upper()):
+        return os.environ[name.upper()]
+    for path in sorted(ROOT.glob(f"build/*/tests/tools/{name}")):
         return str(path)
-    target = pathlib.Path(directory or "/tmp") / "h2rate"
-    sources = sorted(str(p) for p in (ROOT / "tests" / "tools").glob("h2rate*.c"))
-    run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(target), *sources, "-lnghttp2", "-lssl", "-lcrypto"])
+    target = pathlib.Path(directory or "/tmp") / name
+    folder = ROOT / "tests" / "tools"
+    sources = [str(p) for pattern in (f"{name}.c", f"{name}_*.c") for p in sorted(folder.glob(pattern))]
+    run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", str(target), *sources, *(f"-l{x}" for x in libraries)])
     return str(target)
+
+
+def find_h2rate(directory=None):
+    return find_tool("h2rate", ("nghttp2", "ssl", "crypto"), directory)
+
+
+def find_wan(directory=None):
+    return find_tool("wan", ("m",), directory)
 
 
 def find_binary():

@@ -62,13 +62,18 @@ class Emulator:
     def resume(self):
         self.process.send(signal.SIGCONT)
 
-    def set(self, **state):
-        status, _, body = http_json("PUT", self.control, "/state", state)
+    def ask(self, method, path, body=None):
+        """Its control address."""
+        status, _, answer = http_json(method, self.control, path, body)
         if status not in (200, 204):
-            raise LabError(f"PUT /state {state}: {status} {body}")
+            raise LabError(f"{method} {path} {body or ''}: {status} {answer}")
+        return answer
+
+    def set(self, **state):
+        self.ask("PUT", "/state", state)
 
     def state(self):
-        return self._get("/state")
+        return self.ask("GET", "/state")
 
     def executions(self):
         """{request id: how often the function ran for it}, by the journal, which outlives a SIGKILL."""
@@ -82,16 +87,10 @@ class Emulator:
 
     def counted(self):
         """The same by the control address, since the last start or reset."""
-        return self._get("/executions")
+        return self.ask("GET", "/executions")
 
     def reset_executions(self):
-        http_json("POST", self.control, "/executions/reset", {})
-
-    def _get(self, path):
-        status, _, body = http_json("GET", self.control, path)
-        if status != 200:
-            raise LabError(f"GET {path}: {status} {body}")
-        return body
+        self.ask("POST", "/executions/reset", {})
 
 
 class Isochrone:

@@ -25,6 +25,9 @@ ISO_MUST_USE int iso_listener_bind(const struct iso_sockaddr *addr, int *ret_fd)
 ISO_MUST_USE int iso_listener_start(struct iso_listener *listener, struct iso_loop *loop, int fd,
 				    void (*accepted)(struct iso_listener *, int,
 						     const struct iso_sockaddr *));
+/* Accepts nobody until it goes on: who connects waits in the kernel's queue. */
+void iso_listener_hold(struct iso_listener *listener);
+void iso_listener_go_on(struct iso_listener *listener);
 /* Stops accepting and closes; connections that the kernel had queued are accepted first. */
 void iso_listener_stop(struct iso_listener *listener);
 

@@ -16,8 +16,9 @@ struct iso_weight_input {
 
 /*
  * The preference for a region against the best of its service: ISO_WEIGHT_ONE when it is as fast, a twentieth
- * when it takes twice as long: (max(estimate, 5 ms) / max(best, 5 ms))^-4.3, flattened where the difference
- * may be noise: below 28 %, and below more than that while `samples` is less than 41.
+ * when it takes twice as long: (max(estimate, 5 ms) / max(best, 5 ms))^-4.3, by a power twice as steep beyond
+ * that, flattened where the difference may be noise: below 28 %, and below more than that while `samples` is
+ * less than 41.
  */
 uint32_t iso_weight_latency(uint32_t estimate_us, uint32_t best_us, uint32_t samples);
 /*

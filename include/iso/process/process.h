@@ -24,7 +24,7 @@ struct iso_process_source {
  */
 ISO_MUST_USE int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_source *source,
 				 const char **ret_why, struct iso_process **ret_process);
-/* Runs until SIGTERM or SIGINT and the drain that follows. Returns ISO_OK. */
+/* Runs until SIGTERM or SIGINT and the drain that follows. ISO_OK, or the error when it could not begin. */
 int iso_process_run(struct iso_process *process);
 void iso_process_free(struct iso_process *process);
 /* For programs that run it on a thread of their own (the demo): ends iso_process_run. Any thread. */

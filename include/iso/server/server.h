@@ -56,7 +56,7 @@ struct iso_server {
 	struct iso_sketch *clients; /* connections by client, shared by all servers; NULL: not limited */
 	void (*drained)(struct iso_server *server); /* once, after drain, when the last connection has gone;
 						       may be NULL */
-	bool draining, drained_told;
+	bool draining, drained_told, held;
 };
 
 void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct iso_handler *handler,
@@ -70,6 +70,9 @@ ISO_MUST_USE int iso_server_listen(struct iso_server *server, int fd,
 void iso_server_update(struct iso_server *server, const struct iso_cfg_listener *listener);
 /* Stops accepting at addresses that are none of these; connections go on. */
 void iso_server_retain(struct iso_server *server, const struct iso_cfg_listener *listeners, uint32_t n);
+/* Before the first listen: nobody is accepted until the server is let go. */
+void iso_server_hold(struct iso_server *server);
+void iso_server_let_go(struct iso_server *server);
 /* Stops accepting; GOAWAY and Connection: close; connections end as their exchanges do. */
 void iso_server_drain(struct iso_server *server);
 

@@ -16,6 +16,7 @@ struct iso_ewma {
 	uint64_t fresh_us;  /* time of the freshest good sample: a late one is older; 0: never */
 	uint64_t change_us; /* when the change detector last reset the estimate; 0: never */
 	uint64_t last_us;   /* time of the last update */
+	uint64_t slow_us;   /* when the first of the late samples in a row came; 0: the last was none */
 	uint32_t count;     /* good samples, saturating */
 	uint32_t recent[ISO_EWMA_RECENT]; /* the last good samples, newest at recent_at - 1 */
 	uint32_t recent_count, recent_at;
@@ -23,7 +24,8 @@ struct iso_ewma {
 };
 
 void iso_ewma_init(struct iso_ewma *e);
-/* A good sample. Returns true when the change detector reset the estimate. */
+/* A good sample: it came at now_us and had been asked for sample_us before. Returns true when the change
+ * detector reset the estimate. */
 bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us);
 /* A failure: raises the estimate to penalty_us if that is more; never lowers it, never freshens it. */
 void iso_ewma_fail(struct iso_ewma *e, uint32_t penalty_us);

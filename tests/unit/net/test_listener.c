@@ -93,6 +93,28 @@ static void test_accepts(void **state)
 	finish();
 }
 
+static struct iso_timer look;
+
+static void on_look(struct iso_timer *timer)
+{
+	(void)timer;
+	assert_int_equal(accepted_count, 0);
+	iso_listener_go_on(&listener);
+}
+
+static void test_held_it_accepts_nobody(void **state)
+{
+	(void)state;
+	listen_with(on_accepted);
+	iso_listener_hold(&listener);
+	connect_clients(stop_at = 3);
+	iso_timer_init(&look, on_look);
+	iso_timer_set(&g.loop.wheel, &look, g.loop.now_us + 20000);
+	guarded_run(&g);
+	assert_int_equal(accepted_count, 3);
+	finish();
+}
+
 static uint64_t first_turn;
 static int in_first_turn;
 
@@ -231,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepts),
+		cmocka_unit_test(test_held_it_accepts_nobody),
 		cmocka_unit_test(test_a_burst_is_taken_in_parts),
 		cmocka_unit_test(test_stop_takes_who_is_queued),
 		cmocka_unit_test(test_stopped_by_its_callback),

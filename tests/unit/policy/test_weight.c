@@ -16,9 +16,13 @@ static void test_reference_values(void **state)
 	assert_int_equal(iso_weight_latency(40000, 50000, 100), 65536);
 	/* 65536 x 2^-4.3 = 65536 x 0.050766 */
 	assert_in_range(iso_weight_latency(100000, 50000, 100), 3326, 3328);
-	/* 65536 x 4^-4.3 = 168.9; x 12^-4.3 = 1.50 */
-	assert_in_range(iso_weight_latency(40000, 10000, 100), 168, 170);
-	assert_in_range(iso_weight_latency(120000, 10000, 100), 1, 2);
+	/* Beyond twice: 2^-4.3 x 1.25^-8.6 = 0.050766 x 0.146749 = 0.0074499, x 65536 = 488.2 */
+	assert_in_range(iso_weight_latency(100000, 40000, 100), 488, 489);
+	/* 2^-4.3 x 2^-8.6 = 2^-12.9, x 65536 = 2^3.1 = 8.57; 2^-4.3 x 2.75^-8.6 x 65536 = 0.554; x 6^-8.6:
+	 * 0.0007 */
+	assert_in_range(iso_weight_latency(40000, 10000, 100), 8, 9);
+	assert_int_equal(iso_weight_latency(220000, 40000, 100), 1);
+	assert_int_equal(iso_weight_latency(120000, 10000, 100), 0);
 	assert_int_equal(iso_weight_latency(UINT32_MAX, 5000, 100), 0);
 }
 
@@ -76,7 +80,7 @@ static void test_unknown_counts_as_the_best(void **state)
 
 static void test_a_ramp_is_a_part_of_the_share(void **state)
 {
-	/* At full ramp: 1 / (1 + 0.0026). At a tenth: 0.09974 against 0.90026. */
+	/* At full ramp: 1 / (1 + 0.00013). At a tenth: 0.09999 against 0.90001. */
 	struct iso_weight_input in[] = { { 10000, 100, 6554 }, { 40000, 100, 65536 } };
 	uint32_t w[2];
 	double share;
@@ -90,7 +94,7 @@ static void test_a_ramp_is_a_part_of_the_share(void **state)
 	in[1].ramp = 6554;
 	iso_weights_publish(in, 3, 2, w);
 	assert_int_equal(w[0], 65536);
-	assert_in_range(w[1], 168, 170);
+	assert_in_range(w[1], 8, 9);
 	/* Nothing to give away to either: alone. */
 	iso_weights_publish(in, 1, 2, w);
 	assert_int_equal(w[0], 65536);
@@ -112,7 +116,7 @@ static void test_absence(void **state)
 	assert_in_range(w[2], 3326, 3328);
 	iso_weights_publish(in, 0, 3, w);
 	assert_int_equal(w[0], 65536);
-	assert_in_range(w[1], 168, 170);
+	assert_in_range(w[1], 8, 9);
 	/* Ramps of 0 everywhere are no weights at all: a pick then takes all alike. */
 	iso_weights_publish(in, 1, 1, w);
 	assert_int_equal(w[0], 0);

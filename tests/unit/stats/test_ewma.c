@@ -46,7 +46,7 @@ static void test_change_is_seen_within_four_samples_up_and_five_down(void **stat
 	for (int i = 0; i < 300; i++)
 		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
 	for (int i = 0; i < 4; i++)
-		iso_ewma_update(&e, 225 * MS, now += 10 * MS);
+		iso_ewma_update(&e, 225 * MS, now += 100 * MS);
 	assert_int_equal(iso_ewma_us(&e), 225 * MS);
 	/* Half a second long those that were on their way do not lower it again. */
 	for (int i = 0; i < 6; i++)
@@ -56,6 +56,43 @@ static void test_change_is_seen_within_four_samples_up_and_five_down(void **stat
 	for (int i = 0; i < 5; i++)
 		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
 	assert_int_equal(iso_ewma_us(&e), 25 * MS);
+}
+
+/* Many a second: the first that was asked for after the first late one had come proves it, 225 ms later. */
+static void test_change_is_seen_a_round_after_the_first_late_answer(void **state)
+{
+	struct iso_ewma e;
+	uint64_t now = 1000000, first;
+
+	(void)state;
+	iso_ewma_init(&e);
+	for (int i = 0; i < 300; i++)
+		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+	first = now + 210 * MS;
+	for (now = first; now < first + 225 * MS; now += 10 * MS)
+		assert_false(iso_ewma_update(&e, 225 * MS, now));
+	assert_true(iso_ewma_update(&e, 225 * MS, now));
+	assert_int_equal(iso_ewma_us(&e), 225 * MS);
+}
+
+/* A lost packet: what was asked for within 300 ms comes all at once, late by 300 to 10 ms. Once a second. */
+static void test_what_was_held_up_together_is_no_change(void **state)
+{
+	struct iso_ewma e;
+	uint64_t now = 1000000;
+
+	(void)state;
+	iso_ewma_init(&e);
+	for (int second = 0; second < 20; second++) {
+		for (int i = 0; i < 70; i++)
+			iso_ewma_update(&e, 25 * MS, now += 10 * MS);
+		now += 300 * MS;
+		for (uint32_t late = 300; late >= 10; late -= 10)
+			assert_false(iso_ewma_update(&e, (25 + late) * MS, now));
+		/* The mean of all is 25 + 4650 / 100; a burst of 30 is up to 30 hundredths of what is known.
+		 */
+		assert_in_range(iso_ewma_us(&e), 25 * MS, 95 * MS);
+	}
 }
 
 static void test_a_failure_never_helps(void **state)
@@ -123,7 +160,7 @@ static void test_failures_do_not_hide_a_slow_run(void **state)
 		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
 	for (int i = 0; i < 4; i++) {
 		iso_ewma_fail(&e, 1 * MS);
-		iso_ewma_update(&e, 225 * MS, now += 10 * MS);
+		iso_ewma_update(&e, 225 * MS, now += 100 * MS);
 	}
 	assert_int_equal(iso_ewma_us(&e), 225 * MS);
 }
@@ -224,6 +261,8 @@ int main(void)
 		cmocka_unit_test(test_calm_in_noise),
 		cmocka_unit_test(test_the_middle_of_the_last_few),
 		cmocka_unit_test(test_change_is_seen_within_four_samples_up_and_five_down),
+		cmocka_unit_test(test_change_is_seen_a_round_after_the_first_late_answer),
+		cmocka_unit_test(test_what_was_held_up_together_is_no_change),
 		cmocka_unit_test(test_a_failure_never_helps),
 		cmocka_unit_test(test_a_late_sample_is_old),
 		cmocka_unit_test(test_decay_moves_towards_the_target),
