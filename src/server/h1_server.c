@@ -493,11 +493,13 @@ static void h1_fill(struct iso_sconn *c)
 	if (!h1->request_end)
 		h1->keep_alive = false; /* answered early: the rest of the request is not waited for */
 	end_exchange(h1, ISO_RESET_NONE);
-	if (!h1->keep_alive || c->draining) {
+	if (!h1->keep_alive) {
 		iso_sconn_finish(c);
 		return;
 	}
 	begin(h1);
+	if (c->draining) /* only since the answer's head, which did not say so */
+		iso_sconn_idle_out(c);
 	/* A pipelined request may wait in the transport. */
 	iso_transport_resume(&c->t);
 }

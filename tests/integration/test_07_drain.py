@@ -2,12 +2,13 @@
 import json
 import signal
 import subprocess
+import threading
 import time
 
 from h2.errors import ErrorCodes
 
 from lab import HOST, NAME, find_h2rate, wait_until
-from origin import H2Origin
+from origin import H1Origin, H2Origin
 from product import SLOW
 
 
@@ -92,6 +93,31 @@ def test_an_idle_client_may_ask_once_more(start, emulator, h1):
     for client in (kept, silent):
         answer = client.request("GET", "/")
         assert answer.status == 200 and answer.get("connection", "").lower() == "close"
+    assert ended(proxy, 5) == 0
+
+
+def test_an_answer_that_did_not_say_close_leaves_its_connection(start, origin, h1):
+    """The drain begins between its head and its end: the client does not know, and may ask once more."""
+    go_on = threading.Event()
+
+    def script(sock, request):
+        if request.path == "/halves":
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+            go_on.wait(20)
+            sock.sendall(b"cd")
+        else:
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    proxy = start({"one": origin(H1Origin, script, tls=False).url})
+    client = h1(proxy)
+    client.send(f"GET /halves HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    assert "connection" not in dict(client.head().headers)
+    proxy.send(signal.SIGTERM)
+    wait_until(lambda: not proxy.listening(), 5 * SLOW, "the listener to close")
+    go_on.set()
+    assert client._take(4) == b"abcd"
+    answer = client.request("GET", "/")
+    assert answer.status == 200 and answer.get("connection", "").lower() == "close"
     assert ended(proxy, 5) == 0
 
 
