@@ -67,7 +67,9 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		ret_view->client = *x->from.known;
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
-	if (up->board->half_open)
+	if (x->from.writer != 0)
+		ret_view->held = iso_after_write_held(x);
+	if (up->board->half_open && iso_balance_held(ret_view) == 0)
 		take_trial(x, boards, ret_view);
 }
 

@@ -48,6 +48,13 @@ static uint16_t again(const struct iso_view *view, uint16_t allowed)
 	return good != 0 ? good : calm != 0 ? calm : up != 0 ? up : allowed;
 }
 
+uint16_t iso_balance_held(const struct iso_view *view)
+{
+	uint32_t out = view->tried | view->lacking | view->suspect | view->full;
+
+	return mask_and(view->held, view->allowed & view->up & ((1u << view->n) - 1) & ~out);
+}
+
 static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret_level)
 {
 	uint16_t allowed = mask_and(view->allowed, (1u << view->n) - 1);
@@ -57,6 +64,10 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 	uint16_t good = mask_and(calm, ~(uint32_t)view->full);
 	uint16_t trial = mask_and(fresh, view->trial & ~(uint32_t)view->lacking);
 
+	if (view->held != 0 && iso_balance_held(view) != 0) {
+		*ret_level = ISO_PICK_HELD;
+		return iso_balance_held(view);
+	}
 	if (trial != 0) {
 		*ret_level = ISO_PICK_TRIAL;
 		return trial;

@@ -289,6 +289,47 @@ static void test_wary(void **state)
 	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).among, 3);
 }
 
+/* Where it is in order the client goes where it wrote, by any policy and before any trial; else on as ever.
+ */
+static void test_held(void **state)
+{
+	struct iso_view v = three();
+	uint16_t *const outs[] = { &v.suspect, &v.tried, &v.full, &v.lacking };
+	uint32_t shares[ISO_VIEW_MAX];
+
+	(void)state;
+	v.held = 4;
+	v.trial = 2;
+	v.explore = 2;
+	for (int p = ISO_POLICY_LATENCY; p <= ISO_POLICY_STICKY; p++)
+		for (uint32_t i = 0; i < 1000; i++) {
+			struct iso_pick got = pick((enum iso_policy)p, &v, i * 4294967u);
+
+			assert_int_equal(got.level, ISO_PICK_HELD);
+			assert_int_equal(got.index, 2);
+			assert_int_equal(got.among, 4);
+		}
+	assert_int_equal(iso_balance_held(&v), 4);
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_int_equal(shares[2], ISO_WEIGHT_ONE);
+	for (size_t i = 0; i < sizeof(outs) / sizeof(outs[0]); i++) {
+		*outs[i] = 4;
+		assert_int_equal(iso_balance_held(&v), 0);
+		assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_TRIAL);
+		*outs[i] = 0;
+	}
+	v.trial = v.explore = 0;
+	v.up = 3;
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_GOOD);
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).among, 3);
+	v.up = 7;
+	v.allowed = 3;
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_GOOD);
+	v.allowed = 7;
+	v.n = 2; /* a bit of no region is nothing */
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_GOOD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_huge_weights_do_not_overflow),
 		cmocka_unit_test(test_shares_agree_with_picks),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
