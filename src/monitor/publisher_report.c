@@ -67,6 +67,9 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	}
 	if (route == NULL)
 		return;
+	for (uint32_t r = 0; r < service->region_count; r++)
+		if (boards[r]->unmeasured)
+			ret_view->explore |= (uint16_t)(1u << r);
 	ret_view->allowed &= route->region_mask;
 	iso_view_require(ret_view, boards, route, path);
 }

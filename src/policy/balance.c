@@ -191,6 +191,22 @@ void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint3
 	ret_pick->index = index;
 }
 
+/* What is spent on exploring is taken from all alike. */
+static void share_exploration(const struct iso_view *view, uint16_t among, uint32_t shares[ISO_VIEW_MAX])
+{
+	uint16_t explored = mask_and(among, view->explore);
+	uint32_t each = (uint32_t)((uint64_t)ISO_WEIGHT_ONE * explore_part >> 32);
+
+	if (explored == 0)
+		return;
+	each /= (uint32_t)__builtin_popcount(explored);
+	for (uint32_t i = 0; i < view->n; i++) {
+		shares[i] -= (uint32_t)((uint64_t)shares[i] * explore_part >> 32);
+		if (iso_mask_has(explored, i))
+			shares[i] += each;
+	}
+}
+
 void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
 			uint32_t ret_shares[ISO_VIEW_MAX])
 {
@@ -212,4 +228,6 @@ void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
 			weights[i] >>= 1;
 	for (uint32_t i = 0; i < ISO_VIEW_MAX; i++)
 		ret_shares[i] = total != 0 ? (uint32_t)(weights[i] * ISO_WEIGHT_ONE / total) : 0;
+	if (policy == ISO_POLICY_LATENCY && level == ISO_PICK_GOOD)
+		share_exploration(view, among, ret_shares);
 }

@@ -330,6 +330,32 @@ static void test_held(void **state)
 	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_GOOD);
 }
 
+/* Half of one percent is spent on what is explored, and taken from all alike. */
+static void test_shares_tell_what_is_explored(void **state)
+{
+	struct iso_view v = three();
+	uint32_t shares[ISO_VIEW_MAX];
+
+	(void)state;
+	v.explore = 4;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	/* 65536 x 0.995 x 1/2, 1/4, 1/4, and 65536 x 0.005 for the last. */
+	assert_in_range(shares[0], 32604, 32606);
+	assert_in_range(shares[1], 16302, 16304);
+	assert_in_range(shares[2], 16629, 16631);
+	v.explore = 6;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_in_range(shares[1], 16465, 16467);
+	assert_in_range(shares[2], 16465, 16467);
+	/* What is not drawn from is not explored; and other policies do not. */
+	v.suspect = 6;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_int_equal(shares[0], 65536);
+	v.suspect = 0;
+	iso_balance_shares(ISO_POLICY_WEIGHTED, &v, shares);
+	assert_int_equal(shares[0], 16384);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_shares_agree_with_picks),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_shares_tell_what_is_explored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
