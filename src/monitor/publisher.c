@@ -105,6 +105,7 @@ static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity,
 	slot->facts = (struct iso_region_facts){ .state = ISO_REGION_UNKNOWN };
 	iso_region_stats_init(&slot->stats);
 	slot->bound_us = now_us;
+	memset(&slot->traffic, 0, sizeof(slot->traffic));
 	return ISO_OK;
 }
 
@@ -315,6 +316,7 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	iso_endpoint_stats_bind(&slot->stats.endpoints, to);
 	iso_endpoint_stats_fill(&slot->stats.endpoints, to);
 	slot->board = *to;
+	iso_publisher_look(pub, i);
 }
 
 static void publish(struct iso_publisher *pub)
