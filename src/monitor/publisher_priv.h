@@ -21,6 +21,7 @@ struct iso_publisher_slot {
 	struct iso_region_facts facts; /* as published last */
 	struct iso_board_region board; /* its endpoints, as published last */
 	struct iso_publisher_traffic traffic;
+	struct iso_endpoint_stats *left;       /* of the process before; NULL: nothing. `stats` looks at it */
 	char *identity;                        /* of what the statistics speak */
 	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: it names no region here */
 	uint32_t region;                       /* index in the service */
