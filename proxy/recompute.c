@@ -124,6 +124,7 @@ static bool read_decision(const json_t *object, struct iso_decision *ret_decisio
 	v->lacking = mask(object, "lacking", &ok);
 	v->wary = mask(object, "wary", &ok);
 	v->warned = mask(object, "warned", &ok);
+	v->held = mask(object, "held", &ok);
 	return read_pick(object, &ret_decision->pick, v->n, &ok) && ok;
 }
 

@@ -78,7 +78,9 @@ static void send_explanation(struct admin_call *call)
 {
 	struct iso_slice query = call->rq.head->path;
 	struct iso_explain_request request = { .method = ISO_SLICE("GET"),
-					       .draw = iso_rng_next(&call->rq.loop->rng) };
+					       .draw = iso_rng_next(&call->rq.loop->rng),
+					       .holds = call->admin->config.holds,
+					       .now_us = call->rq.loop->now_us };
 	const char *why = NULL;
 	struct iso_text text;
 	int err;

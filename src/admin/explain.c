@@ -3,8 +3,11 @@
  */
 #include "iso/admin/explain.h"
 
+#include "iso/exchange/client.h"
+#include "iso/http/message.h"
 #include "iso/http/uri.h"
 #include "iso/net/cidr.h"
+#include "iso/net/resolver.h"
 #include "iso/policy/decision.h"
 #include "iso/policy/share.h"
 #include "iso/upstream/view.h"
@@ -65,40 +68,76 @@ static int parse_fields(struct iso_arena *arena, struct iso_slice lines, struct 
 	return ISO_OK;
 }
 
-static int parse_client(struct iso_slice text, struct iso_ip *ret_ip, const char **ret_why)
+static int parse_client(struct iso_slice text, struct iso_sockaddr *ret_addr, const char **ret_why)
 {
-	struct iso_cidr one;
+	char copy[64];
 
 	*ret_why = "the client is an IP address";
-	if (iso_cidr_parse(text, &one) != ISO_OK || iso_slice_find(text, '/') < text.len)
+	if (text.len >= sizeof(copy))
+		return ISO_EBAD;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	if (iso_sockaddr_parse(copy, 0, ret_addr) != ISO_OK)
 		return ISO_EBAD;
 	*ret_why = NULL;
-	*ret_ip = one.ip;
 	return ISO_OK;
 }
 
-static int find_route(struct iso_arena *arena, const struct iso_snapshot *snapshot,
-		      const struct iso_explain_request *request, const struct target *target,
-		      const struct iso_cfg_route **ret_route, const char **ret_why)
+/* The request as the routes and the policies see it. */
+struct asked {
+	struct target target;
+	struct iso_fields fields;
+	struct iso_sockaddr client;
+	bool client_known;
+};
+
+static int read_request(struct iso_arena *arena, const struct iso_explain_request *request,
+			struct asked *ret_asked, const char **ret_why)
 {
-	struct iso_fields fields = { .n = 0 };
-	struct iso_ip client = { { 0 } };
+	int err = parse_url(arena, request, &ret_asked->target, ret_why);
+
+	if (err == ISO_OK)
+		err = parse_fields(arena, request->fields, &ret_asked->fields, ret_why);
+	if (err == ISO_OK && request->client.len > 0)
+		err = parse_client(request->client, &ret_asked->client, ret_why);
+	ret_asked->client_known = err == ISO_OK && request->client.len > 0;
+	return err;
+}
+
+static const struct iso_cfg_route *find_route(struct iso_arena *arena, const struct iso_snapshot *snapshot,
+					      const struct iso_explain_request *request,
+					      const struct asked *asked)
+{
+	struct iso_ip ip = { { 0 } };
 	const struct iso_route_request facts = {
-		.authority = target->authority,
-		.path = target->path,
+		.authority = asked->target.authority,
+		.path = asked->target.path,
 		.method = request->method,
-		.fields = &fields,
-		.client = request->client.len > 0 ? &client : NULL,
+		.fields = &asked->fields,
+		.client = asked->client_known && iso_sockaddr_ip(&asked->client.u.sa, &ip) ? &ip : NULL,
 		.arena = arena,
 		.draw = request->draw,
 	};
-	int err = parse_fields(arena, request->fields, &fields, ret_why);
 
-	if (err == ISO_OK && request->client.len > 0)
-		err = parse_client(request->client, &client, ret_why);
-	if (err == ISO_OK)
-		*ret_route = iso_snapshot_route(snapshot, &facts);
-	return err;
+	return iso_snapshot_route(snapshot, &facts);
+}
+
+/* Where the client that the request names has just written. */
+static uint16_t held(const struct iso_explain_request *request, const struct asked *asked,
+		     const struct iso_cfg_service *service)
+{
+	struct iso_exchange_cookie cookie;
+	struct iso_slice bytes = iso_slice((const char *)&cookie.key, sizeof(cookie.key));
+
+	if (service->after_write_us == 0 || request->holds == NULL)
+		return 0;
+	if (service->after_write_by == ISO_STICKY_COOKIE
+		    ? !iso_client_cookie(&asked->fields, service->sticky.name, &cookie)
+		    : !iso_client_bytes(service->after_write_by, service->sticky.name, &asked->fields,
+					asked->client_known ? &asked->client : NULL, &bytes))
+		return 0;
+	return iso_holds_find(request->holds, iso_holds_client(request->holds, service, bytes), service,
+			      request->now_us);
 }
 
 /* Before anything is measured. */
@@ -112,6 +151,20 @@ static void unmeasured_view(const struct iso_cfg_route *route, struct iso_view *
 	for (uint32_t i = 0; i < ret_view->n; i++)
 		iso_view_add(ret_view, i, &route->service->regions[i], &unknown);
 	ret_view->allowed &= route->region_mask;
+}
+
+/* As a first try has it. */
+static void make_view(const struct iso_publisher *pub, const struct iso_explain_request *request,
+		      const struct asked *asked, const struct iso_cfg_route *route, struct iso_view *ret_view)
+{
+	if (pub == NULL) {
+		unmeasured_view(route, ret_view);
+		return;
+	}
+	iso_publisher_view(pub, route, asked->target.path, ret_view);
+	if (route->policy != ISO_POLICY_LATENCY || !iso_method_is_safe(iso_method_id(request->method)))
+		ret_view->explore = 0;
+	ret_view->held = held(request, asked, route->service);
 }
 
 static const char *why_not(const struct iso_view *view, uint32_t i, uint16_t mask,
@@ -141,6 +194,11 @@ static void put_ms(struct iso_text *text, const char *key, uint32_t us)
 		iso_text_double(text, us / 1000.0, 3);
 }
 
+static const char *flag(uint16_t mask, uint32_t i)
+{
+	return (mask >> i & 1) != 0 ? "true" : "false";
+}
+
 static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg_route *route,
 			   const struct iso_view *view, struct iso_text *text)
 {
@@ -168,9 +226,10 @@ static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg
 		put_ms(text, "p50_ms", report.p50_us);
 		put_ms(text, "p95_ms", report.p95_us);
 		put_ms(text, "rtt_ms", report.rtt_us);
-		iso_text_fmt(text,
-			     ",\"in_flight\":%u,\"weight\":%u,\"warned\":%s,\"share\":", report.in_flight,
-			     view->c[i].weight, (view->warned >> i & 1) != 0 ? "true" : "false");
+		iso_text_fmt(text, ",\"in_flight\":%u,\"weight\":%u,\"warned\":%s", report.in_flight,
+			     view->c[i].weight, flag(view->warned, i));
+		iso_text_fmt(text, ",\"explored\":%s,\"held\":%s,\"share\":", flag(view->explore, i),
+			     flag(view->held, i));
 		iso_text_double(text, (double)shares[i] / ISO_WEIGHT_ONE, 4);
 		iso_text_str(text, "}");
 	}
@@ -225,35 +284,30 @@ static void put_pick(const struct iso_cfg_route *route, const struct iso_view *v
 int iso_explain(const struct iso_snapshot *snapshot, const struct iso_publisher *pub,
 		const struct iso_explain_request *request, struct iso_text *text, const char **ret_why)
 {
+	struct asked asked = { .client_known = false };
 	const struct iso_cfg_route *route;
 	struct iso_arena arena;
-	struct target target;
 	struct iso_view view;
 	int err;
 
 	iso_arena_init(&arena, NULL, ARENA_MAX);
-	err = parse_url(&arena, request, &target, ret_why);
+	err = read_request(&arena, request, &asked, ret_why);
 	if (err != ISO_OK)
 		goto out;
-	err = find_route(&arena, snapshot, request, &target, &route, ret_why);
-	if (err != ISO_OK)
-		goto out;
+	route = find_route(&arena, snapshot, request, &asked);
 	iso_text_str(text, "{\"request\":{\"method\":");
 	iso_text_json(text, request->method);
 	iso_text_str(text, ",\"host\":");
-	iso_text_json(text, target.authority);
+	iso_text_json(text, asked.target.authority);
 	iso_text_str(text, ",\"path\":");
-	iso_text_json(text, target.path);
+	iso_text_json(text, asked.target.path);
 	iso_text_fmt(text, "},\"measured\":%s", pub != NULL ? "true" : "false");
 	if (route == NULL) {
 		iso_text_str(text, ",\"route\":null,\"why\":\"no route matches this request\"");
 	} else if (route->service == NULL) {
 		put_route(route, text);
 	} else {
-		if (pub != NULL)
-			iso_publisher_view(pub, route, target.path, &view);
-		else
-			unmeasured_view(route, &view);
+		make_view(pub, request, &asked, route, &view);
 		put_route(route, text);
 		put_candidates(pub, route, &view, text);
 		put_pick(route, &view, (uint32_t)(request->draw >> 32), text);

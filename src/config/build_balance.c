@@ -69,6 +69,12 @@ void iso_load_balance(struct iso_load *load, const json_t *service_object, struc
 	(void)iso_pointer_key(&load->at, ISO_SLICE("sticky"));
 	build_sticky(load, iso_load_member(object, "sticky"), &service->sticky);
 	iso_pointer_cut(&load->at, mark);
+	service->after_write_us = iso_load_u64(load, object, "services.*.balance.after_write");
+	/* Nobody gets a cookie who has not been asked for one. */
+	service->after_write_by = json_object_get(object, "sticky") != NULL ||
+						  service->policy == ISO_POLICY_STICKY
+					  ? service->sticky.by
+					  : ISO_STICKY_CLIENT_IP;
 	for (uint32_t i = 0; i < service->region_count; i++)
 		service->regions[i].name_hash = iso_sticky_hash(service->regions[i].name);
 }

@@ -251,13 +251,19 @@ X("services.*.balance.policy", ENUM, 0, 0, 0, "\"latency\"", "latency|failover|w
   "`latency`: by predicted response time. `failover`: the lowest priority that is healthy. `weighted`: " \
   "by weight. `geo`: the nearest to the client that is healthy; needs `geo.database`. `sticky`: the same " \
   "region for the same client.") \
+X("services.*.balance.after_write", DURATION, 0, 0, HOUR, "\"0s\"", NULL, NULL, \
+  "For APIs over tables that are replicated between the regions: for so long a client stays in the region " \
+  "of its last request that was not GET, HEAD or OPTIONS, while that region is in order, whatever the " \
+  "policy. It is known by what `sticky` says, where that is there or the policy, else by its address. " \
+  "`0s`: off.") \
 X("services.*.balance.sticky", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
-  "For the policy `sticky`, in the service or a route. Clients are spread over the regions by `weight`, by " \
-  "a hash that is the same in every proxy. A client moves only when its region is out, full or silent.") \
+  "What clients are known by, for `after_write` and for the policy `sticky`, in the service or a route, " \
+  "which spreads clients over the regions by `weight`, by a hash that is the same in every proxy. Its " \
+  "clients move only when their region is out, full or silent.") \
 X("services.*.balance.sticky.by", ENUM, 0, 0, 0, "\"cookie\"", "cookie|header|client_ip", NULL, \
-  "What a client is known by. `cookie`: one that the proxy sets on the first answer. `header`: the value " \
-  "of a request header field. `client_ip`: its address (IPv6: its /64). A request without it goes by " \
-  "`latency`.") \
+  "What a client is known by. `cookie`: one that the proxy sets on the first answer (for `after_write` " \
+  "alone: to a request that is not safe). `header`: the value of a request header field. `client_ip`: its " \
+  "address (IPv6: its /64). With the policy `sticky` a request without it goes by `latency`.") \
 X("services.*.balance.sticky.name", STRING, 0, 1, 64, NULL, NULL, NULL, \
   "Name of the header field, or of the cookie (default `isochrone`). Services of one host need cookies of " \
   "their own where `return` is `false` and their regions differ.") \

@@ -1,18 +1,14 @@
 /*
  * What the policies `geo` and `sticky` know of the client: found once for each exchange, before the first
  * pick, and told the client by a cookie where it is to remember it. Thread: the exchange's loop.
- *
- * The cookie's value is a random number, which says nothing about anybody, and, where clients do not come
- * back, the hash of the region's name: "0123456789abcdef" or "0123456789abcdef-fedcba9876543210".
  */
 #include "exchange_priv.h"
 
 #include "iso/base/text.h"
-#include "iso/http/cookie.h"
 #include "iso/net/resolver.h"
 #include "iso/policy/sticky.h"
 
-enum { HEX = 16, COOKIE_MAX = 256 };
+enum { COOKIE_MAX = 256 };
 
 /* Without a place nothing is known, and latency decides. */
 static void find_place(struct iso_exchange *x)
@@ -29,46 +25,12 @@ static void find_place(struct iso_exchange *x)
 		known->km[i] = (uint16_t)iso_geo_km(point, x->service->regions[i].place);
 }
 
-/* Sixteen lower-case digits: what this proxy writes, and nothing else. */
-static bool read_hex(const char *text, uint64_t *ret_value)
-{
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < HEX; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-			return false;
-		value = value << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-	}
-	*ret_value = value;
-	return true;
-}
-
-static bool read_value(struct iso_slice text, struct iso_exchange_cookie *ret_cookie)
-{
-	struct iso_exchange_cookie cookie = { .had = true };
-
-	if (text.len != HEX && text.len != 2 * HEX + 1)
-		return false;
-	if (!read_hex(text.ptr, &cookie.key))
-		return false;
-	if (text.len > HEX && (text.ptr[HEX] != '-' || !read_hex(text.ptr + HEX + 1, &cookie.home)))
-		return false;
-	*ret_cookie = cookie;
-	return true;
-}
-
 /* A client without one gets its number now, so that this request goes where the next ones will. */
 static void find_cookie(struct iso_exchange *x)
 {
 	struct iso_exchange_cookie *cookie = &x->from.cookie;
-	struct iso_cookie_walk walk = { 0 };
-	struct iso_slice value;
 
-	while (!cookie->had && iso_cookie_next(&walk, &x->head->fields, x->service->sticky.name, &value))
-		(void)read_value(value, cookie);
-	if (!cookie->had)
+	if (!iso_client_cookie(&x->head->fields, x->service->sticky.name, cookie))
 		cookie->key = iso_rng_next(&x->host->loop->rng);
 	if (x->service->sticky.comes_back)
 		cookie->home = 0; /* of a time when clients stayed: its number still counts */
@@ -80,26 +42,20 @@ static void find_cookie(struct iso_exchange *x)
 /* False: the client has no key. */
 static bool find_key(struct iso_exchange *x, uint64_t *ret_key)
 {
-	const struct iso_field *f;
+	const struct iso_cfg_sticky *sticky = &x->service->sticky;
 	struct iso_sockaddr addr;
+	struct iso_slice bytes;
 
-	switch (x->service->sticky.by) {
-	case ISO_STICKY_COOKIE:
+	if (sticky->by == ISO_STICKY_COOKIE) {
 		find_cookie(x);
 		*ret_key = x->from.cookie.key;
 		return true;
-	case ISO_STICKY_HEADER:
-		f = iso_fields_find(&x->head->fields, x->service->sticky.name);
-		if (f == NULL || f->value.len == 0)
-			return false;
-		*ret_key = iso_sticky_hash(f->value);
-		return true;
-	default:
-		if (!iso_exchange_client(x, &addr))
-			return false;
-		*ret_key = iso_sticky_hash(iso_sockaddr_client(&addr));
-		return true;
 	}
+	if (!iso_client_bytes(sticky->by, sticky->name, &x->head->fields,
+			      iso_exchange_client(x, &addr) ? &addr : NULL, &bytes))
+		return false;
+	*ret_key = iso_sticky_hash(bytes);
+	return true;
 }
 
 static void find_costs(struct iso_exchange *x)
@@ -117,17 +73,15 @@ static void find_costs(struct iso_exchange *x)
 
 void iso_affinity_find(struct iso_exchange *x)
 {
-	bool geo = x->route->policy == ISO_POLICY_GEO;
-
-	if (!geo && x->route->policy != ISO_POLICY_STICKY)
-		return;
-	x->from.known = iso_arena_zalloc(x->arena, sizeof(*x->from.known));
-	if (x->from.known == NULL)
-		return; /* by latency then, as without a place or a key */
-	if (geo)
+	if (x->route->policy == ISO_POLICY_GEO || x->route->policy == ISO_POLICY_STICKY)
+		/* Without memory by latency, as without a place or a key. */
+		x->from.known = iso_arena_zalloc(x->arena, sizeof(*x->from.known));
+	if (x->from.known != NULL && x->route->policy == ISO_POLICY_GEO)
 		find_place(x);
-	else
+	else if (x->from.known != NULL)
 		find_costs(x);
+	if (x->service->after_write_us > 0)
+		iso_after_write_find(x);
 }
 
 /*
@@ -137,12 +91,22 @@ void iso_affinity_find(struct iso_exchange *x)
  */
 static uint64_t next_home(const struct iso_exchange *x, const struct iso_try *t)
 {
+	if (t == NULL || x->from.known == NULL || !x->from.known->keyed)
+		return x->from.cookie.home; /* not this answer's, or not this route's affair */
 	if (x->service->sticky.comes_back)
 		return 0;
 	if (t->fault == ISO_FAULT_REGION || t->fault == ISO_FAULT_THROTTLE ||
 	    (x->from.known->home & ~(uint32_t)x->route->region_mask) != 0)
 		return x->from.cookie.home;
 	return x->service->regions[t->region].name_hash;
+}
+
+/* Whether the client is known by its cookie to what this exchange went by. */
+static bool is_by_cookie(const struct iso_exchange *x)
+{
+	if (x->from.known != NULL && x->from.known->keyed && x->service->sticky.by == ISO_STICKY_COOKIE)
+		return true;
+	return x->from.writer != 0 && x->service->after_write_by == ISO_STICKY_COOKIE;
 }
 
 int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct iso_fields *fields)
@@ -154,7 +118,7 @@ int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t, struct is
 	char *bytes;
 	int err;
 
-	if (x->from.known == NULL || !x->from.known->keyed || sticky->by != ISO_STICKY_COOKIE)
+	if (!is_by_cookie(x))
 		return ISO_OK;
 	home = next_home(x, t);
 	if (cookie->had && home == cookie->home)

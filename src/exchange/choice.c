@@ -32,6 +32,22 @@ static void take_trial(const struct iso_exchange *x, const struct iso_board_regi
 	}
 }
 
+/* At a limit: max_in_flight, or what was learnt. */
+static bool is_full(const struct iso_exchange *x, const struct iso_cfg_region *region,
+		    const struct iso_board_region *board)
+{
+	struct iso_board_stand *stand = x->host->upstream->stand;
+	uint64_t now_us = x->host->loop->now_us;
+	bool full =
+		(region->max_in_flight > 0 && iso_board_load(stand, region->slot) >= region->max_in_flight) ||
+		(board->limit_milli != 0 &&
+		 iso_throttle_gate_closed(&stand->shared.gates[region->slot], board->limit_milli, now_us));
+
+	if (full)
+		iso_board_note_full(stand, region->slot, now_us);
+	return full;
+}
+
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 {
 	const struct iso_upstream *up = x->host->upstream;
@@ -54,12 +70,7 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 			ret_view->suspect |= bit;
 		if (once && iso_upstream_wary(up, region->slot))
 			ret_view->wary |= bit;
-		if (region->max_in_flight > 0 &&
-		    iso_board_load(up->stand, region->slot) >= region->max_in_flight)
-			ret_view->full |= bit;
-		if (boards[i]->limit_milli != 0 &&
-		    iso_throttle_gate_closed(&up->stand->shared.gates[region->slot], boards[i]->limit_milli,
-					     x->host->loop->now_us))
+		if (is_full(x, region, boards[i]))
 			ret_view->full |= bit;
 	}
 	ret_view->allowed &= x->choice.allowed;
@@ -67,7 +78,9 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		ret_view->client = *x->from.known;
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
-	if (up->board->half_open)
+	if (x->from.writer != 0)
+		ret_view->held = iso_after_write_held(x);
+	if (up->board->half_open && iso_balance_held(ret_view) == 0)
 		take_trial(x, boards, ret_view);
 }
 

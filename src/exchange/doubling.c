@@ -89,6 +89,10 @@ void iso_hedge_arm(struct iso_exchange *x)
 	if (x->route->hedge.after == ISO_HEDGE_OFF || x->try_count != 1 ||
 	    !iso_safety_may_double(x->safe, x->route->idempotent))
 		return;
+	/* Who is held reads what it wrote: another region is sooner there because it knows nothing of that.
+	 */
+	if (x->choice.pick.level == ISO_PICK_HELD)
+		return;
 	after_us = hedge_after_us(x);
 	if (after_us > 0)
 		iso_timer_set(&x->host->loop->wheel, &x->choice.timer, x->host->loop->now_us + after_us);

@@ -5,6 +5,7 @@
 #ifndef ISO_EXCHANGE_EXCHANGE_PRIV_H
 #define ISO_EXCHANGE_EXCHANGE_PRIV_H
 
+#include "iso/exchange/client.h"
 #include "iso/exchange/exchange.h"
 #include "iso/http/body_tape.h"
 #include "iso/ledger/ledger.h"
@@ -49,16 +50,11 @@ struct iso_try {
 	bool overdue; /* for longer than per_try_timeout, and nothing may follow it yet */
 };
 
-/* The cookie of the policy `sticky`. */
-struct iso_exchange_cookie {
-	uint64_t key, home; /* home: name_hash of the region that it names; 0: none */
-	bool had;           /* the client has sent it */
-};
-
 /* Where the request came from. */
 struct iso_exchange_from {
 	struct iso_view_client *known;     /* to the policies `geo` and `sticky`; NULL: nothing */
-	struct iso_exchange_cookie cookie; /* with `sticky` by cookie */
+	struct iso_exchange_cookie cookie; /* with `sticky` or `after_write` by cookie */
+	uint64_t writer;                   /* who it is to `after_write`; 0: nobody */
 	struct iso_sketch_verdict quota;   /* what is left of its own, where the route has a rate limit */
 	struct iso_slice client;           /* behind trusted proxies what they say, else who has connected */
 	struct iso_slice path;             /* as it was matched: in its normal form, with its query */
@@ -201,9 +197,19 @@ bool iso_exchange_shed(struct iso_exchange_host *host);
 
 /* affinity.c: what the route's policy wants to know of the client; asked once, before the first pick. */
 void iso_affinity_find(struct iso_exchange *x);
-/* The cookie, where the client has none or its region has changed. ISO_OK or ISO_ENOMEM. */
+/*
+ * The cookie, where the client has none or its region has changed. t: whose answer it is; NULL: one of our
+ * own. ISO_OK or ISO_ENOMEM.
+ */
 ISO_MUST_USE int iso_affinity_tell(struct iso_exchange *x, const struct iso_try *t,
 				   struct iso_fields *fields);
+
+/* after_write.c, of a service that has it: who the client is; the region where it is held, as a bit, 0:
+ * nowhere. */
+void iso_after_write_find(struct iso_exchange *x);
+uint16_t iso_after_write_held(const struct iso_exchange *x);
+/* A try is over, or its answer is the client's: whether that holds it. In any service. */
+void iso_after_write_note(const struct iso_try *t);
 
 /* idempotency.c: whether it has an Idempotency-Key. With two nobody knows which one the API goes by. */
 bool iso_keys_has_one(const struct iso_exchange *x);

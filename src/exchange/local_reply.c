@@ -46,6 +46,9 @@ static int make(struct iso_exchange *x, uint16_t status, const char *detail, str
 		err = iso_rate_limit_tell(x, &ret_head->fields);
 	if (err == ISO_OK && x->route != NULL)
 		err = iso_edit_fields(x, &x->route->response_edits, NULL, &ret_head->fields);
+	/* What has failed may have been written: who is known by a cookie is to read there. */
+	if (err == ISO_OK && x->from.writer != 0 && !x->safe)
+		err = iso_affinity_tell(x, NULL, &ret_head->fields);
 	*ret_body = iso_text_slice(&body);
 	return err != ISO_OK ? err : iso_text_ok(&body);
 }

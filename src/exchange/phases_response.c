@@ -55,6 +55,7 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 
 	x->winner = t;
 	iso_exchange_cancel_tries(x, t);
+	iso_after_write_note(t);
 	iso_tape_lose(&x->tape);
 	x->committed = true;
 	x->phase = ISO_PHASE_RELAY;

@@ -98,6 +98,8 @@ void iso_record_try_end(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 	t->outcome = (uint8_t)(bad_status ? ISO_OUTCOME_STATUS : outcome);
 	if (t->a.status == 0)
 		t->executed = (uint8_t)executed;
+	if (t->x->winner == NULL) /* else its answer says where the client is to read */
+		iso_after_write_note(t);
 	/* A break after a good head is evidence of its own. */
 	if (!t->sampled || (outcome != ISO_OUTCOME_OK && outcome != ISO_OUTCOME_CANCELLED))
 		push_sample(t, outcome, executed);

@@ -96,6 +96,8 @@ bool iso_try_start(struct iso_exchange *x, uint32_t region)
 	iso_timer_init(&t->patience, iso_try_on_patience);
 	if (x->choice.reason >= 0)
 		iso_metrics_retry(x->host->metrics, x->service->slot, (unsigned int)x->choice.reason);
+	if (x->choice.pick.level == ISO_PICK_HELD)
+		iso_metrics_count(x->host->metrics, ISO_METRIC_HELD);
 	x->tries[x->try_count++] = t;
 	iso_retry_begin(&x->plan, region);
 	pass_gate(x, x->service->regions[region].slot);

@@ -27,7 +27,7 @@ bool iso_blamed_news(struct iso_blamed *blamed, uint32_t serial)
 	return true;
 }
 
-static void stat_init(struct iso_endpoint_stat *e, const struct iso_sockaddr *addr)
+void iso_endpoint_stat_init(struct iso_endpoint_stat *e, const struct iso_sockaddr *addr)
 {
 	memset(e, 0, sizeof(*e));
 	e->addr = *addr;
@@ -58,15 +58,31 @@ static void move(struct iso_endpoint_stats *es, const struct iso_board_region *b
 	for (uint32_t i = 0; i < board->endpoint_count; i++) {
 		const struct iso_endpoint_stat *e = known(es, &board->endpoints[i].addr);
 
+		if (e == NULL && es->left != NULL)
+			e = known(es->left, &board->endpoints[i].addr);
 		if (e != NULL)
 			moved[i] = *e;
 		else
-			stat_init(&moved[i], &board->endpoints[i].addr);
+			iso_endpoint_stat_init(&moved[i], &board->endpoints[i].addr);
 	}
 	memcpy(es->v, moved, board->endpoint_count * sizeof(moved[0]));
 	es->count = board->endpoint_count;
 	es->epoch = board->endpoints_epoch;
 	es->run = 0;
+}
+
+void iso_endpoint_stats_inherit(struct iso_endpoint_stats *es, const struct iso_endpoint_stats *left)
+{
+	es->left = left;
+	for (uint32_t i = 0; i < es->count; i++) {
+		const struct iso_endpoint_stat *e = known(left, &es->v[i].addr);
+		bool listed = es->v[i].listed;
+
+		if (e == NULL)
+			continue;
+		es->v[i] = *e;
+		es->v[i].listed = listed;
+	}
 }
 
 void iso_endpoint_stats_bind(struct iso_endpoint_stats *es, const struct iso_board_region *board)

@@ -47,12 +47,19 @@ struct iso_endpoint_stats {
 	uint16_t run;             /* bit i: it has failed since the region's last good answer */
 	struct iso_blamed blamed; /* apart from the region's: connections that failed idle are here, too */
 	uint32_t turn;            /* of those that are probed by themselves */
+	/* What another process knew of addresses, for when DNS names them; borrowed. NULL: nothing. */
+	const struct iso_endpoint_stats *left;
 };
 
 /* Whether it is not just one more stream of a connection that is to blame for others already. */
 bool iso_blamed_news(struct iso_blamed *blamed, uint32_t serial);
 
 void iso_endpoint_stats_init(struct iso_endpoint_stats *es);
+/* Nothing is known of that address yet. */
+void iso_endpoint_stat_init(struct iso_endpoint_stat *e, const struct iso_sockaddr *addr);
+/* What another process has left is known from now on, of the addresses that are there and of those to come.
+ * It must live as long. */
+void iso_endpoint_stats_inherit(struct iso_endpoint_stats *es, const struct iso_endpoint_stats *left);
 /* The region's addresses as the board is about to have them; what is known of an address stays with it. */
 void iso_endpoint_stats_bind(struct iso_endpoint_stats *es, const struct iso_board_region *board);
 /* The index that a sample speaks of; -1: none, or one of another epoch. */

@@ -383,8 +383,9 @@ static int aim(struct probe *p)
 	const struct iso_board_region *board = &prober->upstream->board->regions[p->slot];
 	int at = -1;
 
-	p->own_turn = !p->own_turn;
+	/* The first of all is the region's: clients are let in when each has had one. */
 	p->aimed = p->own_turn ? iso_publisher_endpoint_wanting(prober->publisher, p->slot) : -1;
+	p->own_turn = !p->own_turn;
 	p->aimed_epoch = board->endpoints_epoch;
 	if (p->aimed >= (int)board->endpoint_count) /* the board of this turn is older */
 		p->aimed = -1;

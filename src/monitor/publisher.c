@@ -55,6 +55,7 @@ void iso_publisher_free(struct iso_publisher *pub)
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
 		iso_publisher_forget_health(&pub->slots[i]);
 		free(pub->slots[i].identity);
+		free(pub->slots[i].left);
 	}
 	free(pub);
 }
@@ -104,7 +105,10 @@ static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity,
 	iso_publisher_forget_health(slot);
 	slot->facts = (struct iso_region_facts){ .state = ISO_REGION_UNKNOWN };
 	iso_region_stats_init(&slot->stats);
+	free(slot->left);
+	slot->left = NULL;
 	slot->bound_us = now_us;
+	memset(&slot->traffic, 0, sizeof(slot->traffic));
 	return ISO_OK;
 }
 
@@ -315,6 +319,7 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	iso_endpoint_stats_bind(&slot->stats.endpoints, to);
 	iso_endpoint_stats_fill(&slot->stats.endpoints, to);
 	slot->board = *to;
+	iso_publisher_look(pub, i);
 }
 
 static void publish(struct iso_publisher *pub)

@@ -9,10 +9,19 @@
 #include "iso/monitor/publisher.h"
 #include "region_stats_priv.h"
 
+/* What a region gets, for the shares that are told. */
+struct iso_publisher_traffic {
+	uint64_t begun; /* tries, when it was looked at last */
+	double recent;  /* the same, weighed down by a factor e each second */
+	uint64_t at_us; /* when it was looked at last; 0: never */
+};
+
 struct iso_publisher_slot {
 	struct iso_region_stats stats;
-	struct iso_region_facts facts;         /* as published last */
-	struct iso_board_region board;         /* its endpoints, as published last */
+	struct iso_region_facts facts; /* as published last */
+	struct iso_board_region board; /* its endpoints, as published last */
+	struct iso_publisher_traffic traffic;
+	struct iso_endpoint_stats *left;       /* of the process before; NULL: nothing. `stats` looks at it */
 	char *identity;                        /* of what the statistics speak */
 	const struct iso_cfg_service *service; /* of the bound snapshot; NULL: it names no region here */
 	uint32_t region;                       /* index in the service */
@@ -46,6 +55,13 @@ struct iso_publisher {
 /* publisher_health.c: what a health answer means to the routes of the slot's service. */
 void iso_publisher_match_health(struct iso_publisher_slot *slot);
 void iso_publisher_forget_health(struct iso_publisher_slot *slot);
+/* publisher_shares.c: looks at the slot's traffic, with each board; to[i]: what its service's region i gets.
+ */
+void iso_publisher_look(struct iso_publisher *pub, uint32_t slot);
+void iso_publisher_shares(const struct iso_publisher *pub, const struct iso_cfg_service *service,
+			  const struct iso_view *view, uint32_t ret_shares[ISO_VIEW_MAX]);
+/* It takes no more right now: max_in_flight, or the limit that was learnt. */
+bool iso_publisher_is_full(const struct iso_publisher *pub, const struct iso_cfg_region *region);
 /* Attempts in flight and connections of a slot, over all workers. */
 void iso_publisher_load(const struct iso_publisher *pub, uint32_t slot, uint32_t *ret_in_flight,
 			uint32_t *ret_connections);

@@ -1,7 +1,6 @@
 /*
  * What the publisher tells the admin API and the metrics. Thread: control.
  */
-#include "iso/policy/share.h"
 #include "iso/upstream/view.h"
 #include "publisher_priv.h"
 
@@ -54,19 +53,13 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 		boards[r] = &pub->slots[region->slot].board;
 		iso_view_add(ret_view, r, region, boards[r]);
 		ret_view->suspect |= boards[r]->suspect ? bit : 0;
-		ret_view->full |=
-			boards[r]->limit_milli != 0 &&
-					iso_throttle_gate_closed(&pub->stand->shared.gates[region->slot],
-								 boards[r]->limit_milli, pub->loop->now_us)
-				? bit
-				: 0;
-		ret_view->full |= region->max_in_flight != 0 && iso_board_load(pub->stand, region->slot) >=
-									region->max_in_flight
-					  ? bit
-					  : 0;
+		ret_view->full |= iso_publisher_is_full(pub, region) ? bit : 0;
 	}
 	if (route == NULL)
 		return;
+	for (uint32_t r = 0; r < service->region_count; r++)
+		if (boards[r]->unmeasured)
+			ret_view->explore |= (uint16_t)(1u << r);
 	ret_view->allowed &= route->region_mask;
 	iso_view_require(ret_view, boards, route, path);
 }
@@ -169,7 +162,7 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	view_of(pub, slot->service, NULL, iso_slice(NULL, 0), &view);
 	if (slot->service->policy == ISO_POLICY_GEO)
 		weigh_by_traffic(pub, slot->service, &view);
-	iso_balance_shares(slot->service->policy, &view, shares);
+	iso_publisher_shares(pub, slot->service, &view, shares);
 	ret_report->state = slot->facts.state;
 	ret_report->up = slot->facts.up;
 	ret_report->suspect = slot->facts.suspect;

@@ -48,6 +48,13 @@ static uint16_t again(const struct iso_view *view, uint16_t allowed)
 	return good != 0 ? good : calm != 0 ? calm : up != 0 ? up : allowed;
 }
 
+uint16_t iso_balance_held(const struct iso_view *view)
+{
+	uint32_t out = view->tried | view->lacking | view->suspect | view->full;
+
+	return mask_and(view->held, view->allowed & view->up & ((1u << view->n) - 1) & ~out);
+}
+
 static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret_level)
 {
 	uint16_t allowed = mask_and(view->allowed, (1u << view->n) - 1);
@@ -57,6 +64,10 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 	uint16_t good = mask_and(calm, ~(uint32_t)view->full);
 	uint16_t trial = mask_and(fresh, view->trial & ~(uint32_t)view->lacking);
 
+	if (view->held != 0 && iso_balance_held(view) != 0) {
+		*ret_level = ISO_PICK_HELD;
+		return iso_balance_held(view);
+	}
 	if (trial != 0) {
 		*ret_level = ISO_PICK_TRIAL;
 		return trial;
@@ -180,6 +191,22 @@ void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint3
 	ret_pick->index = index;
 }
 
+/* What is spent on exploring is taken from all alike. */
+static void share_exploration(const struct iso_view *view, uint16_t among, uint32_t shares[ISO_VIEW_MAX])
+{
+	uint16_t explored = mask_and(among, view->explore);
+	uint32_t each = (uint32_t)((uint64_t)ISO_WEIGHT_ONE * explore_part >> 32);
+
+	if (explored == 0)
+		return;
+	each /= (uint32_t)__builtin_popcount(explored);
+	for (uint32_t i = 0; i < view->n; i++) {
+		shares[i] -= (uint32_t)((uint64_t)shares[i] * explore_part >> 32);
+		if (iso_mask_has(explored, i))
+			shares[i] += each;
+	}
+}
+
 void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
 			uint32_t ret_shares[ISO_VIEW_MAX])
 {
@@ -201,4 +228,6 @@ void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
 			weights[i] >>= 1;
 	for (uint32_t i = 0; i < ISO_VIEW_MAX; i++)
 		ret_shares[i] = total != 0 ? (uint32_t)(weights[i] * ISO_WEIGHT_ONE / total) : 0;
+	if (policy == ISO_POLICY_LATENCY && level == ISO_PICK_GOOD)
+		share_exploration(view, among, ret_shares);
 }

@@ -4,9 +4,9 @@
 #include "iso/policy/decision.h"
 
 static const char *const level_names[] = {
-	[ISO_PICK_TRIAL] = "trial", [ISO_PICK_EXPLORE] = "explore", [ISO_PICK_GOOD] = "good",
-	[ISO_PICK_FULL] = "full",   [ISO_PICK_SUSPECT] = "suspect", [ISO_PICK_FAIL_OPEN] = "fail_open",
-	[ISO_PICK_AGAIN] = "again", [ISO_PICK_NONE] = "none",
+	[ISO_PICK_HELD] = "held",           [ISO_PICK_TRIAL] = "trial", [ISO_PICK_EXPLORE] = "explore",
+	[ISO_PICK_GOOD] = "good",           [ISO_PICK_FULL] = "full",   [ISO_PICK_SUSPECT] = "suspect",
+	[ISO_PICK_FAIL_OPEN] = "fail_open", [ISO_PICK_AGAIN] = "again", [ISO_PICK_NONE] = "none",
 };
 
 const char *iso_pick_level_name(enum iso_pick_level level)
@@ -36,9 +36,10 @@ void iso_decision_write(const struct iso_decision *d, const struct iso_slice nam
 	}
 	iso_text_fmt(text,
 		     "],\"allowed\":%u,\"up\":%u,\"suspect\":%u,\"tried\":%u,\"full\":%u,\"trial\":%u,"
-		     "\"explore\":%u,\"lacking\":%u,\"wary\":%u,\"warned\":%u,\"level\":\"%s\",\"draw\":%u,",
+		     "\"explore\":%u,\"lacking\":%u,\"wary\":%u,\"warned\":%u,\"held\":%u,"
+		     "\"level\":\"%s\",\"draw\":%u,",
 		     v->allowed, v->up, v->suspect, v->tried, v->full, v->trial, v->explore, v->lacking,
-		     v->wary, v->warned, iso_pick_level_name(d->pick.level), d->pick.draw);
+		     v->wary, v->warned, v->held, iso_pick_level_name(d->pick.level), d->pick.draw);
 	if (v->client.keyed)
 		iso_text_fmt(text, "\"home\":%u,", v->client.home);
 	if (v->client.placed)

@@ -101,6 +101,7 @@ static int make_admin(struct iso_process *p)
 		.server_count = p->worker_count,
 		.scribe = p->scribe,
 		.exchanges = p->exchanges,
+		.holds = p->holds,
 		.ledger = p->ledger,
 		.snapshot = p->snapshot,
 		.reload = iso_reload_wish,

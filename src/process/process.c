@@ -107,6 +107,18 @@ static struct iso_sketch *new_sketch(struct iso_loop *loop)
 	return sketch;
 }
 
+/* Its secret comes from a generator that gives nothing else away. */
+static int make_holds(struct iso_process *p)
+{
+	struct iso_rng rng;
+	uint64_t seed[2];
+
+	iso_rng_seed_os(&rng);
+	seed[0] = iso_rng_next(&rng);
+	seed[1] = iso_rng_next(&rng);
+	return iso_holds_new(seed, &p->holds);
+}
+
 /*
  * Clients must not use up the descriptors that connections to regions, probes and reloads need: an eighth of
  * them is kept back, and as many as clients for their regions.
@@ -141,6 +153,7 @@ static int make_workers(struct iso_process *p, struct iso_snapshot *snapshot)
 		.drained = on_drained,
 		.clients = p->clients,
 		.rates = p->rates,
+		.holds = p->holds,
 		.exchanges = p->exchanges,
 		.ledger = p->ledger,
 		.arg = p,
@@ -269,6 +282,8 @@ int iso_process_new(struct iso_snapshot *snapshot, const struct iso_process_sour
 	p->clients = new_sketch(&p->loop);
 	p->rates = new_sketch(&p->loop);
 	p->exchanges = aligned_alloc(64, sizeof(*p->exchanges));
+	if (err == ISO_OK)
+		err = make_holds(p);
 	if (err == ISO_OK && (p->clients == NULL || p->rates == NULL || p->exchanges == NULL))
 		err = ISO_ENOMEM;
 	if (p->exchanges != NULL)
@@ -405,6 +420,7 @@ void iso_process_free(struct iso_process *p)
 	free(p->workers);
 	free(p->clients);
 	free(p->rates);
+	iso_holds_free(p->holds);
 	free(p->exchanges);
 	free(p);
 }

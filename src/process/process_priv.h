@@ -45,6 +45,7 @@ struct iso_process {
 	struct iso_worker *workers;
 	struct iso_sketch *clients; /* connections by client */
 	struct iso_sketch *rates;   /* requests by route and client */
+	struct iso_holds *holds;    /* where clients have just written */
 	struct iso_exchange_shared *exchanges;
 	struct iso_ledger *ledger; /* NULL: no service keeps Idempotency-Keys */
 	struct iso_scribe *scribe;

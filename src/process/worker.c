@@ -116,6 +116,7 @@ int iso_worker_init(struct iso_worker *worker, uint32_t index, const struct iso_
 		worker->own.server.drained = on_drained;
 		worker->own.server.clients = env->clients;
 		worker->own.host.rates = env->rates;
+		worker->own.host.holds = env->holds;
 		worker->own.host.log = env->log;
 		worker->own.host.ledger = env->ledger;
 	}

@@ -33,6 +33,7 @@ struct iso_worker_env {
 	struct iso_log_ring *log;
 	struct iso_sketch *clients; /* connections by client, over all workers */
 	struct iso_sketch *rates;   /* requests by route and client, likewise */
+	struct iso_holds *holds;    /* where clients have just written, likewise */
 	struct iso_exchange_shared *exchanges;
 	struct iso_ledger *ledger; /* NULL: none */
 	void *arg;

@@ -408,6 +408,8 @@ static void put_family(struct page *page, enum iso_metric metric)
 	case ISO_METRIC_IN_FLIGHT:
 	case ISO_METRIC_LOG_DROPPED:
 	case ISO_METRIC_EXTRA_EXECUTIONS:
+	case ISO_METRIC_HELD:
+	case ISO_METRIC_HOLDS_LOST:
 	case ISO_METRIC_REPLAY_BYTES:
 	case ISO_METRIC_RETRIES_REFUSED:
 	case ISO_METRIC_KEYS:

@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { FULL_STEP_US = 10 * 1000 };
+
 static const uint64_t resting = UINT64_MAX;
 
 static void free_board(struct iso_board *board)
@@ -139,4 +141,18 @@ void iso_board_load_remove(struct iso_board_stand *stand, uint32_t slot)
 uint32_t iso_board_load(const struct iso_board_stand *stand, uint32_t slot)
 {
 	return atomic_load_explicit(&stand->shared.loads[slot].running, memory_order_relaxed);
+}
+
+void iso_board_note_full(struct iso_board_stand *stand, uint32_t slot, uint64_t now_us)
+{
+	_Atomic uint64_t *at = &stand->shared.loads[slot].full_us;
+
+	/* A region that is full is so at every pick: its line need not go to and fro each time. */
+	if (atomic_load_explicit(at, memory_order_relaxed) + FULL_STEP_US < now_us)
+		atomic_store_explicit(at, now_us, memory_order_relaxed);
+}
+
+uint64_t iso_board_full_us(const struct iso_board_stand *stand, uint32_t slot)
+{
+	return atomic_load_explicit(&stand->shared.loads[slot].full_us, memory_order_relaxed);
 }

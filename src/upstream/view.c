@@ -9,7 +9,7 @@ void iso_view_init(struct iso_view *view, uint32_t n)
 {
 	view->n = n;
 	view->allowed = view->up = view->suspect = view->tried = view->full = view->trial = 0;
-	view->lacking = view->warned = view->explore = view->wary = 0;
+	view->lacking = view->warned = view->explore = view->wary = view->held = 0;
 	view->client.placed = view->client.keyed = false;
 	view->client.home = 0;
 }

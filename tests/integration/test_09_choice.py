@@ -1,5 +1,7 @@
 """Which region is asked: the fastest by latency, the first by failover, by weight; never one that is down."""
+import json
 import threading
+import time
 
 import pytest
 
@@ -197,6 +199,36 @@ def test_probes_of_a_region_never_overlap(start, origin, emulator, h2):
     client = h2(proxy)
     wait_until(lambda: client.get("/").status and seen["probes"] >= 10, 20, "ten probes")
     assert seen["most"] == 1, seen
+
+
+def test_the_excess_of_a_survivor_goes_on(lab, trio):
+    """The near region is lost, and the next one takes half of what it had: no more, and /status says so all the time."""
+    proxy, regions = trio("latency", (5, 40, 120), {"middle": {"max_in_flight": 4}})
+    out = lab.path("load.jsonl")
+    load = faults.start_load(lab, proxy, faults.Plan(seconds=14, gets=180, posts=20), out, "excess")
+    zero = time.monotonic()
+    wait_until(lambda: proxy.shares()["near"] > 0.9, 10, "the near one to have it all")
+    regions["near"].kill()
+    wait_until(lambda: proxy.shares()["far"] > 0.3, 5, "the excess to be told")
+    seen, busy, began = [], [], time.monotonic() - zero
+    while time.monotonic() < zero + began + 2:
+        status = proxy.status()["services"]["orders"]["regions"]
+        seen.append({n: r["share"] for n, r in status.items()})
+        busy.append(status["middle"]["in_flight"])
+        wait_until(lambda n=len(seen): time.monotonic() > zero + began + n * 0.05, 1)
+    ended = time.monotonic() - zero
+    regions["near"].restart()
+    wait_until(lambda: proxy.shares()["near"] > 0.9 and proxy.shares()["far"] < 0.05, 10, "the way back")
+    stdout, _ = load.communicate()
+    assert load.returncode == 0, stdout
+    assert max(busy) <= 5, "a probe may be under way beside them"
+    assert all(s["near"] == 0 for s in seen), seen
+    middles = [round(s["middle"], 2) for s in seen]
+    assert 0.2 < min(middles) and max(middles) < 0.75, middles
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    due = [x["region"] for x in lines if began <= x["start_ms"] / 1000 < ended - 0.2]
+    told = sum(s["middle"] for s in seen) / len(seen)
+    assert abs(due.count("middle") / len(due) - told) < 0.12, (due.count("middle"), len(due), told)
 
 
 def test_a_region_that_fails_every_third_answer(start, origin, emulator, h2):

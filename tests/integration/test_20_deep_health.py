@@ -1,6 +1,8 @@
 """Deep health: what a region's health answer says of its dependencies decides for the routes that require them."""
 import json
+import statistics
 import threading
+import time
 
 import pytest
 
@@ -48,6 +50,29 @@ def test_a_broken_dependency_moves_its_routes_alone(pair, h2):
     assert proxy.region("far")["dependencies"]["database"]["status"] == "pass"
     regions["near"].set(dependencies={"database": "pass"})
     wait_until(lambda: asked(client, "/orders/1").get("near", 0) >= 18, 10, "the return")
+
+
+def median_ms(client, path, count=101):
+    """From outside, one after the other."""
+    took = []
+    for _ in range(count):
+        began = time.monotonic()
+        assert client.get(path).status == 200
+        took.append((time.monotonic() - began) * 1000)
+    return statistics.median(took)
+
+
+def test_the_others_are_as_fast_as_before(pair, h2):
+    """Would they move they took 100 ms more; noise of a busy machine is a small part of that, and meets both medians."""
+    proxy, regions = pair(delays=(20, 120))
+    client = h2(proxy)
+    wait_until(lambda: asked(client, "/orders/1").get("near", 0) >= 18, 10, "the nearest")
+    before = {path: median_ms(client, path) for path in ("/static", "/orders/1")}
+    regions["near"].set(dependencies={"database": "fail"})
+    wait_until(lambda: asked(client, "/orders/1") == {"far": 20}, 10, "the routes that need it to leave")
+    after = {path: median_ms(client, path) for path in ("/static", "/orders/1")}
+    assert abs(after["/static"] - before["/static"]) < 30, (before, after)
+    assert before["/orders/1"] < 70 and after["/orders/1"] >= 120, (before, after)
 
 
 def test_broken_everywhere_moves_nothing(pair, h2):

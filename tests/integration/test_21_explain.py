@@ -68,6 +68,30 @@ def test_why_a_region_is_not_eligible(pair):
     assert near["why_not"] and not near["eligible"] and near["share"] == 0
 
 
+def test_what_is_explored(start, emulator):
+    """Probes are capped to two and one each half minute: after that half a percent of what is safe measures regions."""
+    regions = {n: emulator(n, d) for n, d in (("near", 5), ("far", 150))}
+    routes = [{"match": {"path": "/any/*"}, "service": "orders"},
+              {"match": {"path": "/weighted"}, "service": "orders", "policy": "weighted"}]
+    proxy = start({n: {"url": r.url, "host": NAME} for n, r in regions.items()}, routes=routes,
+                  service={"health": {"interval": "100ms", "timeout": "90ms", "path": "/health", "probes_per_hour": 120}})
+    # Without a request nobody is measured.
+    wait_until(lambda: all(c["explored"] for c in ask(proxy, "GET", "/any/1")["candidates"]), 10, "old probes of both")
+    answer = ask(proxy, "GET", "/any/1")
+    shares = {n: candidate(answer, n)["share"] for n in regions}
+    assert answer["decision"]["explore"] == 3
+    assert 0.0025 <= min(shares.values()) and abs(sum(shares.values()) - 1) < 0.001, shares
+    # Each of them has half of the 0.5 %, whoever is the slower one.
+    weights = {n: candidate(answer, n)["weight"] for n in regions}
+    for name, share in shares.items():
+        assert abs(share - (0.995 * weights[name] / sum(weights.values()) + 0.0025)) < 0.0003, (shares, weights)
+    for method, url in (("POST", "/any/1"), ("GET", "/weighted")):
+        answer = ask(proxy, method, url)
+        assert not any(c["explored"] for c in answer["candidates"]), "nobody explores by that"
+    text = explain("--admin", f"{HOST}:{proxy.admin}", "GET", "/any/1")
+    assert text.count("eligible; nothing has measured it lately: 0.5 % of the safe requests do") == 2, text
+
+
 def test_no_route_and_no_url(pair):
     proxy, _ = pair
     answer = ask(proxy, "POST", "/here")

@@ -16,6 +16,7 @@ VICTIM = "us-east-1"
 EQUAL = {"us-east-1": 25, "eu-west-1": 25, "ap-south-1": 25}
 APART = {"us-east-1": 10, "eu-west-1": 40, "ap-south-1": 120}
 SAMPLE_S = 0.1
+SPAN_S = 0.5  # what a share is taken over
 
 
 class Plan:
@@ -89,7 +90,7 @@ class Result:
 
     def sent_after_1s(self):
         """Attempts at the victim that ended from one second into the fault to its end, by /metrics."""
-        counts = [n for t, n in self.samples if self.fault_at + 1 <= t <= self.fault_end]
+        counts = [n for t, n, _ in self.samples if self.fault_at + 1 <= t <= self.fault_end]
         return counts[-1] - counts[0] if counts else float("nan")
 
     def refused(self):
@@ -102,11 +103,28 @@ class Result:
         return sum(x["id"] in due and any(a["region"] == VICTIM for a in x["attempts"]) for x in self.log)
 
     @property
+    def well_at(self):
+        """When the proxy had its second good probe of the victim after the fault's end, by /metrics."""
+        before = max((n for t, _, n in self.samples if t <= self.fault_end), default=0)
+        return next((t for t, _, n in self.samples if t > self.fault_end and n >= before + 2), float("inf"))
+
+    @property
     def back_after(self):
-        """Seconds from the fault's end to the fifth good answer of the victim to a request due after it."""
-        times = sorted((x["start_ms"] + x["latency_ms"]) / 1000 for x in self.lines
-                       if x["region"] == VICTIM and x["start_ms"] / 1000 >= self.fault_end and not self.bad(x))
-        return times[4] - self.fault_end if len(times) >= 5 else float("inf")
+        """
+        Seconds from the second good probe until the victim has its share back: until it has answered half of what is its
+        fair part of the requests due in half a second. Below 0: it had before.
+        """
+        due = sorted((x["start_ms"] / 1000, x["region"] == VICTIM and not self.bad(x)) for x in self.lines
+                     if x["start_ms"] / 1000 >= self.fault_end)
+        first = good = 0
+        for i, (at, answered) in enumerate(due):
+            good += answered
+            while due[first][0] < at - SPAN_S:
+                good -= due[first][1]
+                first += 1
+            if at >= self.fault_end + SPAN_S and good >= (i + 1 - first) / len(EQUAL) / 2:
+                return at - self.well_at
+        return float("inf")
 
     @property
     def posts_twice(self):
@@ -127,9 +145,15 @@ class Result:
         return [x["id"] for x in self.log if x["id"] in ids and all(a["executed"] == "no" for a in x["attempts"])]
 
 
-def attempts_at(metrics, region):
+def count_of(metrics, family, region, more=""):
     return sum(float(m[1]) for m in re.finditer(
-        r'^isochrone_attempts_total\{[^}]*region="' + re.escape(region) + r'"[^}]*\} (\S+)', metrics, re.M))
+        rf'^{family}\{{[^}}]*region="{re.escape(region)}"[^}}]*{more}\}} (\S+)', metrics, re.M))
+
+
+def sample(metrics):
+    """(attempts at the victim, good probes of it) until now."""
+    return count_of(metrics, "isochrone_attempts_total", VICTIM), \
+        count_of(metrics, "isochrone_probe_total", VICTIM, 'result="pass"')
 
 
 def read_log(path):
@@ -182,7 +206,7 @@ def run_load(lab, proxy, regions, fault, plan, log):
         if fault and fault_end is None and now >= began + plan.end:
             FAULTS[fault][1](victim)
             fault_end = time.monotonic()
-        samples.append((time.monotonic(), attempts_at(proxy.metrics(), VICTIM)))
+        samples.append((time.monotonic(), *sample(proxy.metrics())))
         try:
             load.wait(SAMPLE_S)
         except subprocess.TimeoutExpired:
@@ -198,7 +222,7 @@ def run_load(lab, proxy, regions, fault, plan, log):
     result = Result(plan, fault, [json.loads(x) for x in out.read_text().splitlines()], summary, read_log(log))
     zero = summary["start_monotonic_s"]
     result.fault_at, result.fault_end = (fault_at or zero) - zero, (fault_end or zero) - zero
-    result.samples, result.log_path = [(t - zero, n) for t, n in samples], log
+    result.samples, result.log_path = [(t - zero, *counts) for t, *counts in samples], log
     result.executions, result.status = executions, proxy.status()
     return result
 
@@ -262,7 +286,7 @@ def judge(result, slow=1):
     if fault is None:
         return bars + [Bar("failed POSTs", len(result.failed("POST")), 0, True),
                        Bar("mean ms", result.mean_ms, 13 * slow, False)]
-    bars.append(Bar("s until back in use", result.back_after, 5 * slow, False))
+    bars.append(Bar("s from its second good probe until its share is back", result.back_after, 5 * slow, False))
     if fault == "kill":
         bars.append(Bar("failed POSTs that never ran", len(result.posts_failed_unsent), 0, True))
     if fault == "hang":

@@ -29,6 +29,7 @@ struct iso_admin_config {
 	size_t server_count;
 	struct iso_scribe *scribe; /* NULL: no access log */
 	struct iso_exchange_shared *exchanges;
+	const struct iso_holds *holds;
 	const struct iso_ledger *ledger; /* NULL: no Idempotency-Keys are kept */
 	struct iso_snapshot *snapshot;
 	/* POST /reload: begins one. `done` comes later on the control loop, unless the call is forgotten. */

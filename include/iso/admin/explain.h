@@ -6,14 +6,17 @@
 
 #include "iso/base/text.h"
 #include "iso/monitor/publisher.h"
+#include "iso/upstream/holds.h"
 
 struct iso_explain_request {
 	struct iso_slice method;
-	struct iso_slice url;    /* https://host/path?query, or /path */
-	struct iso_slice host;   /* a Host header that goes before the URL's; "": none */
-	struct iso_slice fields; /* "name: value" lines that routes may look at; "": none */
-	struct iso_slice client; /* its address; "": not known */
-	uint64_t draw;           /* uniform */
+	struct iso_slice url;          /* https://host/path?query, or /path */
+	struct iso_slice host;         /* a Host header that goes before the URL's; "": none */
+	struct iso_slice fields;       /* "name: value" lines that routes may look at; "": none */
+	struct iso_slice client;       /* its address; "": not known */
+	uint64_t draw;                 /* uniform */
+	const struct iso_holds *holds; /* where clients have just written; NULL: nowhere */
+	uint64_t now_us;               /* loop time */
 };
 
 /*

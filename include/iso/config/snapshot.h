@@ -126,6 +126,8 @@ struct iso_cfg_service {
 	struct iso_cfg_health health;
 	enum iso_policy policy;
 	struct iso_cfg_sticky sticky;
+	uint64_t after_write_us;           /* a client stays for so long where it wrote; 0: it does not */
+	enum iso_sticky_by after_write_by; /* by `sticky.name` */
 	struct iso_cfg_retry retry;
 	struct iso_cfg_hedge hedge;
 	struct iso_cfg_marker marker;

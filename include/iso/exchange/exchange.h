@@ -12,6 +12,7 @@
 #include "iso/stats/sketch.h"
 #include "iso/telemetry/access_log.h"
 #include "iso/telemetry/metrics.h"
+#include "iso/upstream/holds.h"
 #include "iso/upstream/upstream.h"
 
 enum { ISO_HOST_SERVICES = ISO_SERVICE_SLOTS };
@@ -44,6 +45,7 @@ struct iso_exchange_host {
 	struct iso_list waiting;   /* exchanges that have no region's answer yet */
 	struct iso_list relaying;  /* those whose answer is on its way, oldest first */
 	struct iso_sketch *rates;  /* of clients by route, shared by all workers; NULL: no rate limits */
+	struct iso_holds *holds;   /* where clients have just written, shared by all workers */
 	struct iso_ledger *ledger; /* of Idempotency-Keys; NULL: no service keeps them */
 	uint64_t wall_offset_us;   /* wall clock minus loop clock */
 	uint32_t in_flight;
@@ -56,7 +58,7 @@ void iso_exchange_shared_init(struct iso_exchange_shared *shared, uint64_t now_u
 void iso_exchange_shared_adopt(struct iso_exchange_shared *shared, const struct iso_snapshot *snapshot);
 /*
  * Borrows all but the snapshot, of which it takes a reference. The caller sets what else it has: shared (not
- * optional), log, rates. ISO_OK or ISO_ENOMEM.
+ * optional), holds (likewise), log, rates. ISO_OK or ISO_ENOMEM.
  */
 ISO_MUST_USE int iso_exchange_host_init(struct iso_exchange_host *host, struct iso_upstream *upstream,
 					struct iso_snapshot *snapshot, struct iso_metrics *metrics,

@@ -89,7 +89,8 @@ struct iso_region_report {
 bool iso_publisher_region(const struct iso_publisher *publisher, uint32_t slot,
 			  struct iso_region_report *ret_report);
 /*
- * What a pick for a new request by that route of the bound snapshot would see now; path: normalised.
+ * What a pick for a new request by that route of the bound snapshot would see now, if it is a safe one:
+ * others explore nothing. path: normalised.
  */
 void iso_publisher_view(const struct iso_publisher *publisher, const struct iso_cfg_route *route,
 			struct iso_slice path, struct iso_view *ret_view);

@@ -21,8 +21,8 @@ void iso_decision_write(const struct iso_decision *decision, const struct iso_sl
 			struct iso_text *text);
 /* Whether the same facts and the same draw give the same pick. */
 bool iso_decision_holds(const struct iso_decision *decision);
-/* "trial", "explore", "good", "full", "suspect", "fail_open", "again", "none"; NULL for a number that is
- * none. */
+/* "held", "trial", "explore", "good", "full", "suspect", "fail_open", "again", "none"; NULL for a number that
+ * is none. */
 const char *iso_pick_level_name(enum iso_pick_level level);
 
 #endif

@@ -13,5 +13,12 @@
  */
 void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
 			uint32_t ret_shares[ISO_VIEW_MAX]);
+/*
+ * The same over a while in which regions reach their limits: `full` names those that have been full now and
+ * then. They have the part of all that they have had lately, seen[i] of the sum of `seen` (any unit), which
+ * is what they can take; the others divide the rest. Nothing seen: as if they took nothing.
+ */
+void iso_balance_shares_at_limit(enum iso_policy policy, const struct iso_view *view,
+				 const uint64_t seen[ISO_VIEW_MAX], uint32_t ret_shares[ISO_VIEW_MAX]);
 
 #endif

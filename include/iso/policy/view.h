@@ -61,16 +61,18 @@ struct iso_view {
 	uint16_t explore; /* nothing has measured it lately, and this request may be spent on that */
 	uint16_t wary;    /* has just failed or is silent, and this request must not run twice */
 	uint16_t warned;  /* one that it requires is not well there: a quarter of the weight */
+	uint16_t held;    /* the client has just written there, and is to see what it wrote (after_write) */
 	struct iso_view_client client;
 };
 
 /* How far a pick had to go down: the first set that is not empty is used. */
 enum iso_pick_level {
-	ISO_PICK_TRIAL,     /* the one request that decides whether a region comes back */
-	ISO_PICK_EXPLORE,   /* one of a few safe requests that measure what no probe has measured lately */
-	ISO_PICK_GOOD,      /* allowed, up, not suspect, not tried, not full */
-	ISO_PICK_FULL,      /* all of those are full: used all the same, spill has nowhere to go */
-	ISO_PICK_SUSPECT,   /* up, not tried */
+	ISO_PICK_HELD,    /* where the client has just written: before any trial, which another one may be */
+	ISO_PICK_TRIAL,   /* the one request that decides whether a region comes back */
+	ISO_PICK_EXPLORE, /* one of a few safe requests that measure what no probe has measured lately */
+	ISO_PICK_GOOD,    /* allowed, up, not suspect, not tried, not full */
+	ISO_PICK_FULL,    /* all of those are full: used all the same, spill has nowhere to go */
+	ISO_PICK_SUSPECT, /* up, not tried */
 	ISO_PICK_FAIL_OPEN, /* nothing is up: allowed, not tried */
 	ISO_PICK_AGAIN,     /* only regions that were tried already are left */
 	ISO_PICK_NONE,      /* no region is allowed */

@@ -19,6 +19,10 @@
 	  "Exchanges whose last attempt failed and was not followed by another one, by why not.")            \
 	X(EXTRA_EXECUTIONS, "isochrone_extra_executions_total", COUNTER, "",                                 \
 	  "Attempts given up because another one won (rescue, hedge) that may have run all the same.")       \
+	X(HELD, "isochrone_held_total", COUNTER, "",                                                         \
+	  "Attempts in a region because their client had just written there (after_write).")                 \
+	X(HOLDS_LOST, "isochrone_holds_lost_total", COUNTER, "",                                             \
+	  "Clients held in a region that were forgotten before their time for want of room.")                \
 	X(REPLAY_BYTES, "isochrone_replay_bytes", GAUGE, "",                                                 \
 	  "Request bodies kept for replay, all together.")                                                   \
 	X(RETRY_BUDGET, "isochrone_retry_budget_tokens", GAUGE, "service",                                   \

@@ -65,6 +65,7 @@ struct iso_board_reader {
 /* Attempts under way in all workers; each on a line of its own: workers count there all the time. */
 struct iso_board_load {
 	_Alignas(64) _Atomic uint32_t running;
+	_Atomic uint64_t full_us; /* when a pick last found the region at a limit of its own; 0: never */
 };
 
 struct iso_board_stand {
@@ -102,6 +103,9 @@ uint32_t iso_board_trial_taken(struct iso_board_stand *stand, uint32_t slot);
 void iso_board_load_add(struct iso_board_stand *stand, uint32_t slot);
 void iso_board_load_remove(struct iso_board_stand *stand, uint32_t slot);
 uint32_t iso_board_load(const struct iso_board_stand *stand, uint32_t slot);
+/* Any thread: a pick has found the region full; when that was the last time, to 10 ms; 0: never. */
+void iso_board_note_full(struct iso_board_stand *stand, uint32_t slot, uint64_t now_us);
+uint64_t iso_board_full_us(const struct iso_board_stand *stand, uint32_t slot);
 /* Worker, at the end of a turn. */
 void iso_board_leave(struct iso_board_stand *stand, uint32_t reader);
 

@@ -26,6 +26,7 @@ struct place {
 	double probe_factor; /* a probe takes as many times as long */
 	enum fault fault;
 	bool probes_blind;      /* the health check does not see the fault */
+	double cold_us;         /* the next one takes so long, be it a request or a probe; 0: none does */
 	uint32_t max_in_flight; /* 0: no limit */
 	uint32_t refused;       /* requests that it has answered with its fault */
 };
@@ -164,10 +165,13 @@ static inline double world_share(struct world *w, uint32_t region)
 
 static inline void world_launch(struct world *w, uint32_t region, bool probe)
 {
-	const struct place *p = &w->places[region];
+	struct place *p = &w->places[region];
 	double us = p->base_us * (1 + p->noise * gauss(&w->rng)) * (probe ? p->probe_factor : 1);
 	struct flight *f;
 
+	if (p->cold_us > 0)
+		us = p->cold_us;
+	p->cold_us = 0;
 	if (w->flight_count == WORLD_IN_FLIGHT)
 		abort();
 	f = &w->flights[w->flight_count++];

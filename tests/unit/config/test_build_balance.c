@@ -104,12 +104,54 @@ static void test_sticky_mistakes(void **state)
 	expect_one(STICKY("\"cookie\": \"x\""), AT "/cookie", "no key of this object", "by name ttl return");
 }
 
+/* Off unless it is asked for; who clients are is said by `sticky`, where that is used at all. */
+static void test_after_write(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t us;
+		enum iso_sticky_by by;
+	} cases[] = {
+		{ SERVICE("\"balance\": {}"), 0, ISO_STICKY_CLIENT_IP },
+		{ SERVICE("\"balance\": { \"after_write\": \"0s\" }"), 0, ISO_STICKY_CLIENT_IP },
+		{ SERVICE("\"balance\": { \"after_write\": \"1500ms\" }"), 1500000, ISO_STICKY_CLIENT_IP },
+		{ SERVICE("\"balance\": { \"after_write\": \"1h\", \"sticky\": {} }"), 3600000000,
+		  ISO_STICKY_COOKIE },
+		{ SERVICE("\"balance\": { \"after_write\": \"5s\", \"policy\": \"sticky\" }"), 5000000,
+		  ISO_STICKY_COOKIE },
+		{ SERVICE("\"balance\": { \"after_write\": \"5s\", \"sticky\": { \"by\": \"header\", "
+			  "\"name\": \"X-User\" } }"),
+		  5000000, ISO_STICKY_HEADER },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct loaded l = load_good(cases[i].text);
+
+		assert_int_equal(l.snapshot->services[0].after_write_us, cases[i].us);
+		assert_int_equal(l.snapshot->services[0].after_write_by, cases[i].by);
+		done(&l);
+	}
+}
+
+static void test_after_write_mistakes(void **state)
+{
+	(void)state;
+	expect_one(SERVICE("\"balance\": { \"after_write\": 5 }"), "/services/s/balance/after_write",
+		   "must be a duration", "\"10s\"");
+	expect_one(SERVICE("\"balance\": { \"after_write\": \"2h\" }"), "/services/s/balance/after_write",
+		   "out of range", "1h");
+	expect_one(SERVICE("\"balance\": { \"after_write\": \"5s\", \"sticky\": { \"by\": \"header\" } }"),
+		   "/services/s/balance/sticky", "no header field is named", "\"x-user-id\"");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_policies_by_name), cmocka_unit_test(test_sticky_defaults),
-		cmocka_unit_test(test_sticky_all_given), cmocka_unit_test(test_sticky_in_a_route),
-		cmocka_unit_test(test_sticky_mistakes),
+		cmocka_unit_test(test_policies_by_name),     cmocka_unit_test(test_sticky_defaults),
+		cmocka_unit_test(test_sticky_all_given),     cmocka_unit_test(test_sticky_in_a_route),
+		cmocka_unit_test(test_sticky_mistakes),      cmocka_unit_test(test_after_write),
+		cmocka_unit_test(test_after_write_mistakes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

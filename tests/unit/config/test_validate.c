@@ -114,8 +114,8 @@ static void test_unknown_and_missing(void **state)
 	expect_one(WITH("\"frobnicate\": 2"), "/frobnicate", "no key",
 		   "the keys here are $schema include watch workers user group listeners");
 	expect_one(SERVICE("\"time~out/x\": 2"), "/services/s/time~0out~1x", "no key", "");
-	expect_one(SERVICE("\"balance\": { \"after_write\": \"5s\" }"), "/services/s/balance/after_write",
-		   "no key", "policy");
+	expect_one(SERVICE("\"balance\": { \"after\": \"5s\" }"), "/services/s/balance/after", "no key",
+		   "policy");
 	expect_one(WITH("\"routes\": [{ \"service\": \"s\", \"match\": { \"ports\": {} } }]"),
 		   "/routes/0/match/ports", "no key", "host path methods");
 	expect_one("{ " LISTEN " }", "", "\"services\" is missing", "add \"services\", an object");

@@ -12,6 +12,7 @@
 #include "iso/monitor/learnt.h"
 #include "iso/policy/health.h"
 #include "iso/stats/ewma.h"
+#include "publisher_priv.h"
 #include "rig.h"
 
 struct pair {
@@ -168,6 +169,135 @@ static void test_what_is_no_memory_changes_nothing(void **state)
 	assert_int_equal(regions, 7);
 }
 
+static bool is_resolved(struct rig *rig)
+{
+	return rig->pub->slots[0].stats.endpoints.count == 1;
+}
+
+static json_t *endpoints_of(struct pair *pair, json_t *root)
+{
+	return json_object_get(json_object_get(json_object_get(root, "regions"),
+					       pair->from.registry.slots[0].identity),
+			       "endpoints");
+}
+
+static void address_of(const struct rig *rig, char *ret_text, size_t size)
+{
+	(void)snprintf(ret_text, size, "127.0.0.1:%u", rig->servers[0].port);
+}
+
+/* 20 ms and 3 ms of them the network's; once the same under the other process's address, and once one that is
+ * out under an address that DNS has not named there yet. */
+static void hand_over_endpoints(struct pair *pair)
+{
+	struct iso_endpoint_stat *known = &pair->from.pub->slots[0].stats.endpoints.v[0];
+	uint64_t now_us = pair->from.loop.now_us;
+	char here[64], there[64];
+	json_t *root, *endpoints, *out;
+
+	assert_true(rig_until(&pair->from, is_resolved));
+	assert_true(rig_until(&pair->to, is_resolved));
+	for (int i = 0; i < 50; i++) {
+		iso_estimate_good(&known->estimate, 20000, now_us);
+		(void)iso_ewma_update(&known->rtt, 3000, now_us);
+	}
+	known->probe_fails = 2;
+	root = written(pair);
+	endpoints = endpoints_of(pair, root);
+	address_of(&pair->from, here, sizeof(here));
+	address_of(&pair->to, there, sizeof(there));
+	assert_int_equal(json_object_size(endpoints), 1);
+	out = json_deep_copy(json_object_get(endpoints, here));
+	assert_non_null(out);
+	assert_int_equal(json_object_set(endpoints, there, json_object_get(endpoints, here)), 0);
+	assert_int_equal(json_object_set_new(out, "outlier.ejected", json_true()), 0);
+	assert_int_equal(
+		json_object_set_new(out, "outlier.until_us", json_integer((json_int_t)now_us + 5000000)), 0);
+	assert_int_equal(json_object_set_new(endpoints, "[2001:db8::1]:443", out), 0);
+	put(pair, root);
+}
+
+static void test_addresses_are_known_once_dns_names_them(void **state)
+{
+	struct pair *pair = *state;
+	struct iso_endpoint_stats *es = &pair->to.pub->slots[0].stats.endpoints;
+	struct iso_board_region board = { .endpoint_count = 2, .endpoints_epoch = 77 };
+	uint32_t regions = 0;
+
+	hand_over_endpoints(pair);
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	assert_int_equal(regions, 2);
+	assert_int_equal(es->count, 1);
+	assert_true(es->v[0].listed);
+	assert_in_range(iso_estimate_usual_us(&es->v[0].estimate), 19990, 20010);
+	assert_in_range(iso_endpoint_stats_rtt_us(es), 2990, 3010);
+	assert_int_equal(es->v[0].probe_fails, 2);
+	assert_false(es->v[0].outlier.ejected);
+	board.endpoints[0].addr = es->v[0].addr;
+	assert_int_equal(iso_sockaddr_parse("2001:db8::1", 443, &board.endpoints[1].addr), ISO_OK);
+	board.endpoints[0].usable = board.endpoints[1].usable = true;
+	iso_endpoint_stats_bind(es, &board);
+	assert_in_range(iso_estimate_usual_us(&es->v[0].estimate), 19990, 20010);
+	assert_true(es->v[1].outlier.ejected);
+	assert_string_equal(es->v[1].outlier.words, "ejected before the upgrade");
+	assert_in_range(iso_estimate_usual_us(&es->v[1].estimate), 19990, 20010);
+}
+
+/* What is not understood of one is left out; the others and the region stay. A version without them is none.
+ */
+static void test_addresses_that_are_none(void **state)
+{
+	struct pair *pair = *state;
+	struct iso_endpoint_stats *es = &pair->to.pub->slots[0].stats.endpoints;
+	uint32_t regions = 0;
+	json_t *root, *endpoints;
+	char there[64];
+
+	address_of(&pair->to, there, sizeof(there));
+	hand_over_endpoints(pair);
+	root = written(pair);
+	endpoints = endpoints_of(pair, root);
+	assert_int_equal(json_object_set_new(endpoints, there, json_pack("{s:i}", "probe_fails", 1)), 0);
+	assert_int_equal(json_object_set_new(endpoints, "here:443", json_object()), 0);
+	assert_int_equal(json_object_set_new(endpoints, "", json_integer(1)), 0);
+	put(pair, root);
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	assert_int_equal(regions, 2);
+	assert_int_equal(es->v[0].probe_fails, 0);
+	root = written(pair);
+	assert_int_equal(json_object_del(json_object_get(json_object_get(root, "regions"),
+							 pair->from.registry.slots[0].identity),
+					 "endpoints"),
+			 0);
+	put(pair, root);
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	assert_int_equal(regions, 2);
+	assert_int_equal(iso_estimate_usual_us(&es->v[0].estimate), 0);
+}
+
+/* More than a region can have are as many as it can have. */
+static void test_too_many_addresses(void **state)
+{
+	struct pair *pair = *state;
+	json_t *root, *endpoints;
+	uint32_t regions = 0;
+	char text[64];
+
+	assert_true(rig_until(&pair->from, is_resolved));
+	root = written(pair);
+	endpoints = endpoints_of(pair, root);
+	address_of(&pair->from, text, sizeof(text));
+	for (unsigned int i = 0; i < 3 * ISO_ENDPOINTS_MAX; i++) {
+		char address[64];
+
+		(void)snprintf(address, sizeof(address), "192.0.2.%u:443", i);
+		assert_int_equal(json_object_set(endpoints, address, json_object_get(endpoints, text)), 0);
+	}
+	put(pair, root);
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	assert_int_equal(pair->to.pub->slots[0].left->count, ISO_ENDPOINTS_MAX);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -177,6 +307,9 @@ int main(void)
 		TEST(test_other_regions_are_none),
 		TEST(test_a_wrong_member_leaves_the_region_as_it_was),
 		TEST(test_what_is_no_memory_changes_nothing),
+		TEST(test_addresses_are_known_once_dns_names_them),
+		TEST(test_addresses_that_are_none),
+		TEST(test_too_many_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -289,6 +289,138 @@ static void test_wary(void **state)
 	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).among, 3);
 }
 
+/* Where it is in order the client goes where it wrote, by any policy and before any trial; else on as ever.
+ */
+static void test_held(void **state)
+{
+	struct iso_view v = three();
+	uint16_t *const outs[] = { &v.suspect, &v.tried, &v.full, &v.lacking };
+	uint32_t shares[ISO_VIEW_MAX];
+
+	(void)state;
+	v.held = 4;
+	v.trial = 2;
+	v.explore = 2;
+	for (int p = ISO_POLICY_LATENCY; p <= ISO_POLICY_STICKY; p++)
+		for (uint32_t i = 0; i < 1000; i++) {
+			struct iso_pick got = pick((enum iso_policy)p, &v, i * 4294967u);
+
+			assert_int_equal(got.level, ISO_PICK_HELD);
+			assert_int_equal(got.index, 2);
+			assert_int_equal(got.among, 4);
+		}
+	assert_int_equal(iso_balance_held(&v), 4);
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_int_equal(shares[2], ISO_WEIGHT_ONE);
+	for (size_t i = 0; i < sizeof(outs) / sizeof(outs[0]); i++) {
+		*outs[i] = 4;
+		assert_int_equal(iso_balance_held(&v), 0);
+		assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_TRIAL);
+		*outs[i] = 0;
+	}
+	v.trial = v.explore = 0;
+	v.up = 3;
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_GOOD);
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).among, 3);
+	v.up = 7;
+	v.allowed = 3;
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_GOOD);
+	v.allowed = 7;
+	v.n = 2; /* a bit of no region is nothing */
+	assert_int_equal(pick(ISO_POLICY_LATENCY, &v, 0).level, ISO_PICK_GOOD);
+}
+
+/* Half of one percent is spent on what is explored, and taken from all alike. */
+static void test_shares_tell_what_is_explored(void **state)
+{
+	struct iso_view v = three();
+	uint32_t shares[ISO_VIEW_MAX];
+
+	(void)state;
+	v.explore = 4;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	/* 65536 x 0.995 x 1/2, 1/4, 1/4, and 65536 x 0.005 for the last. */
+	assert_in_range(shares[0], 32604, 32606);
+	assert_in_range(shares[1], 16302, 16304);
+	assert_in_range(shares[2], 16629, 16631);
+	v.explore = 6;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_in_range(shares[1], 16465, 16467);
+	assert_in_range(shares[2], 16465, 16467);
+	/* What is not drawn from is not explored; and other policies do not. */
+	v.suspect = 6;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_int_equal(shares[0], 65536);
+	v.suspect = 0;
+	iso_balance_shares(ISO_POLICY_WEIGHTED, &v, shares);
+	assert_int_equal(shares[0], 16384);
+}
+
+/* A tenth of all before its full share is a tenth of whatever is drawn from, and all where it is alone. */
+static void test_a_ramp_holds_in_every_set(void **state)
+{
+	struct iso_view v = { .n = 3, .allowed = 7, .up = 7 };
+	uint32_t shares[ISO_VIEW_MAX];
+
+	(void)state;
+	/* As published: 10 %, 89.9 % and 0.1 %. */
+	v.c[0] = (struct iso_candidate){ 7290, 100, 6554, 0 };
+	v.c[1] = (struct iso_candidate){ 65536, 100, 65536, 1 };
+	v.c[2] = (struct iso_candidate){ 73, 100, 65536, 2 };
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_in_range(shares[0], 6551, 6555);
+	assert_in_range(shares[2], 64, 67);
+	v.full = 2;
+	for (uint32_t weight = 0; weight <= 73; weight += 73) { /* one that is rounded to nothing, too */
+		v.c[2].weight = weight;
+		iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+		assert_in_range(shares[0], 6545, 6555);
+		assert_int_equal(shares[1], 0);
+		assert_in_range(shares[2], 58979, 58991);
+	}
+	v.full = 6;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_int_equal(shares[0], 65536);
+	/* When all of them ramp, there is nobody to give way to. */
+	v.full = 0;
+	v.c[1].ramp = v.c[2].ramp = 6554;
+	v.c[2].weight = 65536;
+	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
+	assert_in_range(shares[0], 3450, 3454); /* 7290 of 138362 */
+}
+
+/* What was full takes what it took; the others divide the rest. */
+static void test_shares_at_a_limit(void **state)
+{
+	static const uint64_t seen[ISO_VIEW_MAX] = { 30, 60, 10 }, nothing[ISO_VIEW_MAX] = { 0 };
+	struct iso_view v = three();
+	uint32_t shares[ISO_VIEW_MAX];
+
+	(void)state;
+	iso_balance_shares_at_limit(ISO_POLICY_LATENCY, &v, seen, shares);
+	assert_int_equal(shares[0], 32768); /* nobody is full: the weights' */
+	v.full = 1;
+	iso_balance_shares_at_limit(ISO_POLICY_LATENCY, &v, seen, shares);
+	assert_int_equal(shares[0], 19660);
+	assert_int_equal(shares[1], 22937);
+	assert_int_equal(shares[2], 22937);
+	iso_balance_shares_at_limit(ISO_POLICY_LATENCY, &v, nothing, shares);
+	assert_int_equal(shares[0], 0);
+	assert_int_equal(shares[1], 32768);
+	v.full = 7;
+	iso_balance_shares_at_limit(ISO_POLICY_LATENCY, &v, seen, shares);
+	assert_int_equal(shares[0], 19660);
+	assert_int_equal(shares[1], 39321);
+	assert_int_equal(shares[2], 6553);
+	/* What a region had before it was lost is nobody's any more. */
+	v.up = 6;
+	v.full = 2;
+	iso_balance_shares_at_limit(ISO_POLICY_LATENCY, &v, seen, shares);
+	assert_int_equal(shares[0], 0);
+	assert_int_equal(shares[1], 56173);
+	assert_int_equal(shares[2], 9362);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +438,10 @@ int main(void)
 		cmocka_unit_test(test_huge_weights_do_not_overflow),
 		cmocka_unit_test(test_shares_agree_with_picks),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_shares_tell_what_is_explored),
+		cmocka_unit_test(test_a_ramp_holds_in_every_set),
+		cmocka_unit_test(test_shares_at_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ static void random_view(struct iso_rng *rng, struct iso_view *ret_view)
 	ret_view->explore = (uint16_t)iso_rng_next(rng);
 	ret_view->wary = (uint16_t)iso_rng_next(rng);
 	ret_view->warned = (uint16_t)iso_rng_next(rng);
+	ret_view->held = iso_rng_next(rng) % 4 == 0 ? (uint16_t)iso_rng_next(rng) : 0;
 }
 
 /* Whatever was seen, the pick is the same again, and another one is told from it. */
@@ -79,7 +80,8 @@ static void test_text(void **state)
 					   .estimate_us = { 9, 10 },
 					   .lacking = 32,
 					   .wary = 512,
-					   .warned = 64 };
+					   .warned = 64,
+					   .held = 1024 };
 	decision.view.c[0] = (struct iso_candidate){ 1, 2, 3, 4 };
 	decision.view.c[1] = (struct iso_candidate){ 5, 6, 7, 8 };
 	decision.pick = (struct iso_pick){ .index = 1, .level = ISO_PICK_GOOD, .draw = 4294967295 };
@@ -93,9 +95,8 @@ static void test_text(void **state)
 			  "{\"region\":\"a\\\"b\",\"weight\":5,"
 			  "\"cfg_weight\":6,\"ramp\":7,\"priority\":8,\"estimate_us\":10}],"
 			  "\"allowed\":3,\"up\":2,\"suspect\":4,"
-			  "\"tried\":8,\"full\":16,\"trial\":128,\"explore\":256,\"lacking\":32,"
-			  "\"wary\":512,\"warned\":64,"
-			  "\"level\":\"good\",\"draw\":4294967295,\"pick\":1}")));
+			  "\"tried\":8,\"full\":16,\"trial\":128,\"explore\":256,\"lacking\":32,\"wary\":512,"
+			  "\"warned\":64,\"held\":1024,\"level\":\"good\",\"draw\":4294967295,\"pick\":1}")));
 	iso_text_done(&text);
 }
 

@@ -98,12 +98,28 @@ static void test_a_trial_is_taken_once_and_given_back(void **state)
 	iso_board_stand_done(&stand);
 }
 
+static void test_when_it_was_full(void **state)
+{
+	(void)state;
+	assert_int_equal(iso_board_stand_init(&stand), ISO_OK);
+	assert_int_equal(iso_board_full_us(&stand, 63), 0);
+	iso_board_note_full(&stand, 63, 1000000);
+	assert_int_equal(iso_board_full_us(&stand, 63), 1000000);
+	iso_board_note_full(&stand, 63, 1010000); /* not again within 10 ms */
+	assert_int_equal(iso_board_full_us(&stand, 63), 1000000);
+	iso_board_note_full(&stand, 63, 1010001);
+	assert_int_equal(iso_board_full_us(&stand, 63), 1010001);
+	assert_int_equal(iso_board_full_us(&stand, 62), 0);
+	iso_board_stand_done(&stand);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_readers_see_whole_boards),
 		cmocka_unit_test(test_a_board_that_is_read_stays),
 		cmocka_unit_test(test_a_trial_is_taken_once_and_given_back),
+		cmocka_unit_test(test_when_it_was_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

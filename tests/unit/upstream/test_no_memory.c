@@ -3,6 +3,7 @@
  */
 #include "sweep.h"
 
+#include "iso/upstream/holds.h"
 #include "iso/upstream/upstream.h"
 
 enum { REGIONS = 6 };
@@ -73,6 +74,20 @@ static void make_what_is_shared(void)
 	iso_board_stand_done(&stand);
 }
 
+static void make_holds(void)
+{
+	static const uint64_t seed[2] = { 1, 2 };
+	struct iso_holds *holds = NULL;
+	int err;
+
+	sweep_arm();
+	err = iso_holds_new(seed, &holds);
+	sweep_disarm();
+	sweep_tells(err);
+	assert_true((err == ISO_OK) == (holds != NULL));
+	iso_holds_free(holds);
+}
+
 static void make_pools(void)
 {
 	static struct iso_registry registry;
@@ -129,6 +144,12 @@ static void test_board_and_evidence(void **state)
 	sweep(make_what_is_shared, 2);
 }
 
+static void test_holds(void **state)
+{
+	(void)state;
+	sweep(make_holds, 1);
+}
+
 static void test_pools(void **state)
 {
 	(void)state;
@@ -140,6 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registry),
 		cmocka_unit_test(test_board_and_evidence),
+		cmocka_unit_test(test_holds),
 		cmocka_unit_test(test_pools),
 	};
 
