@@ -515,7 +515,11 @@ X("routes[].rate_limit.key", STRING, 0, 1, 256, NULL, NULL, NULL, \
   "The header field that tells clients apart, such as `x-api-key`; who sends none counts by address. " \
   "Default: the client's address (IPv6: its /64).") \
 X("routes[].policy", ENUM, 0, 0, 0, NULL, "latency|failover|weighted|geo|sticky", NULL, \
-  "Overrides the service's `balance.policy`.")
+  "Overrides the service's `balance.policy`.") \
+X("routes[].measure", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
+  "The times of these requests are kept apart for each region, and the choice of the region, what counts as " \
+  "silence and `hedge` go by them: for a route that is much slower or quicker than the others of its service, " \
+  "or quick where they are slow. At most 32 routes; each takes 40 KiB of memory for each region of its service.")
 /* clang-format on */
 
 #endif
