@@ -62,6 +62,9 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 					     x->host->loop->now_us))
 			ret_view->full |= bit;
 	}
+	if (x->route->track != NULL)
+		(void)iso_view_track(ret_view, x->route, iso_board_track(up->board, x->route->track->number),
+				     x->try_count == 0 && x->safe);
 	ret_view->allowed &= x->choice.allowed;
 	if (x->from.known != NULL)
 		ret_view->client = *x->from.known;

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "publisher_priv.h"
@@ -94,11 +95,37 @@ static const struct member members[] = {
 	MEMBER(out, FLAG, 1),
 };
 
+/* Of a route that is measured by itself: an estimate as a region has one, and what it goes by. */
+/* clang-format off */
+#define LANE(member, kind, max) { #member, offsetof(struct iso_track_stats, member), kind, max }
+/* clang-format on */
+
+static const struct member lane_members[] = {
+	LANE(then_us, U32, UINT32_MAX),
+	LANE(probe_then_us, U32, UINT32_MAX),
+};
+
+/* The members of a region's estimate. */
+static bool is_estimate(const struct member *m)
+{
+	return strncmp(m->name, "estimate.", strlen("estimate.")) == 0;
+}
+
+/* The same of a route's. */
+static struct member of_lane(const struct member *m)
+{
+	struct member lane = *m;
+
+	lane.at = m->at - offsetof(struct iso_region_stats, estimate) +
+		  offsetof(struct iso_track_stats, estimate);
+	return lane;
+}
+
 _Static_assert(sizeof(enum iso_health_state) == sizeof(uint32_t), "health.state is read as a U32");
 
-static json_t *get(const struct iso_region_stats *rs, const struct member *m)
+static json_t *get(const void *stats, const struct member *m)
 {
-	const char *at = (const char *)rs + m->at;
+	const char *at = (const char *)stats + m->at;
 	bool flag;
 	uint32_t u32;
 	uint64_t u64;
@@ -121,10 +148,10 @@ static json_t *get(const struct iso_region_stats *rs, const struct member *m)
 }
 
 /* Whether the value is one that the member may have, which it has then. */
-static bool set(struct iso_region_stats *rs, const struct member *m, const json_t *value, uint64_t now_us)
+static bool set(void *stats, const struct member *m, const json_t *value, uint64_t now_us)
 {
 	double max = m->kind == TIME ? (double)now_us + AHEAD_US : m->max, number = json_number_value(value);
-	char *at = (char *)rs + m->at;
+	char *at = (char *)stats + m->at;
 	bool flag = json_is_true(value);
 	uint64_t u64 = (uint64_t)json_integer_value(value);
 	uint32_t u32 = (uint32_t)u64;
@@ -159,10 +186,48 @@ static json_t *describe(const struct iso_publisher *pub, uint32_t slot)
 	return NULL;
 }
 
+static json_t *describe_lane(const struct iso_track_stats *ts)
+{
+	json_t *lane = json_object();
+	bool ok = lane != NULL;
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]) && ok; i++) {
+		struct member m = of_lane(&members[i]);
+
+		if (is_estimate(&members[i]))
+			ok = json_object_set_new(lane, m.name, get(ts, &m)) == 0;
+	}
+	for (size_t i = 0; i < sizeof(lane_members) / sizeof(lane_members[0]) && ok; i++)
+		ok = json_object_set_new(lane, lane_members[i].name, get(ts, &lane_members[i])) == 0;
+	if (ok)
+		return lane;
+	json_decref(lane);
+	return NULL;
+}
+
+/* What a route has shown in the regions that have answered it. */
+static int write_track(const struct iso_publisher *pub, const struct iso_cfg_track *track, json_t *tracks)
+{
+	const struct iso_cfg_service *service = track->route->service;
+	json_t *lanes = json_object();
+
+	if (json_object_set_new(tracks, track->identity.ptr, lanes) != 0)
+		return ISO_ENOMEM;
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
+		const struct iso_track_stats *ts = slot->tracks[track->number - 1];
+
+		if (iso_ewma_known(&ts->estimate.live) &&
+		    json_object_set_new(lanes, slot->identity, describe_lane(ts)) != 0)
+			return ISO_ENOMEM;
+	}
+	return ISO_OK;
+}
+
 int iso_learnt_write(const struct iso_publisher *pub, int fd)
 {
-	json_t *regions = json_object(),
-	       *root = json_pack("{s:i, s:o}", "version", VERSION, "regions", regions);
+	json_t *regions = json_object(), *tracks = json_object(),
+	       *root = json_pack("{s:i, s:o, s:o}", "version", VERSION, "regions", regions, "routes", tracks);
 	int err = root != NULL ? ISO_OK : ISO_ENOMEM;
 
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS && err == ISO_OK; i++) {
@@ -170,6 +235,8 @@ int iso_learnt_write(const struct iso_publisher *pub, int fd)
 		    json_object_set_new(regions, pub->slots[i].identity, describe(pub, i)) != 0)
 			err = ISO_ENOMEM;
 	}
+	for (uint32_t i = 0; err == ISO_OK && pub->snapshot != NULL && i < pub->snapshot->track_count; i++)
+		err = write_track(pub, &pub->snapshot->tracks[i], tracks);
 	if (err == ISO_OK &&
 	    (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0 || json_dumpfd(root, fd, 0) != 0))
 		err = ISO_ESYS;
@@ -193,6 +260,40 @@ static bool take(struct iso_publisher *pub, uint32_t slot, const json_t *region)
 	return true;
 }
 
+static void take_lane(struct iso_publisher *pub, struct iso_track_stats *ts, const json_t *lane)
+{
+	struct iso_track_stats *learnt = malloc(sizeof(*learnt));
+	bool ok = learnt != NULL;
+
+	if (ok)
+		*learnt = *ts;
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]) && ok; i++) {
+		struct member m = of_lane(&members[i]);
+
+		if (is_estimate(&members[i]))
+			ok = set(learnt, &m, json_object_get(lane, m.name), pub->loop->now_us);
+	}
+	for (size_t i = 0; i < sizeof(lane_members) / sizeof(lane_members[0]) && ok; i++)
+		ok = set(learnt, &lane_members[i], json_object_get(lane, lane_members[i].name),
+			 pub->loop->now_us);
+	if (ok)
+		*ts = *learnt;
+	free(learnt);
+}
+
+static void take_track(struct iso_publisher *pub, const struct iso_cfg_track *track, const json_t *lanes)
+{
+	const struct iso_cfg_service *service = track->route->service;
+
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
+		const json_t *lane = json_object_get(lanes, slot->identity);
+
+		if (lane != NULL)
+			take_lane(pub, slot->tracks[track->number - 1], lane);
+	}
+}
+
 int iso_learnt_read(struct iso_publisher *pub, int fd, uint32_t *ret_regions)
 {
 	json_t *root = lseek(fd, 0, SEEK_SET) == 0 ? json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL) : NULL;
@@ -210,6 +311,10 @@ int iso_learnt_read(struct iso_publisher *pub, int fd, uint32_t *ret_regions)
 
 		taken += region != NULL && take(pub, i, region) ? 1 : 0;
 	}
+	for (uint32_t i = 0; pub->snapshot != NULL && i < pub->snapshot->track_count; i++)
+		take_track(pub, &pub->snapshot->tracks[i],
+			   json_object_get(json_object_get(root, "routes"),
+					   pub->snapshot->tracks[i].identity.ptr));
 	json_decref(root);
 	iso_publisher_run_now(pub);
 	*ret_regions = taken;

@@ -110,7 +110,7 @@ static inline void world_judge(struct world *w)
 		if (w->trials[i] != 0 && w->trials[i] == w->stats[i]->outlier.trial)
 			judge.tried = (uint16_t)(judge.tried | 1u << i);
 	for (uint32_t i = 0; i < w->n; i++) {
-		struct iso_cell_view cell = { 0, w->progress_us[i], 0 };
+		struct iso_cell_view cell = { .progress_us = w->progress_us[i] };
 
 		draws[i] = (uint32_t)(iso_rng_next(&w->rng) >> 32);
 		outliers[i] = &w->stats[i]->outlier;

@@ -297,7 +297,7 @@ static void test_cancelled_counts_its_age(void **state)
 
 static void silence(struct iso_region_stats *rs, uint64_t oldest_us, uint64_t progress_us, uint64_t now_us)
 {
-	struct iso_cell_view cell = { oldest_us, progress_us, 1 };
+	struct iso_cell_view cell = { oldest_us, progress_us, 1, 0 };
 
 	iso_region_stats_cells(rs, &cell, 1, now_us);
 }
@@ -305,7 +305,8 @@ static void silence(struct iso_region_stats *rs, uint64_t oldest_us, uint64_t pr
 static void test_suspicion_needs_silence_everywhere(void **state)
 {
 	struct iso_region_stats *rs = *state;
-	struct iso_cell_view cells[2] = { { 20 * second, 0, 1 }, { 20 * second, 20 * second + 150000, 3 } };
+	struct iso_cell_view cells[2] = { { 20 * second, 0, 1, 0 },
+					  { 20 * second, 20 * second + 150000, 3, 0 } };
 
 	ok(rs, 10 * second, 20000); /* patience: 80 ms */
 	iso_region_stats_cells(rs, cells, 2, 20 * second + 200000);
