@@ -116,6 +116,7 @@ static void print_candidate(const json_t *c)
 {
 	const json_t *estimate = json_object_get(c, "estimate_ms");
 	const char *why = json_string_value(json_object_get(c, "why_not"));
+	const char *numbers = json_string_value(json_object_get(c, "numbers"));
 
 	printf("  %-20s %-10s", text_of(c, "region"), text_of(c, "state"));
 	if (json_is_number(estimate))
@@ -123,9 +124,12 @@ static void print_candidate(const json_t *c)
 	else
 		printf(" %12s", "-");
 	printf(" %6.2f %%", 100 * json_number_value(json_object_get(c, "share")));
-	printf("  %s%s\n", why != NULL ? why : "eligible",
+	printf("  %s%s%s\n", why != NULL ? why : "eligible",
 	       why == NULL && json_is_true(json_object_get(c, "warned")) ? ", with a quarter of its weight"
-									 : "");
+									 : "",
+	       numbers == NULL                 ? ""
+	       : strcmp(numbers, "route") == 0 ? "; by the route's own times"
+					       : "; the route was not answered there yet");
 }
 
 static int print_table(const struct iso_text *answer)

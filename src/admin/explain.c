@@ -141,10 +141,24 @@ static void put_ms(struct iso_text *text, const char *key, uint32_t us)
 		iso_text_double(text, us / 1000.0, 3);
 }
 
+/* The route's numbers in place of the region's; whose they are is said where a route keeps its own. */
+static void put_numbers(const struct iso_region_report *region, const struct iso_lane_report *lane,
+			struct iso_text *text)
+{
+	put_ms(text, "estimate_ms", lane != NULL ? lane->estimate_us : region->estimate_us);
+	put_ms(text, "p50_ms", lane != NULL ? lane->ttfb.p50_us : region->p50_us);
+	put_ms(text, "p95_ms", lane != NULL ? lane->ttfb.p95_us : region->p95_us);
+	if (lane != NULL)
+		iso_text_fmt(text, ",\"numbers\":\"%s\"", lane->own ? "route" : "region");
+	put_ms(text, "rtt_ms", region->rtt_us);
+}
+
 static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg_route *route,
 			   const struct iso_view *view, struct iso_text *text)
 {
 	uint32_t shares[ISO_VIEW_MAX];
+	struct iso_track_report track;
+	bool tracked = pub != NULL && iso_publisher_track(pub, route, &track);
 
 	iso_balance_shares(route->policy, view, shares);
 	iso_text_str(text, ",\"candidates\":[");
@@ -164,10 +178,7 @@ static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg
 			iso_text_str(text, "null");
 		else
 			iso_text_json(text, iso_slice_str(why));
-		put_ms(text, "estimate_ms", report.estimate_us);
-		put_ms(text, "p50_ms", report.p50_us);
-		put_ms(text, "p95_ms", report.p95_us);
-		put_ms(text, "rtt_ms", report.rtt_us);
+		put_numbers(&report, tracked ? &track.lanes[i] : NULL, text);
 		iso_text_fmt(text,
 			     ",\"in_flight\":%u,\"weight\":%u,\"warned\":%s,\"share\":", report.in_flight,
 			     view->c[i].weight, (view->warned >> i & 1) != 0 ? "true" : "false");
