@@ -101,8 +101,11 @@ static const struct member members[] = {
 /* clang-format on */
 
 static const struct member lane_members[] = {
-	LANE(then_us, U32, UINT32_MAX),
-	LANE(probe_then_us, U32, UINT32_MAX),
+	LANE(then[0].us, U32, UINT32_MAX),
+	LANE(then[0].probe_us, U32, UINT32_MAX),
+	LANE(then[1].us, U32, UINT32_MAX),
+	LANE(then[1].probe_us, U32, UINT32_MAX),
+	LANE(then_at, U32, 1),
 };
 
 /* The members of a region's estimate. */

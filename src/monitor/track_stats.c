@@ -7,7 +7,9 @@
 
 enum {
 	LONGEST_US = 30 * 1000 * 1000,
-	SURPRISE = 2, /* an answer so many times as quick as expected calls for more of them */
+	CALM_US = 10 * 1000 * 1000, /* as a region's ratio of live answers to probes is learnt */
+	ALIKE_US = 10 * 1000,       /* probes differ by so much, and by half, without anything being new */
+	SURPRISE = 2,               /* an answer so many times as quick as expected calls for more of them */
 };
 
 void iso_track_stats_init(struct iso_track_stats *ts, uint64_t now_us)
@@ -19,26 +21,56 @@ void iso_track_stats_init(struct iso_track_stats *ts, uint64_t now_us)
 	ts->bound_us = now_us;
 }
 
-/* What a probe of the region takes; 0: nobody knows now. */
+static bool alike(uint32_t a_us, uint32_t b_us)
+{
+	uint64_t least_us = a_us < b_us ? a_us : b_us, most_us = a_us < b_us ? b_us : a_us;
+
+	return most_us <= least_us + least_us / 2 + ALIKE_US;
+}
+
+/* What a probe of the region takes; 0: nobody knows now, or the last two do not agree. */
 static uint32_t probe_level_us(const struct iso_estimate *region)
 {
-	if (region->probe_count == 0)
-		return 0;
-	return region->probe_count == 1
-		       ? region->probes_us[0]
-		       : (uint32_t)(((uint64_t)region->probes_us[0] + region->probes_us[1]) / 2);
+	uint32_t last_us = region->probes_us[0], before_us = region->probes_us[1];
+
+	if (region->probe_count < 2)
+		return region->probe_count == 1 ? last_us : 0;
+	return !alike(last_us, before_us) ? 0 : before_us < last_us ? before_us : last_us;
+}
+
+/* What it takes now, in place of what it took when probes were as now, or as they were before the last time.
+ */
+static void note_then(struct iso_track_stats *ts, struct iso_track_then now)
+{
+	if (ts->then[ts->then_at].us != 0 && !alike(ts->then[ts->then_at].probe_us, now.probe_us))
+		ts->then_at = 1 - ts->then_at;
+	ts->then[ts->then_at] = now;
 }
 
 void iso_track_stats_good(struct iso_track_stats *ts, uint32_t ttfb_us, const struct iso_estimate *region,
 			  uint64_t now_us)
 {
 	struct iso_estimate *e = &ts->estimate;
+	struct iso_track_then now = { .probe_us = probe_level_us(region) };
+	uint32_t before_us = iso_ewma_us(&e->live);
 
 	iso_estimate_good(e, ttfb_us, now_us);
-	ts->then_us = iso_ewma_us(&e->live);
-	ts->probe_then_us = probe_level_us(region);
+	/* Just before a change is noticed, and after it, the probes speak of another time than the answers.
+	 */
+	if ((before_us != 0 && !alike(before_us, ttfb_us) && ttfb_us > before_us) ||
+	    (e->live.change_us != 0 && now_us < e->live.change_us + CALM_US))
+		return;
+	now.us = iso_ewma_us(&e->live);
+	if (now.probe_us == 0)
+		return;
+	note_then(ts, now);
 	/* The probes that went before say no more than this answer does. */
-	e->probes_us[0] = e->probes_us[1] = ts->then_us;
+	e->probes_us[0] = e->probes_us[1] = now.us;
+}
+
+static uint32_t distance(uint32_t a_us, uint32_t b_us)
+{
+	return a_us < b_us ? b_us - a_us : a_us - b_us;
 }
 
 /*
@@ -48,18 +80,20 @@ void iso_track_stats_good(struct iso_track_stats *ts, uint32_t ttfb_us, const st
  */
 void iso_track_stats_probe(struct iso_track_stats *ts, uint32_t ttfb_us, uint64_t now_us)
 {
+	const struct iso_track_then *then = &ts->then[ts->then_at], *before = &ts->then[1 - ts->then_at];
 	uint64_t us;
 
 	if (!iso_ewma_known(&ts->estimate.live))
 		return;
-	if (ts->then_us == 0 || ts->probe_then_us == 0) {
-		ts->then_us = iso_ewma_us(&ts->estimate.live);
-		ts->probe_then_us = ttfb_us != 0 ? ttfb_us : 1;
-	}
-	if (ts->then_us >= ts->probe_then_us)
-		us = (uint64_t)ts->then_us - ts->probe_then_us + ttfb_us;
+	if (then->us == 0)
+		note_then(ts, (struct iso_track_then){ iso_ewma_us(&ts->estimate.live),
+						       ttfb_us != 0 ? ttfb_us : 1 });
+	else if (before->us != 0 && distance(before->probe_us, ttfb_us) < distance(then->probe_us, ttfb_us))
+		then = before;
+	if (then->us >= then->probe_us)
+		us = (uint64_t)then->us - then->probe_us + ttfb_us;
 	else
-		us = (uint64_t)ts->then_us * ttfb_us / ts->probe_then_us;
+		us = (uint64_t)then->us * ttfb_us / then->probe_us;
 	iso_estimate_probe(&ts->estimate, us < LONGEST_US ? (uint32_t)us : LONGEST_US, now_us);
 }
 

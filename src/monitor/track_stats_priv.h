@@ -10,12 +10,18 @@
 #include "iso/stats/window.h"
 #include "iso/upstream/board.h"
 
+/* What the route took when it was last answered well while a probe of the region took so long. */
+struct iso_track_then {
+	uint32_t us, probe_us; /* 0: not known */
+};
+
 struct iso_track_stats {
 	/* Its probes are the region's, each as what it lets expect of the route. */
 	struct iso_estimate estimate;
 	struct iso_window window, totals; /* live answers: to the response head; whole ones */
-	/* What the route and a probe of the region took when the route last answered well; 0: not known. */
-	uint32_t then_us, probe_then_us;
+	/* Twice: as things are, and as they were before the region's probes became much slower or quicker. */
+	struct iso_track_then then[2];
+	uint32_t then_at;     /* as they are */
 	uint64_t bound_us;    /* since when it is kept */
 	uint64_t hedge_at_us; /* when hedge_us was last looked up */
 	uint32_t hedge_us;
