@@ -84,8 +84,8 @@ static bool pool_silent(struct iso_pool *pool, uint64_t now_us)
 
 	if (since_us != pool->overdue_us)
 		iso_pool_overdue(pool, since_us);
-	return since_us != 0 || iso_pool_silence_us(pool, now_us) >
-					iso_upstream_patience_us(pool->upstream, pool->slot);
+	return since_us != 0 ||
+	       iso_pool_silence_us(pool, now_us) > iso_upstream_patience_us(pool->upstream, pool->slot);
 }
 
 bool iso_pool_half_overdue(const struct iso_pool *pool, uint64_t now_us)
