@@ -171,9 +171,20 @@ static void answered(struct iso_region_stats *rs, const struct iso_sample *sampl
 	}
 }
 
+/* A wait in vain for a route that may take as long there, for all that is known: no word on the region. */
+static bool is_routes_alone(const struct iso_region_stats *rs, const struct iso_sample *sample)
+{
+	const struct iso_track_stats *track = own(rs, sample);
+
+	return sample->outcome == ISO_OUTCOME_TIMEOUT && track != NULL &&
+	       !iso_ewma_known(&track->estimate.live);
+}
+
 /* What it means when the sample is that of a trial. */
 static enum iso_trial_end trial_end(const struct iso_region_stats *rs, const struct iso_sample *sample)
 {
+	if (is_routes_alone(rs, sample))
+		return ISO_TRIAL_NONE;
 	if (sample->fault == ISO_FAULT_THROTTLE && rs->refused_run >= REFUSED_RUN)
 		return ISO_TRIAL_BAD;
 	switch ((enum iso_outcome)sample->outcome) {
@@ -231,7 +242,13 @@ static void take_try(struct iso_region_stats *rs, const struct iso_sample *sampl
 		failed(rs, sample, ISO_FAILURE_RESET);
 		return;
 	case ISO_OUTCOME_TIMEOUT:
-		failed(rs, sample, ISO_FAILURE_TIMEOUT);
+		if (!is_routes_alone(rs, sample)) {
+			failed(rs, sample, ISO_FAILURE_TIMEOUT);
+			return;
+		}
+		given_up(rs, sample);
+		iso_estimate_failure(&own(rs, sample)->estimate, age_of(sample), 0, sample->end_us);
+		note_bad(rs, sample);
 		return;
 	case ISO_OUTCOME_CANCELLED:
 		if (sample->status == 0)

@@ -11,7 +11,9 @@
 enum {
 	UNKNOWN_US = 100 * 1000, /* when no region's time is known, as among regions */
 	LONGEST_US = 30 * 1000 * 1000,
-	UNPROVEN_PART = 20, /* of its share, while probes alone say that its failures are over */
+	COLD_US = 250 * 1000, /* where it was never answered, it may take long: patience for a second at least
+			       */
+	UNPROVEN_PART = 20,   /* of its share, while probes alone say that its failures are over */
 };
 
 /* How many times as long as the regions' traffic the route takes, where both are known. */
@@ -67,7 +69,7 @@ static void fill_lane(struct iso_track_stats *ts, const struct iso_region_stats 
 		ts->usual_us = us = iso_estimate_usual_us(&ts->estimate);
 	} else {
 		us = capped((region_us != 0 ? region_us : base_us) * factor);
-		ts->usual_us = region_us != 0 ? us : 0;
+		ts->usual_us = region_us == 0 ? 0 : us > COLD_US ? us : COLD_US;
 		if (added_us(&rs->estimate) > more_us)
 			more_us = added_us(&rs->estimate);
 	}

@@ -469,6 +469,31 @@ static void test_a_failure_is_its_routes_too(void **state)
 	free(ts);
 }
 
+/* Nobody knows how long a route takes where it was never answered: that it took longer ejects nobody. */
+static void test_a_route_that_was_never_answered(void **state)
+{
+	struct iso_track_stats *tracks[ISO_TRACK_SLOTS] = { NULL };
+	struct iso_region_stats *rs = *state;
+	struct iso_track_stats *ts = track_of(rs, tracks);
+	struct iso_sample s = { .start_us = 10 * second,
+				.end_us = 11 * second,
+				.outcome = ISO_OUTCOME_TIMEOUT,
+				.fault = ISO_FAULT_REGION,
+				.track = 2 };
+
+	ok(rs, 9 * second, 20000);
+	for (int i = 0; i < 10; i++)
+		iso_region_stats_sample(rs, &s);
+	assert_null(rs->wish);
+	assert_int_equal(rs->estimate.struck_us, 0);
+	assert_true(iso_estimate_us(&ts->estimate) >= second);
+	ok_by(rs, 2, 900000, 12 * second);
+	for (int i = 0; i < 10; i++)
+		iso_region_stats_sample(rs, &s);
+	assert_non_null(rs->wish);
+	free(ts);
+}
+
 /* What a slow route takes is normal, though it is a hundred times what the region does: it lifts a suspicion.
  */
 static void test_normal_by_its_route(void **state)
@@ -514,6 +539,7 @@ int main(void)
 		TEST(test_good_answers),
 		TEST(test_a_route_has_its_own),
 		TEST(test_a_failure_is_its_routes_too),
+		TEST(test_a_route_that_was_never_answered),
 		TEST(test_normal_by_its_route),
 		TEST(test_overdue_by_its_route),
 		TEST(test_client_faults_say_nothing),

@@ -100,8 +100,10 @@ static void test_cold_it_goes_as_the_regions(void **state)
 	judge(s); /* the third is known to nobody */
 	same_weights(s);
 	assert_int_equal(s->lanes[1].estimate_us, s->facts[1].estimate_us);
-	assert_int_equal(s->lanes[1].usual_us, s->facts[1].usual_us);
+	/* But it is waited for for longer than all others: it may be a slow one. */
+	assert_int_equal(s->lanes[1].usual_us, 250 * MS);
 	assert_int_equal(s->lanes[2].estimate_us, 0);
+	assert_int_equal(s->lanes[2].usual_us, 0);
 }
 
 /* A hundred times as slow as the regions' traffic where it is known: so it is expected to be elsewhere. */
@@ -177,7 +179,7 @@ static void test_failures_where_it_was_never_answered(void **state)
 	judge(s);
 	assert_true(s->lanes[0].estimate_us >= 1000 * MS);
 	assert_true(s->lanes[0].weight < 10);
-	assert_in_range(s->lanes[0].usual_us, 39 * MS, 41 * MS);
+	assert_in_range(s->lanes[0].estimate_us, 1039 * MS, 1041 * MS);
 }
 
 static void test_what_probes_alone_forgave_gets_little(void **state)
