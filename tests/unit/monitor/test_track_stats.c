@@ -51,10 +51,11 @@ static void probe(struct pair *p, uint32_t us)
 	iso_estimate_tick(&p->ts.estimate, p->now_us);
 }
 
+/* One after the other. */
 static void answers(struct pair *p, uint32_t us, int n)
 {
 	for (int i = 0; i < n; i++) {
-		p->now_us += 10 * MS;
+		p->now_us += us;
 		iso_track_stats_good(&p->ts, us, &p->region, p->now_us);
 	}
 }
