@@ -125,6 +125,7 @@ static void print_candidate(const json_t *c)
 {
 	const json_t *estimate = json_object_get(c, "estimate_ms");
 	const char *why = json_string_value(json_object_get(c, "why_not"));
+	const char *numbers = json_string_value(json_object_get(c, "numbers"));
 
 	printf("  %-20s %-10s", text_of(c, "region"), text_of(c, "state"));
 	if (json_is_number(estimate))
@@ -136,7 +137,9 @@ static void print_candidate(const json_t *c)
 	for (size_t i = 0; i < sizeof(remarks) / sizeof(remarks[0]) && why == NULL; i++)
 		if (json_is_true(json_object_get(c, remarks[i].key)))
 			printf("; %s", remarks[i].words);
-	printf("\n");
+	printf("%s\n", numbers == NULL                 ? ""
+		       : strcmp(numbers, "route") == 0 ? "; by the route's own times"
+						       : "; the route was not answered there yet");
 }
 
 static int print_table(const struct iso_text *answer)

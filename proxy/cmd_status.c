@@ -33,6 +33,35 @@ static void print_region(const char *name, const json_t *region)
 	       why != NULL ? "  " : "", why != NULL ? why : "");
 }
 
+static void print_lane(const char *name, const json_t *lane)
+{
+	const json_t *latency = json_object_get(lane, "latency_ms");
+	static const char *const columns[] = { "estimate", "p50", "p95", "p99" };
+
+	printf("    %-18s %-10s %6.1f %%", name, "", 100 * json_number_value(json_object_get(lane, "share")));
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+		print_ms(json_object_get(latency, columns[i]));
+	printf("\n");
+}
+
+/* The routes that are measured by themselves. */
+static void print_routes(json_t *routes)
+{
+	const char *name, *key;
+	json_t *route, *lane;
+
+	json_object_foreach(routes, name, route)
+	{
+		const char *policy = json_string_value(json_object_get(route, "policy"));
+
+		printf("  route %s, policy %s\n", name, policy != NULL ? policy : "-");
+		json_object_foreach(json_object_get(route, "regions"), key, lane)
+		{
+			print_lane(key, lane);
+		}
+	}
+}
+
 static void print_service(const char *name, const json_t *service)
 {
 	json_t *regions = json_object_get(service, "regions"), *region;
@@ -48,6 +77,7 @@ static void print_service(const char *name, const json_t *service)
 	{
 		print_region(key, region);
 	}
+	print_routes(json_object_get(service, "routes"));
 }
 
 static int print_table(const struct iso_text *answer)

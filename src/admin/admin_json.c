@@ -119,6 +119,42 @@ static json_t *region_json(const struct iso_admin *admin, const struct iso_cfg_r
 		"total_ms", percentiles_json(&r.total));
 }
 
+static json_t *lane_json(const struct iso_lane_report *lane)
+{
+	const struct iso_window_sums *ttfb = &lane->ttfb;
+
+	return json_pack("{s:f, s:s, s:{s:o, s:o, s:o, s:o}, s:o, s:I, s:I}", "share", lane->share, "numbers",
+			 lane->own ? "route" : "region", "latency_ms", "estimate", ms(lane->estimate_us),
+			 "p50", ms(ttfb->p50_us), "p95", ms(ttfb->p95_us), "p99", ms(ttfb->p99_us),
+			 "total_ms", percentiles_json(&lane->total), "good_last_minute",
+			 (json_int_t)ttfb->good, "bad_last_minute", (json_int_t)ttfb->bad);
+}
+
+/* The routes to the service that are measured by themselves. */
+static json_t *routes_json(const struct iso_admin *admin, const struct iso_cfg_service *service)
+{
+	const struct iso_snapshot *snapshot = admin->config.snapshot;
+	json_t *routes = json_object();
+
+	for (uint32_t i = 0; i < snapshot->track_count; i++) {
+		const struct iso_cfg_route *route = snapshot->tracks[i].route;
+		json_t *regions;
+		struct iso_track_report report;
+
+		if (route->service != service ||
+		    !iso_publisher_track(admin->config.publisher, route, &report))
+			continue;
+		regions = json_object();
+		for (uint32_t r = 0; r < report.lane_count; r++)
+			json_object_set_new(regions, service->regions[r].name.ptr,
+					    lane_json(&report.lanes[r]));
+		json_object_set_new(routes, route->name.ptr,
+				    json_pack("{s:s, s:o}", "policy", iso_policy_name(route->policy),
+					      "regions", regions));
+	}
+	return routes;
+}
+
 static json_t *service_json(const struct iso_admin *admin, const struct iso_cfg_service *service)
 {
 	json_t *regions = json_object();
@@ -126,9 +162,9 @@ static json_t *service_json(const struct iso_admin *admin, const struct iso_cfg_
 	for (uint32_t i = 0; i < service->region_count; i++)
 		json_object_set_new(regions, service->regions[i].name.ptr,
 				    region_json(admin, &service->regions[i]));
-	return json_pack("{s:s, s:b, s:o}", "policy", iso_policy_name(service->policy), "fail_open",
+	return json_pack("{s:s, s:b, s:o, s:o}", "policy", iso_policy_name(service->policy), "fail_open",
 			 iso_publisher_fails_open(admin->config.publisher, service->index), "regions",
-			 regions);
+			 regions, "routes", routes_json(admin, service));
 }
 
 int iso_admin_status(const struct iso_admin *admin, struct iso_text *text)

@@ -10,7 +10,11 @@
 #include "iso/telemetry/access_log.h"
 #include "iso/telemetry/prometheus.h"
 
-enum { SAMPLES_PER_REGION = 4, SIMPLE_SAMPLES = 14 + ISO_CUT_COUNT + ISO_HOST_SERVICES };
+enum {
+	SAMPLES_PER_REGION = 4,
+	SAMPLES_OF_ROUTES = 2 * ISO_TRACKS_MAX * ISO_SERVICE_REGIONS_MAX,
+	SIMPLE_SAMPLES = 14 + ISO_CUT_COUNT + ISO_HOST_SERVICES,
+};
 
 struct page {
 	struct iso_prometheus_names names;
@@ -51,6 +55,30 @@ static void add_regions(const struct iso_admin *admin, struct page *page)
 			if (report.rtt_us != 0)
 				add(page, ISO_METRIC_REGION_RTT, service, region, report.rtt_us / 1e6);
 			add(page, ISO_METRIC_UPSTREAM_CONNECTIONS, service, region, report.connections);
+		}
+	}
+}
+
+static void add_routes(const struct iso_admin *admin, struct page *page)
+{
+	const struct iso_snapshot *snapshot = admin->config.snapshot;
+
+	for (uint32_t i = 0; i < snapshot->track_count; i++) {
+		const struct iso_cfg_route *route = snapshot->tracks[i].route;
+		struct iso_track_report report;
+
+		if (!iso_publisher_track(admin->config.publisher, route, &report))
+			continue;
+		for (uint32_t r = 0; r < report.lane_count; r++) {
+			const struct iso_cfg_region *region = &route->service->regions[r];
+			const struct iso_lane_report *lane = &report.lanes[r];
+
+			add(page, ISO_METRIC_ROUTE_SHARE, route->service, region, lane->share);
+			page->samples[page->count - 1].route = route->name;
+			if (lane->estimate_us == 0)
+				continue;
+			add(page, ISO_METRIC_ROUTE_ESTIMATE, route->service, region, lane->estimate_us / 1e6);
+			page->samples[page->count - 1].route = route->name;
 		}
 	}
 }
@@ -122,7 +150,7 @@ int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 
 	if (page == NULL)
 		return ISO_ENOMEM;
-	page->samples = calloc(ISO_REGION_SLOTS * SAMPLES_PER_REGION + SIMPLE_SAMPLES,
+	page->samples = calloc(ISO_REGION_SLOTS * SAMPLES_PER_REGION + SAMPLES_OF_ROUTES + SIMPLE_SAMPLES,
 			       sizeof(*page->samples));
 	if (page->samples == NULL) {
 		free(page);
@@ -138,6 +166,7 @@ int iso_admin_metrics(const struct iso_admin *admin, struct iso_text *text)
 		page->names.executed[i] = iso_executed_text((enum iso_executed)i);
 	page->names.version = ISO_SLICE(ISO_VERSION);
 	add_regions(admin, page);
+	add_routes(admin, page);
 	add_servers(admin, page);
 	add_exchanges(admin, page);
 	add_ledger(admin->config.ledger, page);

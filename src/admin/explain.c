@@ -199,10 +199,24 @@ static const char *flag(uint16_t mask, uint32_t i)
 	return (mask >> i & 1) != 0 ? "true" : "false";
 }
 
+/* The route's numbers in place of the region's; whose they are is said where a route keeps its own. */
+static void put_numbers(const struct iso_region_report *region, const struct iso_lane_report *lane,
+			struct iso_text *text)
+{
+	put_ms(text, "estimate_ms", lane != NULL ? lane->estimate_us : region->estimate_us);
+	put_ms(text, "p50_ms", lane != NULL ? lane->ttfb.p50_us : region->p50_us);
+	put_ms(text, "p95_ms", lane != NULL ? lane->ttfb.p95_us : region->p95_us);
+	if (lane != NULL)
+		iso_text_fmt(text, ",\"numbers\":\"%s\"", lane->own ? "route" : "region");
+	put_ms(text, "rtt_ms", region->rtt_us);
+}
+
 static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg_route *route,
 			   const struct iso_view *view, struct iso_text *text)
 {
 	uint32_t shares[ISO_VIEW_MAX];
+	struct iso_track_report track;
+	bool tracked = pub != NULL && iso_publisher_track(pub, route, &track);
 
 	iso_balance_shares(route->policy, view, shares);
 	iso_text_str(text, ",\"candidates\":[");
@@ -222,10 +236,7 @@ static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg
 			iso_text_str(text, "null");
 		else
 			iso_text_json(text, iso_slice_str(why));
-		put_ms(text, "estimate_ms", report.estimate_us);
-		put_ms(text, "p50_ms", report.p50_us);
-		put_ms(text, "p95_ms", report.p95_us);
-		put_ms(text, "rtt_ms", report.rtt_us);
+		put_numbers(&report, tracked ? &track.lanes[i] : NULL, text);
 		iso_text_fmt(text, ",\"in_flight\":%u,\"weight\":%u,\"warned\":%s", report.in_flight,
 			     view->c[i].weight, flag(view->warned, i));
 		iso_text_fmt(text, ",\"explored\":%s,\"held\":%s,\"share\":", flag(view->explore, i),

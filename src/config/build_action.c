@@ -225,9 +225,9 @@ static void build_overrides(struct iso_load *load, const json_t *object, struct 
 /* Keys that say how a service is asked. */
 static void check_lonely(struct iso_load *load, const json_t *object)
 {
-	static const char *const keys[] = { "regions",         "policy",      "requires", "retry",
-					    "hedge",           "timeout",     "rewrite",  "idempotent",
-					    "request_headers", "idle_timeout" };
+	static const char *const keys[] = { "regions",         "policy",       "requires", "retry",
+					    "hedge",           "timeout",      "rewrite",  "idempotent",
+					    "request_headers", "idle_timeout", "measure" };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (iso_load_has(object, keys[i]))

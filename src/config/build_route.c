@@ -5,6 +5,7 @@
 #include "load_priv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { MEND_MAX = 256 };
 
@@ -179,6 +180,50 @@ static void set_rate_limit(struct iso_load *load, const json_t *object, struct i
 	};
 }
 
+/* The hash of one JSON value, whatever the order in which its members stand. */
+static uint64_t hash_value(struct iso_load *load, uint64_t hash, const json_t *value)
+{
+	char *text = value != NULL ? json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY)
+				   : strdup("");
+
+	if (text == NULL)
+		load->nomem = true;
+	else /* its NUL too, so that nothing moves from one value to the next */
+		hash = iso_load_hash(hash, iso_slice(text, strlen(text) + 1));
+	free(text);
+	return hash;
+}
+
+/*
+ * What it takes and where that goes is the route's identity: neither its name nor its place. A hash, since a
+ * condition may be a secret, and identities are shown and handed on.
+ */
+static void set_track(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
+{
+	static const char *const parts[] = { "match", "order", "rewrite" };
+	struct iso_snapshot *snapshot = load->snapshot;
+	struct iso_cfg_track *track = &snapshot->tracks[snapshot->track_count];
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	char text[96];
+
+	if (!iso_load_bool(load, object, "routes[].measure"))
+		return;
+	if (snapshot->track_count == ISO_TRACKS_MAX) {
+		iso_load_error_in(load, "measure",
+				  "leave it to those routes whose times differ most from their service's",
+				  "more than %d routes are measured by themselves", ISO_TRACKS_MAX);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		hash = hash_value(load, hash, iso_load_member(object, parts[i]));
+	(void)snprintf(text, sizeof(text), "%.*s/%016llx", ISO_SLICE_FMT(route->service->name),
+		       (unsigned long long)hash);
+	*track = (struct iso_cfg_track){ .identity = iso_load_dup(load, iso_slice_str(text)),
+					 .route = route };
+	route->track = track;
+	snapshot->track_count++;
+}
+
 static void build_route(struct iso_load *load, const json_t *object, struct iso_cfg_route *route)
 {
 	struct iso_slice name = iso_load_text(load, object, "routes[].name");
@@ -201,6 +246,7 @@ static void build_route(struct iso_load *load, const json_t *object, struct iso_
 	if (route->service == NULL)
 		return;
 	name_dependencies(load, route);
+	set_track(load, object, route);
 	route->region_mask = region_mask(load, object, route->service);
 	route->policy = route->service->policy;
 	if (iso_load_has(object, "policy"))

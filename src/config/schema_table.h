@@ -521,7 +521,11 @@ X("routes[].rate_limit.key", STRING, 0, 1, 256, NULL, NULL, NULL, \
   "The header field that tells clients apart, such as `x-api-key`; who sends none counts by address. " \
   "Default: the client's address (IPv6: its /64).") \
 X("routes[].policy", ENUM, 0, 0, 0, NULL, "latency|failover|weighted|geo|sticky", NULL, \
-  "Overrides the service's `balance.policy`.")
+  "Overrides the service's `balance.policy`.") \
+X("routes[].measure", BOOLEAN, 0, 0, 0, "false", NULL, NULL, \
+  "The times of these requests are kept apart for each region; the choice of the region, what counts as " \
+  "silence, and `hedge` go by them. For a route that is much slower or quicker than the others of its " \
+  "service, or slow where they are quick. At most 32 routes; each takes 40 KiB of memory for each region.")
 /* clang-format on */
 
 #endif

@@ -73,6 +73,9 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		if (is_full(x, region, boards[i]))
 			ret_view->full |= bit;
 	}
+	if (x->route->track != NULL)
+		(void)iso_view_track(ret_view, x->route, iso_board_track(up->board, x->route->track->number),
+				     x->try_count == 0 && x->safe);
 	ret_view->allowed &= x->choice.allowed;
 	if (x->from.known != NULL)
 		ret_view->client = *x->from.known;

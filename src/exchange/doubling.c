@@ -69,12 +69,16 @@ static uint64_t hedge_after_us(const struct iso_exchange *x)
 {
 	const struct iso_cfg_hedge *hedge = &x->route->hedge;
 	uint32_t slot = x->service->regions[x->choice.pick.index].slot;
-	const struct iso_board_region *board = &x->host->upstream->board->regions[slot];
+	const struct iso_board *board = x->host->upstream->board;
+	const struct iso_board_lane *own = x->route->track != NULL
+						   ? iso_board_lane(board, x->route->track->number,
+								    x->choice.pick.index, slot)
+						   : NULL;
 
 	switch (hedge->after) {
 	case ISO_HEDGE_P95:
 	case ISO_HEDGE_P99:
-		return board->hedge_us;
+		return own != NULL ? own->hedge_us : board->regions[slot].hedge_us;
 	case ISO_HEDGE_FIXED:
 		return hedge->after_us;
 	default:

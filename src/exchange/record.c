@@ -20,6 +20,13 @@ static bool against_region(const struct iso_try *t, enum iso_outcome outcome)
 	}
 }
 
+static uint8_t track_of(const struct iso_try *t)
+{
+	const struct iso_cfg_track *track = t->x->route->track;
+
+	return track != NULL ? (uint8_t)track->number : 0;
+}
+
 static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_executed executed)
 {
 	struct iso_upstream *up = t->x->host->upstream;
@@ -43,6 +50,7 @@ static void push_sample(struct iso_try *t, enum iso_outcome outcome, enum iso_ex
 				   : against ? ISO_FAULT_REGION
 					     : ISO_FAULT_NONE),
 		.executed = (uint8_t)executed,
+		.track = track_of(t),
 	};
 
 	t->sampled = true;
@@ -62,6 +70,7 @@ static void push_total(const struct iso_try *t)
 				     .us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX,
 				     .slot = t->a.slot,
 				     .kind = ISO_SAMPLE_TOTAL,
+				     .track = track_of(t),
 				     .endpoint = ISO_ENDPOINT_NONE };
 
 	iso_evidence_push(up->evidence, &sample);

@@ -81,6 +81,7 @@ bool iso_try_start(struct iso_exchange *x, uint32_t region)
 		.idempotent = x->idempotent,
 		.endpoint = -1,
 		.avoid_endpoints = iso_retry_avoid(&x->plan, region),
+		.track = x->route->track != NULL ? (uint8_t)x->route->track->number : 0,
 	};
 	bool bodyless = x->request_end && x->received_body == 0 && x->trailers == NULL;
 

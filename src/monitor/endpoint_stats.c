@@ -242,34 +242,43 @@ int iso_endpoint_stats_sound(const struct iso_endpoint_stats *es)
 	return failing ? sound : -1;
 }
 
-static void pay(struct iso_endpoint_stat *e, struct iso_estimate *region)
+static void charge(const struct iso_charge *charge, const struct iso_bearers *to)
+{
+	struct iso_track_stats *own = iso_track_of(to->tracks, charge->track);
+
+	iso_estimate_failure(to->region, charge->age_us, charge->retry_after_us, charge->end_us);
+	if (own != NULL)
+		iso_estimate_failure(&own->estimate, charge->age_us, charge->retry_after_us, charge->end_us);
+}
+
+static void pay(struct iso_endpoint_stat *e, const struct iso_bearers *to)
 {
 	for (uint32_t i = 0; i < e->charge_count; i++)
-		iso_estimate_failure(region, e->charges[i].age_us, e->charges[i].retry_after_us,
-				     e->charges[i].end_us);
+		charge(&e->charges[i], to);
 	e->charge_count = 0;
 }
 
 void iso_endpoint_stats_charge(struct iso_endpoint_stats *es, int i, bool lone,
-			       const struct iso_sample *sample, struct iso_estimate *region)
+			       const struct iso_sample *sample, const struct iso_bearers *to)
 {
-	struct iso_charge charge = { .age_us = age_of(sample),
-				     .retry_after_us = sample->retry_after_us,
-				     .end_us = sample->end_us };
+	struct iso_charge one = { .age_us = age_of(sample),
+				  .retry_after_us = sample->retry_after_us,
+				  .end_us = sample->end_us,
+				  .track = sample->track };
 
 	if (lone && es->v[i].charge_count < ISO_CHARGES_HELD) {
-		es->v[i].charges[es->v[i].charge_count++] = charge;
+		es->v[i].charges[es->v[i].charge_count++] = one;
 		return;
 	}
 	for (uint32_t k = 0; k < es->count; k++)
-		pay(&es->v[k], region);
-	iso_estimate_failure(region, charge.age_us, charge.retry_after_us, charge.end_us);
+		pay(&es->v[k], to);
+	charge(&one, to);
 }
 
-void iso_endpoint_stats_settle(struct iso_endpoint_stats *es, int i, struct iso_estimate *region)
+void iso_endpoint_stats_settle(struct iso_endpoint_stats *es, int i, const struct iso_bearers *to)
 {
 	if (i >= 0 && !es->v[i].outlier.ejected)
-		pay(&es->v[i], region);
+		pay(&es->v[i], to);
 }
 
 /* DNS may have taken away all but those that are out. */

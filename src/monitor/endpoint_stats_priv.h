@@ -10,6 +10,7 @@
 #include "iso/policy/outlier.h"
 #include "iso/upstream/board.h"
 #include "iso/upstream/evidence.h"
+#include "track_stats_priv.h"
 
 enum {
 	ISO_BLAMED_KEPT = 8,
@@ -26,6 +27,13 @@ struct iso_blamed {
  */
 struct iso_charge {
 	uint64_t age_us, retry_after_us, end_us;
+	uint32_t track; /* number of its route's; 0: none */
+};
+
+/* Who bears a failure: the region's estimate, and its route's there where that is measured by itself. */
+struct iso_bearers {
+	struct iso_estimate *region;
+	struct iso_track_stats *const *tracks;
 };
 
 struct iso_endpoint_stat {
@@ -81,14 +89,14 @@ void iso_endpoint_stats_error(struct iso_endpoint_stats *es, int i, uint64_t age
 bool iso_endpoint_stats_failed(struct iso_endpoint_stats *es, int i, const struct iso_sample *sample,
 			       enum iso_failure kind);
 /*
- * The region's estimate is to be charged with that failure of address i (-1: unknown); lone: as
+ * The bearers are to be charged with that failure of address i (-1: unknown); lone: as
  * iso_endpoint_stats_failed says. What one address alone may have caused is held until it answers well or
  * another one fails too, and is dropped when the address is ejected.
  */
 void iso_endpoint_stats_charge(struct iso_endpoint_stats *es, int i, bool lone,
-			       const struct iso_sample *sample, struct iso_estimate *region);
+			       const struct iso_sample *sample, const struct iso_bearers *to);
 /* Address i has answered well: what is held of it counts after all. */
-void iso_endpoint_stats_settle(struct iso_endpoint_stats *es, int i, struct iso_estimate *region);
+void iso_endpoint_stats_settle(struct iso_endpoint_stats *es, int i, const struct iso_bearers *to);
 /* A connection was opened, or could not be; or a round trip was measured. */
 void iso_endpoint_stats_link(struct iso_endpoint_stats *es, const struct iso_sample *sample);
 /*

@@ -35,6 +35,7 @@ static const struct member ewma_members[] = {
 	MEMBER(iso_ewma, fresh_us, TIME, 0),
 	MEMBER(iso_ewma, change_us, TIME, 0),
 	MEMBER(iso_ewma, last_us, TIME, 0),
+	MEMBER(iso_ewma, slow_us, TIME, 0),
 	MEMBER(iso_ewma, count, U32, UINT32_MAX),
 	MEMBER(iso_ewma, recent[0], U32, UINT32_MAX),
 	MEMBER(iso_ewma, recent[1], U32, UINT32_MAX),
@@ -137,6 +138,21 @@ static const struct part endpoint_parts[] = {
 	PART("outlier.", iso_endpoint_stat, outlier, outlier_members),
 	PART("rtt.", iso_endpoint_stat, rtt, ewma_members),
 	{ "", 0, endpoint_members, COUNT(endpoint_members) },
+};
+
+/* Of a route that is measured by itself. */
+static const struct member lane_members[] = {
+	MEMBER(iso_track_stats, then[0].us, U32, UINT32_MAX),
+	MEMBER(iso_track_stats, then[0].probe_us, U32, UINT32_MAX),
+	MEMBER(iso_track_stats, then[1].us, U32, UINT32_MAX),
+	MEMBER(iso_track_stats, then[1].probe_us, U32, UINT32_MAX),
+	MEMBER(iso_track_stats, then_at, U32, 1),
+};
+
+static const struct part lane_parts[] = {
+	PART("estimate.live.", iso_track_stats, estimate.live, ewma_members),
+	PART("estimate.", iso_track_stats, estimate, estimate_members),
+	{ "", 0, lane_members, COUNT(lane_members) },
 };
 
 _Static_assert(sizeof(enum iso_health_state) == sizeof(uint32_t), "health.state is read as a U32");
@@ -252,10 +268,39 @@ static json_t *describe(const struct iso_publisher *pub, uint32_t slot)
 	return NULL;
 }
 
+static json_t *describe_lane(const struct iso_track_stats *ts)
+{
+	json_t *lane = json_object();
+
+	if (put_parts(lane, ts, lane_parts, COUNT(lane_parts)))
+		return lane;
+	json_decref(lane);
+	return NULL;
+}
+
+/* What a route has shown in the regions that have answered it. */
+static int write_track(const struct iso_publisher *pub, const struct iso_cfg_track *track, json_t *tracks)
+{
+	const struct iso_cfg_service *service = track->route->service;
+	json_t *lanes = json_object();
+
+	if (json_object_set_new(tracks, track->identity.ptr, lanes) != 0)
+		return ISO_ENOMEM;
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
+		const struct iso_track_stats *ts = slot->tracks[track->number - 1];
+
+		if (iso_ewma_known(&ts->estimate.live) &&
+		    json_object_set_new(lanes, slot->identity, describe_lane(ts)) != 0)
+			return ISO_ENOMEM;
+	}
+	return ISO_OK;
+}
+
 int iso_learnt_write(const struct iso_publisher *pub, int fd)
 {
-	json_t *regions = json_object(),
-	       *root = json_pack("{s:i, s:o}", "version", VERSION, "regions", regions);
+	json_t *regions = json_object(), *tracks = json_object(),
+	       *root = json_pack("{s:i, s:o, s:o}", "version", VERSION, "regions", regions, "routes", tracks);
 	int err = root != NULL ? ISO_OK : ISO_ENOMEM;
 
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS && err == ISO_OK; i++) {
@@ -263,6 +308,8 @@ int iso_learnt_write(const struct iso_publisher *pub, int fd)
 		    json_object_set_new(regions, pub->slots[i].identity, describe(pub, i)) != 0)
 			err = ISO_ENOMEM;
 	}
+	for (uint32_t i = 0; err == ISO_OK && pub->snapshot != NULL && i < pub->snapshot->track_count; i++)
+		err = write_track(pub, &pub->snapshot->tracks[i], tracks);
 	if (err == ISO_OK &&
 	    (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0 || json_dumpfd(root, fd, 0) != 0))
 		err = ISO_ESYS;
@@ -320,6 +367,31 @@ static bool take(struct iso_publisher *pub, uint32_t slot, const json_t *region)
 	return true;
 }
 
+static void take_lane(struct iso_publisher *pub, struct iso_track_stats *ts, const json_t *lane)
+{
+	struct iso_track_stats *learnt = malloc(sizeof(*learnt));
+
+	if (learnt == NULL)
+		return;
+	*learnt = *ts;
+	if (take_parts(learnt, lane, lane_parts, COUNT(lane_parts), pub->loop->now_us))
+		*ts = *learnt;
+	free(learnt);
+}
+
+static void take_track(struct iso_publisher *pub, const struct iso_cfg_track *track, const json_t *lanes)
+{
+	const struct iso_cfg_service *service = track->route->service;
+
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
+		const json_t *lane = json_object_get(lanes, slot->identity);
+
+		if (lane != NULL)
+			take_lane(pub, slot->tracks[track->number - 1], lane);
+	}
+}
+
 int iso_learnt_read(struct iso_publisher *pub, int fd, uint32_t *ret_regions)
 {
 	json_t *root = lseek(fd, 0, SEEK_SET) == 0 ? json_loadfd(fd, JSON_REJECT_DUPLICATES, NULL) : NULL;
@@ -337,6 +409,10 @@ int iso_learnt_read(struct iso_publisher *pub, int fd, uint32_t *ret_regions)
 
 		taken += region != NULL && take(pub, i, region) ? 1 : 0;
 	}
+	for (uint32_t i = 0; pub->snapshot != NULL && i < pub->snapshot->track_count; i++)
+		take_track(pub, &pub->snapshot->tracks[i],
+			   json_object_get(json_object_get(root, "routes"),
+					   pub->snapshot->tracks[i].identity.ptr));
 	json_decref(root);
 	iso_publisher_run_now(pub);
 	*ret_regions = taken;

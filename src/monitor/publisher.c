@@ -52,6 +52,7 @@ void iso_publisher_free(struct iso_publisher *pub)
 	iso_timer_clear(&pub->loop->wheel, &pub->timer);
 	iso_endpoints_free(pub->endpoints);
 	iso_snapshot_unref(pub->snapshot);
+	iso_publisher_free_tracks(pub);
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
 		iso_publisher_forget_health(&pub->slots[i]);
 		free(pub->slots[i].identity);
@@ -107,6 +108,8 @@ static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity,
 	iso_region_stats_init(&slot->stats);
 	free(slot->left);
 	slot->left = NULL;
+	iso_publisher_forget_slot_tracks(slot);
+	slot->stats.tracks = slot->tracks;
 	slot->bound_us = now_us;
 	memset(&slot->traffic, 0, sizeof(slot->traffic));
 	return ISO_OK;
@@ -114,17 +117,21 @@ static int bind_slot(struct iso_publisher_slot *slot, struct iso_slice identity,
 
 int iso_publisher_bind(struct iso_publisher *pub, struct iso_snapshot *snapshot)
 {
+	int err;
+
 	for (uint32_t s = 0; s < snapshot->service_count; s++) {
 		const struct iso_cfg_service *service = &snapshot->services[s];
 
 		for (uint32_t r = 0; r < service->region_count; r++) {
-			int err = bind_slot(&pub->slots[service->regions[r].slot],
-					    service->regions[r].identity, pub->loop->now_us);
-
+			err = bind_slot(&pub->slots[service->regions[r].slot], service->regions[r].identity,
+					pub->loop->now_us);
 			if (err != ISO_OK)
 				return err;
 		}
 	}
+	err = iso_publisher_make_tracks(pub, snapshot);
+	if (err != ISO_OK)
+		return err;
 	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
 		pub->slots[i].service = NULL;
 	for (uint32_t s = 0; s < snapshot->service_count; s++) {
@@ -137,6 +144,7 @@ int iso_publisher_bind(struct iso_publisher *pub, struct iso_snapshot *snapshot)
 			iso_publisher_match_health(&pub->slots[service->regions[r].slot]);
 		}
 	}
+	iso_publisher_name_tracks(pub, snapshot);
 	(void)iso_snapshot_ref(snapshot);
 	iso_snapshot_unref(pub->snapshot);
 	pub->snapshot = snapshot;
@@ -183,11 +191,10 @@ static void read_cells(struct iso_publisher *pub, uint32_t slot)
 		if (load64(&cell->failed_us) > failed_us)
 			failed_us = load64(&cell->failed_us);
 		view->waiting = load32(&cell->waiting);
+		/* The members are read one by one: a wait that has just ended has no begin. */
 		view->oldest_us = load64(&cell->oldest_us);
 		view->progress_us = load64(&cell->progress_us);
-		/* The members are read one by one: a wait that has just ended has no begin. */
-		if (view->oldest_us == 0)
-			view->waiting = 0;
+		view->overdue_us = load64(&cell->overdue_us);
 	}
 	pub->slots[slot].failed_us = failed_us;
 	iso_region_stats_cells(&pub->slots[slot].stats, views, n, pub->loop->now_us);
@@ -245,7 +252,10 @@ static void judge_service(struct iso_publisher *pub, const struct iso_cfg_servic
 		struct iso_endpoint_judge each = { judge.now_us, judge.healthy_threshold, draws[r],
 						   judge.uplink_down };
 
+		uint32_t before_us = iso_estimate_usual_us(&regions[r]->estimate);
+
 		iso_endpoint_stats_judge(&regions[r]->endpoints, &each, &regions[r]->estimate);
+		iso_publisher_tracks_without(&pub->slots[service->regions[r].slot], before_us);
 	}
 	iso_service_judge(regions, service->region_count, &judge, facts);
 	for (uint32_t r = 0; r < service->region_count; r++) {
@@ -257,23 +267,21 @@ static void judge_service(struct iso_publisher *pub, const struct iso_cfg_servic
 	}
 }
 
-/* The time after which most answers are there: looked up once a second, which is enough and costs something.
- */
-static uint32_t hedge_us(struct iso_publisher *pub, struct iso_publisher_slot *slot)
+/* Once a second is enough: looking it up costs something. */
+void iso_publisher_hedge(const struct iso_window *window, enum iso_hedge after, uint64_t now_us,
+			 uint64_t *at_us, uint32_t *us)
 {
-	enum iso_hedge after = slot->service != NULL ? slot->service->hedge.after : ISO_HEDGE_OFF;
 	struct iso_window_sums sums;
 
-	if (after != ISO_HEDGE_P95 && after != ISO_HEDGE_P99)
-		return 0;
-	if (pub->loop->now_us >= slot->hedge_at_us + HEDGE_EVERY_US) {
-		slot->hedge_at_us = pub->loop->now_us;
-		iso_window_sum(&slot->stats.window, pub->loop->now_us, &sums);
-		slot->hedge_us = sums.good < HEDGE_LEAST  ? 0
-				 : after == ISO_HEDGE_P95 ? sums.p95_us
-							  : sums.p99_us;
+	if (after != ISO_HEDGE_P95 && after != ISO_HEDGE_P99) {
+		*us = 0;
+		return;
 	}
-	return slot->hedge_us;
+	if (now_us < *at_us + HEDGE_EVERY_US)
+		return;
+	*at_us = now_us;
+	iso_window_sum(window, now_us, &sums);
+	*us = sums.good < HEDGE_LEAST ? 0 : after == ISO_HEDGE_P95 ? sums.p95_us : sums.p99_us;
 }
 
 /* Two intervals without a probe: they are capped, or the region does not get any. */
@@ -305,7 +313,9 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 	if (slot->stats.learns)
 		iso_throttle_step(&slot->stats.throttle, pub->loop->now_us);
 	to->limit_milli = slot->stats.throttle.limit_milli;
-	to->hedge_us = hedge_us(pub, slot);
+	iso_publisher_hedge(&slot->stats.window, slot->service->hedge.after, pub->loop->now_us,
+			    &slot->hedge_at_us, &slot->hedge_us);
+	to->hedge_us = slot->hedge_us;
 	to->normal_us = facts->normal_us;
 	to->failed_us = slot->failed_us;
 	to->trial = facts->trial;
@@ -324,7 +334,8 @@ static void fill_region(struct iso_publisher *pub, uint32_t i, struct iso_board_
 
 static void publish(struct iso_publisher *pub)
 {
-	struct iso_board *board = calloc(1, sizeof(*board));
+	uint32_t track_count = iso_publisher_track_count(pub);
+	struct iso_board *board = calloc(1, sizeof(*board) + track_count * sizeof(board->tracks[0]));
 
 	/* Without memory the last board stands; the next run tries again. */
 	if (board == NULL)
@@ -340,6 +351,8 @@ static void publish(struct iso_publisher *pub)
 		board->unwell |= slot->warned || slot->broken != 0 || slot->uneasy != 0 ||
 				 slot->affected != NULL;
 	}
+	board->track_count = track_count;
+	iso_publisher_fill_tracks(pub, board);
 	iso_board_publish(pub->stand, board);
 }
 
@@ -367,6 +380,7 @@ void iso_publisher_run_now(struct iso_publisher *pub)
 	pub->uplink_down = uplink_down(pub);
 	for (uint32_t s = 0; s < pub->snapshot->service_count; s++)
 		judge_service(pub, &pub->snapshot->services[s]);
+	iso_publisher_judge_tracks(pub);
 	publish(pub);
 	iso_timer_set(&pub->loop->wheel, &pub->timer, pub->loop->now_us + PERIOD_US);
 	tell_doubts(pub);

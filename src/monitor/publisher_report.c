@@ -1,6 +1,7 @@
 /*
  * What the publisher tells the admin API and the metrics. Thread: control.
  */
+#include "iso/policy/share.h"
 #include "iso/upstream/view.h"
 #include "publisher_priv.h"
 
@@ -60,6 +61,7 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	for (uint32_t r = 0; r < service->region_count; r++)
 		if (boards[r]->unmeasured)
 			ret_view->explore |= (uint16_t)(1u << r);
+	(void)iso_view_track(ret_view, route, iso_publisher_board_track(pub, route), true);
 	ret_view->allowed &= route->region_mask;
 	iso_view_require(ret_view, boards, route, path);
 }
@@ -75,18 +77,32 @@ void iso_publisher_view(const struct iso_publisher *pub, const struct iso_cfg_ro
  * among the regions that may be used now. Until there was traffic, it is that of clients without a place.
  */
 static void weigh_by_traffic(const struct iso_publisher *pub, const struct iso_cfg_service *service,
-			     struct iso_view *view)
+			     const struct iso_cfg_track *track, struct iso_view *view)
 {
 	uint32_t counts[ISO_VIEW_MAX], all = 0;
 
 	for (uint32_t r = 0; r < service->region_count; r++) {
-		const struct iso_region_stats *stats = &pub->slots[service->regions[r].slot].stats;
+		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
+		const struct iso_window *window = track != NULL ? &slot->tracks[track->number - 1]->window
+								: &slot->stats.window;
 
-		counts[r] = (uint32_t)iso_window_count(&stats->window, pub->loop->now_us);
+		counts[r] = (uint32_t)iso_window_count(window, pub->loop->now_us);
 		all |= counts[r];
 	}
 	for (uint32_t r = 0; r < service->region_count && all != 0; r++)
 		view->c[r].weight = counts[r];
+}
+
+void iso_publisher_route_shares(const struct iso_publisher *pub, const struct iso_cfg_route *route,
+				uint32_t ret_shares[ISO_VIEW_MAX])
+{
+	struct iso_view view;
+
+	view_of(pub, route->service, route, iso_slice(NULL, 0), &view);
+	view.explore = 0; /* no request in particular */
+	if (route->policy == ISO_POLICY_GEO)
+		weigh_by_traffic(pub, route->service, route->track, &view);
+	iso_balance_shares(route->policy, &view, ret_shares);
 }
 
 static const char *words_of(const struct iso_publisher_slot *slot)
@@ -161,7 +177,7 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	iso_window_sum(&slot->stats.window, pub->loop->now_us, &sums);
 	view_of(pub, slot->service, NULL, iso_slice(NULL, 0), &view);
 	if (slot->service->policy == ISO_POLICY_GEO)
-		weigh_by_traffic(pub, slot->service, &view);
+		weigh_by_traffic(pub, slot->service, NULL, &view);
 	iso_publisher_shares(pub, slot->service, &view, shares);
 	ret_report->state = slot->facts.state;
 	ret_report->up = slot->facts.up;

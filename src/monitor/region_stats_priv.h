@@ -26,7 +26,8 @@ struct iso_probe_note {
 
 struct iso_region_stats {
 	struct iso_estimate estimate;
-	struct iso_window window;                       /* live answers: times to the response head */
+	struct iso_track_stats *const *tracks; /* ISO_TRACK_SLOTS, borrowed, each may be NULL; NULL */
+	struct iso_window window;              /* live answers: times to the response head */
 	struct iso_window connects, handshakes, totals; /* connections made; whole answers */
 	struct iso_endpoint_stats endpoints;
 	struct iso_outlier outlier;
@@ -56,6 +57,7 @@ struct iso_region_stats {
 struct iso_cell_view {
 	uint64_t oldest_us, progress_us;
 	uint32_t waiting;
+	uint64_t overdue_us;
 };
 
 /* What the board says of a region, but for its endpoints. */
@@ -94,5 +96,15 @@ bool iso_region_stats_doubted(const struct iso_region_stats *rs);
 /* Judges the n regions of a service: ejections, returns, ramps, weights. */
 void iso_service_judge(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge,
 		       struct iso_region_facts ret_facts[]);
+
+/*
+ * After the judgement over the n regions of its service, every 100 ms or so: a route's weights by its own
+ * times, with the regions' states, ramps and silence. Where nothing is known of it in a region, what the
+ * region takes counts, times what the route takes elsewhere against the regions there: that neither attracts
+ * nor repels. Fills the lanes but for hedge_us and slot.
+ */
+void iso_track_judge(struct iso_track_stats *const tracks[], struct iso_region_stats *const regions[],
+		     const struct iso_region_facts facts[], uint32_t n, uint64_t now_us,
+		     struct iso_board_lane ret_lanes[]);
 
 #endif

@@ -306,16 +306,18 @@ static void put_build_info(struct page *page)
 	put_u64(page, 1);
 }
 
-/* A gauge by region: the caller's samples. */
+/* A gauge by region, or by region and route: the caller's samples. */
 static void put_given(struct page *page, enum iso_metric metric)
 {
 	for (size_t i = 0; i < page->view->sample_count; i++) {
 		const struct iso_prometheus_sample *sample = &page->view->samples[i];
-		struct label labels[2] = { { "service", sample->service }, { "region", sample->region } };
+		struct label labels[3] = { { "service", sample->service },
+					   { "region", sample->region },
+					   { "route", sample->route } };
 
 		if (sample->metric != metric)
 			continue;
-		put_series(page, metric, "", labels, 2);
+		put_series(page, metric, "", labels, sample->route.ptr != NULL ? 3 : 2);
 		put_double(page, sample->value);
 	}
 }
@@ -388,6 +390,8 @@ static void put_family(struct page *page, enum iso_metric metric)
 	case ISO_METRIC_REGION_SHARE:
 	case ISO_METRIC_REGION_UP:
 	case ISO_METRIC_REGION_RTT:
+	case ISO_METRIC_ROUTE_SHARE:
+	case ISO_METRIC_ROUTE_ESTIMATE:
 	case ISO_METRIC_UPSTREAM_CONNECTIONS:
 		put_given(page, metric);
 		break;

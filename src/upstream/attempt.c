@@ -107,6 +107,8 @@ static void stop_waiting(struct iso_attempt *a)
 	a->waiting = false;
 	iso_list_remove(&a->wait_link);
 	pool->waiting_count--;
+	if (pool->overdue_us != 0 && iso_list_empty(&pool->own))
+		iso_pool_overdue(pool, 0);
 }
 
 /* Out of every list and counter; the codec has let go already. */
@@ -176,6 +178,13 @@ void iso_attempt_cancel(struct iso_attempt *a)
 	a->end_outcome = ISO_OUTCOME_CANCELLED;
 }
 
+/* Whether its route's own times say how long it may take. */
+static bool own_time(const struct iso_attempt *a)
+{
+	return a->spec.track != 0 &&
+	       iso_board_lane(a->upstream->board, a->spec.track, a->spec.region, a->slot) != NULL;
+}
+
 void iso_attempt_on_sent(struct iso_attempt *a)
 {
 	struct iso_pool *pool = pool_of(a);
@@ -184,12 +193,10 @@ void iso_attempt_on_sent(struct iso_attempt *a)
 	a->mark = c->t.queued;
 	a->sent_us = a->upstream->loop->now_us;
 	a->waiting = true;
-	iso_list_push_back(&pool->waiting, &a->wait_link);
+	iso_list_push_back(own_time(a) ? &pool->own : &pool->waiting, &a->wait_link);
 	pool->waiting_count++;
 	iso_pool_publish(pool);
-	if (!iso_timer_is_set(&c->silence))
-		iso_timer_set(&a->upstream->loop->wheel, &c->silence,
-			      a->sent_us + iso_upstream_patience_us(a->upstream, a->slot) + 1);
+	iso_silence_watch(a);
 }
 
 void iso_attempt_on_head(struct iso_attempt *a, bool end)
@@ -207,7 +214,7 @@ void iso_attempt_on_head(struct iso_attempt *a, bool end)
 			iso_uconn_drain(a->conn);
 		/* The first normal answer lifts the suspicion. */
 		if (pool->suspect_us != 0 && a->sent_us != 0 &&
-		    a->head_us <= a->sent_us + iso_upstream_patience_us(a->upstream, a->slot))
+		    a->head_us <= a->sent_us + iso_attempt_patience_us(a))
 			pool->suspect_us = 0;
 		iso_pool_publish(pool);
 	}

@@ -35,6 +35,7 @@ int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool *
 	iso_list_init(&pool->conns);
 	iso_list_init(&pool->queue);
 	iso_list_init(&pool->waiting);
+	iso_list_init(&pool->own);
 	iso_timer_init(&pool->patience, on_patience);
 	iso_timer_init(&pool->rewarm, on_rewarm);
 	iso_timer_init(&pool->eyeballs, on_eyeballs);
@@ -240,33 +241,45 @@ static void open_missing(struct iso_pool *pool)
 	}
 }
 
+/* When the attempt, which waits for a connection, has waited for too long. */
+static uint64_t patient_until_us(const struct iso_attempt *a)
+{
+	return a->started_us + iso_attempt_patience_us(a);
+}
+
 static void arm_patience(struct iso_pool *pool)
 {
-	struct iso_wheel *wheel = &pool->upstream->loop->wheel;
-	const struct iso_attempt *a;
+	uint64_t first_us = UINT64_MAX;
 
 	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = l->next) {
-		a = ISO_CONTAINER(l, struct iso_attempt, link);
-		if (a->suspected)
-			continue;
-		iso_timer_set(wheel, &pool->patience,
-			      a->started_us + iso_upstream_patience_us(pool->upstream, pool->slot));
-		return;
+		const struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
+
+		if (!a->suspected && patient_until_us(a) < first_us)
+			first_us = patient_until_us(a);
 	}
+	if (first_us != UINT64_MAX)
+		iso_timer_set(&pool->upstream->loop->wheel, &pool->patience, first_us);
+}
+
+/* One of the queue that has waited for too long and was not told so; NULL: none. */
+static struct iso_attempt *impatient(const struct iso_pool *pool)
+{
+	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = l->next) {
+		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
+
+		if (!a->suspected && patient_until_us(a) <= pool->upstream->loop->now_us)
+			return a;
+	}
+	return NULL;
 }
 
 /* Who waits for a connection for too long may be rescued too; that says nothing about the region yet. */
 static void on_patience(struct iso_timer *timer)
 {
 	struct iso_pool *pool = ISO_CONTAINER(timer, struct iso_pool, patience);
-	uint64_t now_us = pool->upstream->loop->now_us;
-	uint64_t patience_us = iso_upstream_patience_us(pool->upstream, pool->slot);
+	struct iso_attempt *a;
 
-	for (uint32_t left = pool->queued; left > 0 && !iso_list_empty(&pool->queue); left--) {
-		struct iso_attempt *a = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
-
-		if (a->suspected || a->started_us + patience_us > now_us)
-			break;
+	while ((a = impatient(pool)) != NULL) {
 		/* Turns to the back of the queue: the callback may take any attempt out of it. */
 		iso_list_remove(&a->link);
 		iso_list_push_back(&pool->queue, &a->link);
@@ -314,7 +327,7 @@ void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a)
 	pool->tunnels_queued += is_tunnel(a);
 	iso_pool_publish(pool);
 	open_missing(pool);
-	if (!iso_timer_is_set(&pool->patience))
+	if (!iso_timer_is_set(&pool->patience) || patient_until_us(a) < pool->patience.due_us)
 		arm_patience(pool);
 }
 
@@ -416,10 +429,7 @@ static void on_rewarm(struct iso_timer *timer)
 	iso_pool_warm(ISO_CONTAINER(timer, struct iso_pool, rewarm));
 }
 
-/* Single writer: plain stores, no lock prefix. */
-#define CELL_SET(cell, member, value) atomic_store_explicit(&(cell)->member, value, memory_order_relaxed)
-
-/* When the attempt that waits longest was sent; 0: none waits. */
+/* When the attempt of `waiting` that waits longest was sent; 0: none waits. */
 static uint64_t oldest_us(const struct iso_pool *pool)
 {
 	if (iso_list_empty(&pool->waiting))
@@ -429,19 +439,27 @@ static uint64_t oldest_us(const struct iso_pool *pool)
 
 void iso_pool_publish(struct iso_pool *pool)
 {
-	CELL_SET(pool->cell, oldest_us, oldest_us(pool));
-	CELL_SET(pool->cell, waiting, pool->waiting_count);
-	CELL_SET(pool->cell, in_flight, pool->in_flight);
-	CELL_SET(pool->cell, connections, pool->conn_count);
+	ISO_CELL_SET(pool->cell, oldest_us, oldest_us(pool));
+	ISO_CELL_SET(pool->cell, waiting, pool->waiting_count);
+	ISO_CELL_SET(pool->cell, in_flight, pool->in_flight);
+	ISO_CELL_SET(pool->cell, connections, pool->conn_count);
 }
 
 void iso_pool_progress(struct iso_pool *pool)
 {
 	pool->progress_us = pool->upstream->loop->now_us;
-	CELL_SET(pool->cell, progress_us, pool->progress_us);
+	ISO_CELL_SET(pool->cell, progress_us, pool->progress_us);
+	if (pool->overdue_us != 0)
+		iso_pool_overdue(pool, 0);
 }
 
 uint64_t iso_pool_silence_us(const struct iso_pool *pool, uint64_t now_us)
 {
-	return iso_silence_us(now_us, oldest_us(pool), pool->progress_us, pool->waiting_count);
+	return iso_silence_us(now_us, oldest_us(pool), pool->progress_us, !iso_list_empty(&pool->waiting));
+}
+
+void iso_pool_overdue(struct iso_pool *pool, uint64_t since_us)
+{
+	pool->overdue_us = since_us;
+	ISO_CELL_SET(pool->cell, overdue_us, since_us);
 }

@@ -20,6 +20,7 @@ struct iso_pool {
 	struct iso_list conns;     /* newest use first */
 	struct iso_list queue;     /* attempts that wait for a connection, oldest first */
 	struct iso_list waiting;   /* attempts sent that wait for their head, oldest first */
+	struct iso_list own;       /* the same of routes whose own times are known */
 	struct iso_timer patience; /* for the head of the queue */
 	struct iso_timer rewarm;   /* when to open a connection in reserve again */
 	struct iso_timer eyeballs; /* when another address is tried beside a slow one */
@@ -29,6 +30,7 @@ struct iso_pool {
 	uint64_t idle_seen_us, idle_learnt_us;
 	uint64_t suspect_us;                     /* since when the region is suspect here; 0: it is not */
 	uint64_t progress_us;                    /* when a byte last came */
+	uint64_t overdue_us;                     /* as the cell says */
 	uint64_t used_us;                        /* when it last got an attempt */
 	uint32_t load[ISO_ENDPOINTS_MAX];        /* streams by endpoint */
 	uint64_t turns[ISO_ENDPOINTS_MAX], turn; /* which attempt of the pool an endpoint got last */
@@ -40,6 +42,9 @@ struct iso_pool {
 	bool warm, retired;
 	bool unpinged; /* the region has called our pings too many */
 };
+
+/* Single writer: plain stores, no lock prefix. */
+#define ISO_CELL_SET(cell, member, value) atomic_store_explicit(&(cell)->member, value, memory_order_relaxed)
 
 ISO_MUST_USE int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool);
 /* Cancels what waits; closes every connection. NULL is fine. */
@@ -95,7 +100,11 @@ void iso_pool_refresh(struct iso_pool *pool);
 /* Writes the counters and the oldest wait to the evidence cell. */
 void iso_pool_publish(struct iso_pool *pool);
 void iso_pool_progress(struct iso_pool *pool);
-/* How long the region has been silent as seen from here; 0: nothing waits. */
+/* How long the region has been silent as seen from here, by those of `waiting`; 0: there is none. */
 uint64_t iso_pool_silence_us(const struct iso_pool *pool, uint64_t now_us);
+/* Whether the one of `own` that waits longest has waited for half of its patience in silence. */
+bool iso_pool_half_overdue(const struct iso_pool *pool, uint64_t now_us);
+/* Since when what goes by its route's own time waits in vain; 0: it does not. */
+void iso_pool_overdue(struct iso_pool *pool, uint64_t since_us);
 
 #endif

@@ -20,6 +20,7 @@ void iso_registry_done(struct iso_registry *registry)
 {
 	forget(registry->slots, ISO_REGION_SLOTS);
 	forget(registry->services, ISO_SERVICE_SLOTS);
+	forget(registry->tracks, ISO_TRACK_SLOTS);
 	memset(registry, 0, sizeof(*registry));
 }
 
@@ -72,6 +73,7 @@ int iso_registry_bind(struct iso_registry *registry, struct iso_snapshot *snapsh
 
 	expire(registry->slots, ISO_REGION_SLOTS, generation);
 	expire(registry->services, ISO_SERVICE_SLOTS, generation);
+	expire(registry->tracks, ISO_TRACK_SLOTS, generation);
 	for (uint32_t s = 0; s < snapshot->service_count && err == ISO_OK; s++) {
 		struct iso_cfg_service *service = &snapshot->services[s];
 
@@ -80,6 +82,14 @@ int iso_registry_bind(struct iso_registry *registry, struct iso_snapshot *snapsh
 		for (uint32_t r = 0; r < service->region_count && err == ISO_OK; r++)
 			err = bind_slot(registry->slots, ISO_REGION_SLOTS, service->regions[r].identity,
 					generation, &service->regions[r].slot);
+	}
+	for (uint32_t i = 0; i < snapshot->track_count && err == ISO_OK; i++) {
+		uint32_t slot = 0;
+
+		err = bind_slot(registry->tracks, ISO_TRACK_SLOTS, snapshot->tracks[i].identity, generation,
+				&slot);
+		if (err == ISO_OK)
+			snapshot->tracks[i].number = slot + 1;
 	}
 	return err;
 }

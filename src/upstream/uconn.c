@@ -111,8 +111,8 @@ void iso_uconn_ping_acked(struct iso_uconn *c)
 	c->acked = true;
 }
 
-/* At most one in PING_EVERY_US: fronts count PINGs, and end connections that send many. */
-static void ping(struct iso_uconn *c)
+/* Fronts count PINGs, and end connections that send many. */
+void iso_uconn_ping(struct iso_uconn *c)
 {
 	uint64_t now_us = loop_of(c)->now_us;
 
@@ -128,7 +128,7 @@ static void measure(struct iso_uconn *c)
 	socklen_t len = sizeof(info);
 
 	if (c->ops != &iso_h1_client_ops) {
-		ping(c);
+		iso_uconn_ping(c);
 		return;
 	}
 	c->measured_us = loop_of(c)->now_us;
@@ -220,70 +220,6 @@ static void on_timer(struct iso_timer *timer)
 	iso_timer_set(&loop_of(c)->wheel, &c->timer, now_us + tick_us(pool));
 }
 
-/* The oldest attempt of this connection that waits for its head. */
-static struct iso_attempt *oldest_waiting(struct iso_uconn *c)
-{
-	for (struct iso_list *l = c->attempts.next; l != &c->attempts; l = l->next) {
-		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
-
-		if (a->waiting)
-			return a;
-	}
-	return NULL;
-}
-
-/* Tells every attempt that waits here. The callbacks may cancel attempts, also other ones of this connection.
- */
-static void tell_suspects(struct iso_uconn *c)
-{
-	for (;;) {
-		struct iso_attempt *a = NULL;
-
-		for (struct iso_list *l = c->attempts.next; l != &c->attempts && a == NULL; l = l->next) {
-			a = ISO_CONTAINER(l, struct iso_attempt, link);
-			if (!a->waiting || a->suspected)
-				a = NULL;
-		}
-		if (a == NULL || c->state == ISO_UCONN_CLOSED)
-			return;
-		a->suspected = true;
-		if (a->spec.ops->suspect != NULL)
-			a->spec.ops->suspect(a);
-	}
-}
-
-static void on_silence(struct iso_timer *timer)
-{
-	struct iso_uconn *c = ISO_CONTAINER(timer, struct iso_uconn, silence);
-	struct iso_pool *pool = c->pool;
-	uint64_t now_us = loop_of(c)->now_us;
-	uint64_t patience_us = iso_upstream_patience_us(pool->upstream, pool->slot);
-	const struct iso_attempt *oldest = oldest_waiting(c);
-	uint64_t since_us;
-
-	if (oldest == NULL)
-		return;
-	since_us = oldest->sent_us > c->progress_us ? oldest->sent_us : c->progress_us;
-	if (since_us + patience_us >= now_us) {
-		iso_timer_set(&loop_of(c)->wheel, timer, since_us + patience_us + 1);
-		return;
-	}
-	if (!c->shunned) {
-		c->shunned = true;
-		c->acked = false;
-		ping(c);
-		if (!oldest->spec.probe) /* a health check may be a slow one */
-			iso_pool_replace(pool, c);
-	}
-	if (pool->suspect_us == 0 && iso_pool_silence_us(pool, now_us) > patience_us) {
-		pool->suspect_us = now_us;
-		if (pool->upstream->urgent != NULL)
-			pool->upstream->urgent(pool->upstream);
-	}
-	iso_timer_set(&loop_of(c)->wheel, timer, now_us + patience_us);
-	tell_suspects(c);
-}
-
 static void run_free(struct iso_task *task)
 {
 	struct iso_uconn *c = ISO_CONTAINER(task, struct iso_uconn, free_task);
@@ -318,7 +254,7 @@ int iso_uconn_new(struct iso_pool *pool, uint8_t endpoint, bool dedicated)
 	c->state = ISO_UCONN_CONNECTING;
 	iso_list_init(&c->attempts);
 	iso_timer_init(&c->timer, on_timer);
-	iso_timer_init(&c->silence, on_silence);
+	iso_timer_init(&c->silence, iso_silence_on_timer);
 	iso_task_init(&c->free_task, run_free);
 	err = iso_transport_connect(&c->t, loop, &transport_ops, &to->addr, pool->region->tls_client,
 				    pool->region->sni.ptr);

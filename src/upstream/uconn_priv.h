@@ -87,6 +87,8 @@ void iso_uconn_drain(struct iso_uconn *c);
 bool iso_uconn_usable(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us);
 /* The same, but for its room: it may be full now. */
 bool iso_uconn_fits(const struct iso_uconn *c, const struct iso_attempt *a, uint64_t now_us);
+/* Asks for a sign of life, at most once in ten seconds. */
+void iso_uconn_ping(struct iso_uconn *c);
 /* For codecs: something came that the region's application may have sent, so not a PING. */
 void iso_uconn_progress(struct iso_uconn *c);
 /* For codecs: the answer to a PING. It is a sign of life of the connection, not of the application. */
@@ -96,6 +98,12 @@ void iso_uconn_assign(struct iso_uconn *c, struct iso_attempt *a);
 /* A stream has ended: the connection may be idle, may close when draining, has room. Once per assigned
  * attempt. */
 void iso_uconn_stream_ended(struct iso_uconn *c);
+
+/* silence.c: how long the attempt is waited for in silence, by its route's own times where they are known. */
+uint64_t iso_attempt_patience_us(const struct iso_attempt *a);
+/* It has been sent, and waits for its head: the connection is looked at when that has taken too long. */
+void iso_silence_watch(struct iso_attempt *a);
+void iso_silence_on_timer(struct iso_timer *timer);
 
 /* For codecs: what happens to an attempt. */
 void iso_attempt_on_sent(struct iso_attempt *a); /* its first byte is about to be made: sets the mark */

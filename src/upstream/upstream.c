@@ -138,5 +138,6 @@ bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot)
 
 	return iso_wary(now_us, failed_us(upstream, slot),
 			pool != NULL ? iso_pool_silence_us(pool, now_us) : 0,
-			upstream->board->regions[slot].usual_us);
+			upstream->board->regions[slot].usual_us) ||
+	       (pool != NULL && iso_pool_half_overdue(pool, now_us));
 }

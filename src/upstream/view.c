@@ -32,6 +32,26 @@ void iso_view_add(struct iso_view *view, uint32_t i, const struct iso_cfg_region
 		view->up |= bit;
 }
 
+bool iso_view_track(struct iso_view *view, const struct iso_cfg_route *route,
+		    const struct iso_board_track *track, bool safe)
+{
+	const struct iso_cfg_region *regions = route->service->regions;
+
+	if (track == NULL || track->lane_count != view->n)
+		return false;
+	/* The board may be a step ahead of the caller's file, or behind it. */
+	for (uint32_t i = 0; i < view->n; i++)
+		if (track->lanes[i].slot != regions[i].slot)
+			return false;
+	for (uint32_t i = 0; i < view->n; i++) {
+		view->c[i].weight = track->lanes[i].weight;
+		view->estimate_us[i] = track->lanes[i].estimate_us;
+	}
+	if (safe)
+		view->explore |= track->unmeasured;
+	return true;
+}
+
 void iso_view_require(struct iso_view *view, const struct iso_board_region *const boards[],
 		      const struct iso_cfg_route *route, struct iso_slice path)
 {

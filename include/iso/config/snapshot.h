@@ -23,6 +23,7 @@ enum {
 	ISO_STATUSES_MAX = 16,
 	ISO_REQUIRES_MAX = 16,
 	ISO_KEY_CLIENTS_MAX = 8,
+	ISO_TRACKS_MAX = 32, /* routes that are measured by themselves, of all services */
 };
 
 enum iso_protocol { ISO_PROTOCOL_AUTO, ISO_PROTOCOL_H2, ISO_PROTOCOL_HTTP11 };
@@ -169,6 +170,13 @@ struct iso_cfg_answer {
 	struct iso_template location; /* empty: no redirect */
 };
 
+/* A route that is measured by itself: `measure`. */
+struct iso_cfg_track {
+	struct iso_slice identity; /* service, match, order, rewrite: what is learnt is kept under it */
+	const struct iso_cfg_route *route;
+	uint32_t number; /* from 1, the same over reloads; set as a region's slot is */
+};
+
 struct iso_cfg_route {
 	struct iso_slice name;                 /* for logs: "routes/3" or its own `name` key */
 	const struct iso_cfg_service *service; /* NULL: the route answers itself */
@@ -187,9 +195,10 @@ struct iso_cfg_route {
 	uint64_t timeout_us, idle_timeout_us;
 	enum iso_policy policy;
 	enum iso_proxy_status proxy_status;
-	bool key_required;    /* a POST or PATCH without an Idempotency-Key gets 400 */
-	bool idempotent;      /* the owner says that running it twice does no harm */
-	uint16_t region_mask; /* bit i: region i of the service is allowed */
+	bool key_required;                 /* a POST or PATCH without an Idempotency-Key gets 400 */
+	bool idempotent;                   /* the owner says that running it twice does no harm */
+	uint16_t region_mask;              /* bit i: region i of the service is allowed */
+	const struct iso_cfg_track *track; /* NULL: its service's numbers are its own */
 };
 
 struct iso_cfg_listener {
@@ -249,6 +258,8 @@ struct iso_snapshot {
 	uint32_t service_count;
 	const struct iso_cfg_route *routes;
 	uint32_t route_count;
+	struct iso_cfg_track tracks[ISO_TRACKS_MAX];
+	uint32_t track_count;
 	const struct iso_router *router;
 	const struct iso_cfg_file *files; /* whose change is a reload */
 	struct iso_geo_db *geo_db;        /* NULL: none */

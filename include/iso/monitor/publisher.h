@@ -88,6 +88,23 @@ struct iso_region_report {
 /* False when the bound snapshot has no region in that slot (nothing is filled in). */
 bool iso_publisher_region(const struct iso_publisher *publisher, uint32_t slot,
 			  struct iso_region_report *ret_report);
+/* A route that is measured by itself, in one region. */
+struct iso_lane_report {
+	bool own;     /* it was answered there; else its estimate is what the region's leads to expect */
+	double share; /* 0 … 1 of its next requests */
+	uint32_t estimate_us;               /* 0: unknown */
+	struct iso_window_sums ttfb, total; /* of its answers of the last minute: to the head; whole */
+};
+
+/* By the regions of its service. */
+struct iso_track_report {
+	uint32_t lane_count;
+	struct iso_lane_report lanes[ISO_SERVICE_REGIONS_MAX];
+};
+
+/* False when that route of the bound snapshot is not measured by itself (nothing is filled in). */
+bool iso_publisher_track(const struct iso_publisher *publisher, const struct iso_cfg_route *route,
+			 struct iso_track_report *ret_report);
 /*
  * What a pick for a new request by that route of the bound snapshot would see now, if it is a safe one:
  * others explore nothing. path: normalised.

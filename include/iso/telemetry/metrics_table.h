@@ -49,6 +49,10 @@
 	  "1 when the region is eligible for new requests, else 0.")                                         \
 	X(REGION_RTT, "isochrone_region_rtt_seconds", GAUGE, "service,region",                               \
 	  "Round trip of the network to the region, without the application's time.")                        \
+	X(ROUTE_SHARE, "isochrone_route_share", GAUGE, "service,region,route",                               \
+	  "Share of its next requests that a route with `measure` sends to the region, 0 to 1.")             \
+	X(ROUTE_ESTIMATE, "isochrone_route_estimate_seconds", GAUGE, "service,region,route",                 \
+	  "Predicted time to the response head of a route with `measure`. Absent until it is known.")        \
 	X(PROBE, "isochrone_probe_total", COUNTER, "service,region,result",                                  \
 	  "Health probes that ended, by result.")                                                            \
 	X(UPSTREAM_CONNECTIONS, "isochrone_upstream_connections", GAUGE, "service,region",                   \

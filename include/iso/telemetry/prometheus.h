@@ -39,6 +39,7 @@ struct iso_prometheus_names {
 struct iso_prometheus_sample {
 	enum iso_metric metric;
 	struct iso_slice service, region;
+	struct iso_slice route; /* of a gauge by region and route */
 	struct iso_slice label; /* the value of a family's only label, where that is neither */
 	double value;
 };

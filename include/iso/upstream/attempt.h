@@ -44,6 +44,7 @@ struct iso_attempt_spec {
 	bool probe;                  /* measured apart; may use an ejected endpoint */
 	int endpoint;                /* a certain endpoint, or -1: the best */
 	uint16_t avoid_endpoints;    /* bit i: endpoint i was tried already */
+	uint8_t track;               /* number of its route's own numbers; 0: none */
 };
 
 struct iso_attempt {
@@ -63,7 +64,7 @@ struct iso_attempt {
 	struct iso_upstream *upstream;
 	struct iso_uconn *conn;    /* NULL while it waits for one */
 	struct iso_list link;      /* pool's queue, or the connection's list */
-	struct iso_list wait_link; /* pool's list of those that wait for their head, in order of sending */
+	struct iso_list wait_link; /* one of the pool's lists of those that wait for their head */
 	struct iso_task ending;    /* an end that must not fire inside start */
 	struct iso_head response;
 	struct iso_buf body; /* request body not handed to the transport yet */

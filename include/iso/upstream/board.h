@@ -49,6 +49,22 @@ struct iso_board_region {
 	struct iso_board_endpoint endpoints[ISO_ENDPOINTS_MAX];
 };
 
+/* A route that is measured by itself, in one region. */
+struct iso_board_lane {
+	uint32_t weight;      /* as the region's, by the route's own times */
+	uint32_t estimate_us; /* the route's own, or what the region's lead to expect; 0: none yet */
+	uint32_t usual_us;    /* the same without failures, for suspicion; 0: none yet */
+	uint32_t hedge_us;    /* percentile that the service hedges after; 0: none, or not known yet */
+	uint32_t slot;        /* the region's */
+};
+
+/* In all regions of its service, as the service lists them. */
+struct iso_board_track {
+	uint32_t lane_count; /* 0: nothing is kept under this number */
+	uint16_t unmeasured; /* bit i: in region i no answer by the route has come for two probe intervals */
+	struct iso_board_lane lanes[ISO_SERVICE_REGIONS_MAX];
+};
+
 struct iso_board {
 	uint64_t version;
 	struct iso_board *next; /* retired ones, control's list */
@@ -56,6 +72,8 @@ struct iso_board {
 	bool half_open;         /* some region waits for its trial request */
 	bool unwell;            /* some region's health answer fails or warns about something */
 	struct iso_board_region regions[ISO_REGION_SLOTS];
+	uint32_t track_count;            /* up to the highest number in use */
+	struct iso_board_track tracks[]; /* by number, from 1 */
 };
 
 struct iso_board_reader {
@@ -81,6 +99,25 @@ struct iso_board_stand {
 		struct iso_board *retired;
 	} own;
 };
+
+/* The track of that number; NULL: none is kept, or not on this board, and the regions' own numbers count. */
+static inline const struct iso_board_track *iso_board_track(const struct iso_board *board, uint32_t number)
+{
+	if (number - 1 >= board->track_count || board->tracks[number - 1].lane_count == 0)
+		return NULL;
+	return &board->tracks[number - 1];
+}
+
+/* Of it region i, whose slot that is; NULL as above, and when the board is of another file than the caller.
+ */
+static inline const struct iso_board_lane *iso_board_lane(const struct iso_board *board, uint32_t number,
+							  uint32_t i, uint32_t slot)
+{
+	const struct iso_board_track *track = iso_board_track(board, number);
+
+	return track != NULL && i < track->lane_count && track->lanes[i].slot == slot ? &track->lanes[i]
+										      : NULL;
+}
 
 /* ISO_OK or ISO_ENOMEM; starts with an empty board of version 1. */
 ISO_MUST_USE int iso_board_stand_init(struct iso_board_stand *stand);

@@ -59,15 +59,20 @@ struct iso_sample {
 	uint8_t outcome;          /* enum iso_outcome */
 	uint8_t fault;            /* enum iso_fault: only REGION (and THROTTLE) count against the region */
 	uint8_t executed;         /* enum iso_executed */
+	uint8_t track;            /* number of its route's; 0: none (TRY, TOTAL) */
 	bool probe;
 };
 
-/* One worker's view of one region now. Zero `waiting`: the other members mean nothing. */
+/* One worker's view of one region now. */
 struct iso_cell {
-	_Alignas(64) _Atomic uint64_t oldest_us; /* start of the oldest attempt that waits for its head */
+	_Alignas(64) _Atomic uint64_t oldest_us; /* start of the oldest attempt that waits for its head; 0:
+						    none */
 	_Atomic uint64_t progress_us;            /* when a byte last came from the region */
-	_Atomic uint32_t waiting;                /* attempts that wait for their head, sent off already */
-	_Atomic uint32_t in_flight;              /* attempts not ended */
+	/* Since when nothing has come while an attempt waits for longer than its route, which is measured by
+	 * itself, ever takes; 0: none does. Such attempts are not in oldest_us. */
+	_Atomic uint64_t overdue_us;
+	_Atomic uint32_t waiting;   /* attempts that wait for their head, sent off already */
+	_Atomic uint32_t in_flight; /* attempts not ended */
 	_Atomic uint32_t connections;
 	_Atomic uint64_t failed_us; /* when its last answer came, if it was a failure of its own; else 0 */
 };

@@ -1,7 +1,8 @@
 /*
- * The registry of regions and services: what is learnt or counted about one is kept under its identity (a
- * service's is its name) in a slot that stays the same over reloads, wherever it stands in the file. Owned by
- * the control thread; workers know them by their slot numbers only.
+ * The registry of regions, services and tracks (routes that are measured by themselves): what is learnt or
+ * counted about one is kept under its identity (a service's is its name) in a slot that stays the same over
+ * reloads, wherever it stands in the file. Owned by the control thread; workers know them by their slot
+ * numbers only. A track's number is its slot plus 1: where 0 stands there is none.
  */
 #ifndef ISO_UPSTREAM_REGION_H
 #define ISO_UPSTREAM_REGION_H
@@ -11,7 +12,8 @@
 enum {
 	ISO_REGION_SLOTS = 64, /* regions of all services, over all live snapshots */
 	ISO_SERVICE_SLOTS = ISO_REGION_SLOTS,
-	ISO_ENDPOINTS_MAX = 8, /* addresses of one region in use */
+	ISO_TRACK_SLOTS = 2 * ISO_TRACKS_MAX, /* a reload may bring as many others as there may be */
+	ISO_ENDPOINTS_MAX = 8,                /* addresses of one region in use */
 };
 
 struct iso_registry_slot {
@@ -24,13 +26,14 @@ struct iso_registry_slot {
 struct iso_registry {
 	struct iso_registry_slot slots[ISO_REGION_SLOTS];
 	struct iso_registry_slot services[ISO_SERVICE_SLOTS];
+	struct iso_registry_slot tracks[ISO_TRACK_SLOTS];
 };
 
 void iso_registry_init(struct iso_registry *registry);
 void iso_registry_done(struct iso_registry *registry);
 /*
- * Gives every region and service of the snapshot its slot: the one its identity has, or a free one. A slot is
- * free again once a whole generation has not named it. ISO_ELIMIT: too many (nothing changed).
+ * Gives every region, service and track of the snapshot its slot: the one its identity has, or a free one. A
+ * slot is free again once a whole generation has not named it. ISO_ELIMIT: too many (nothing changed).
  */
 ISO_MUST_USE int iso_registry_bind(struct iso_registry *registry, struct iso_snapshot *snapshot);
 

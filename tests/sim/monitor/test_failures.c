@@ -1,6 +1,7 @@
 /*
  * The property that keeps a failing region from winning: an added failure never raises its share (PRODUCT.md
- * section 4). Two copies of a service live through the same random events; one gets a failure more.
+ * section 4), nor that of the route which failed there. Two copies of a service live through the same random
+ * events; one gets a failure more.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,11 +15,13 @@
 #include "iso/policy/share.h"
 #include "region_stats_priv.h"
 
-enum { SEEDS = 1000, EVENTS = 120, REGIONS = 3 };
+enum { SEEDS = 1000, EVENTS = 120, REGIONS = 3, ROUTES = 2 };
 
 struct copy {
 	struct iso_region_stats *regions[REGIONS];
 	struct iso_region_facts facts[REGIONS];
+	struct iso_track_stats *tracks[REGIONS][ISO_TRACK_SLOTS];
+	struct iso_board_lane lanes[ROUTES][REGIONS];
 };
 
 static const struct iso_cfg_health health = { .healthy_threshold = 2, .unhealthy_threshold = 3 };
@@ -29,25 +32,47 @@ static void copy_init(struct copy *c)
 		c->regions[i] = calloc(1, sizeof(*c->regions[i]));
 		assert_non_null(c->regions[i]);
 		iso_region_stats_init(c->regions[i]);
+		c->regions[i]->tracks = c->tracks[i];
+		for (int k = 0; k < ROUTES; k++) {
+			c->tracks[i][k] = malloc(sizeof(*c->tracks[i][k]));
+			assert_non_null(c->tracks[i][k]);
+			iso_track_stats_init(c->tracks[i][k], 100000000);
+		}
 	}
 }
 
 static void copy_done(struct copy *c)
 {
-	for (int i = 0; i < REGIONS; i++)
+	for (int i = 0; i < REGIONS; i++) {
+		for (int k = 0; k < ROUTES; k++)
+			free(c->tracks[i][k]);
 		free(c->regions[i]);
+	}
 }
 
-static uint32_t share(struct copy *c, uint32_t region, uint64_t now_us)
+static void judge(struct copy *c, uint64_t now_us)
 {
 	static const uint32_t draws[REGIONS] = { 1u << 31, 1u << 31, 1u << 31 };
 	struct iso_judge judge = { .now_us = now_us, .healthy_threshold = 2, .draws = draws };
+
+	iso_service_judge(c->regions, REGIONS, &judge, c->facts);
+	for (uint32_t k = 0; k < ROUTES; k++) {
+		struct iso_track_stats *tracks[REGIONS];
+
+		for (uint32_t i = 0; i < REGIONS; i++)
+			tracks[i] = c->tracks[i][k];
+		iso_track_judge(tracks, c->regions, c->facts, REGIONS, now_us, c->lanes[k]);
+	}
+}
+
+/* The region's, of the requests of a route (from 1), or of all others (0). */
+static uint32_t share(const struct copy *c, uint32_t route, uint32_t region)
+{
 	uint32_t shares[ISO_VIEW_MAX];
 	struct iso_view v = { .n = REGIONS, .allowed = (1 << REGIONS) - 1 };
 
-	iso_service_judge(c->regions, REGIONS, &judge, c->facts);
 	for (uint32_t i = 0; i < REGIONS; i++) {
-		v.c[i].weight = c->facts[i].weight;
+		v.c[i].weight = route != 0 ? c->lanes[route - 1][i].weight : c->facts[i].weight;
 		if (c->facts[i].up)
 			v.up |= (uint16_t)(1u << i);
 		if (c->facts[i].suspect)
@@ -92,7 +117,8 @@ static void event(struct copy *a, struct copy *b, struct iso_rng *rng, uint64_t 
 				.slot = (uint16_t)region,
 				.outcome = ISO_OUTCOME_OK,
 				.status = 200,
-				.ttfb_us = us };
+				.ttfb_us = us,
+				.track = (uint8_t)iso_rng_below(rng, 1 + ROUTES) };
 	struct iso_probe_note note = { .at_us = now_us, .ttfb_us = us, .status = 200, .passed = true };
 
 	switch (kind) {
@@ -101,9 +127,13 @@ static void event(struct copy *a, struct copy *b, struct iso_rng *rng, uint64_t 
 		iso_region_stats_probe(a->regions[region], &note, s.start_us, ISO_OUTCOME_OK, &health, false);
 		iso_region_stats_probe(b->regions[region], &note, s.start_us, ISO_OUTCOME_OK, &health, false);
 		return;
-	case 2:
+	case 2: {
+		uint8_t track = s.track;
+
 		s = failure(rng, region, now_us);
+		s.track = track;
 		break;
+	}
 	case 3: /* the client's fault, fast */
 		s.status = 403;
 		s.fault = ISO_FAULT_CLIENT;
@@ -151,13 +181,14 @@ static void test_a_failure_never_raises_a_share(void **state)
 		struct copy a = { 0 }, b = { 0 };
 		struct iso_rng rng;
 		uint64_t now_us = 100000000;
-		uint32_t at, region;
+		uint32_t at, region, route;
 
 		iso_rng_seed(&rng, seed);
 		copy_init(&a);
 		copy_init(&b);
 		at = iso_rng_below(&rng, EVENTS);
 		region = iso_rng_below(&rng, REGIONS);
+		route = iso_rng_below(&rng, 1 + ROUTES);
 		for (uint32_t i = 0; i < EVENTS; i++) {
 			uint32_t with, without;
 
@@ -166,15 +197,21 @@ static void test_a_failure_never_raises_a_share(void **state)
 			if (i == at) {
 				struct iso_sample s = failure(&rng, region, now_us);
 
+				s.track = (uint8_t)route;
 				feed(&b, &s);
 			}
-			without = share(&a, region, now_us);
-			with = share(&b, region, now_us);
+			judge(&a, now_us);
+			judge(&b, now_us);
+			without = share(&a, route, region);
+			with = share(&b, route, region);
 			if (i < at)
 				assert_int_equal(with, without);
 			/* Whoever was out, and when: no failure makes a region look faster. */
 			assert_true(iso_estimate_us(&b.regions[region]->estimate) >=
 				    iso_estimate_us(&a.regions[region]->estimate));
+			for (uint32_t k = 0; k < ROUTES; k++)
+				assert_true(iso_estimate_us(&b.tracks[region][k]->estimate) >=
+					    iso_estimate_us(&a.tracks[region][k]->estimate));
 			if ((i == at && !a.regions[region]->out) ||
 			    (i > at && comparable(&a) && same_others(&b, region))) {
 				returned += b.regions[region]->back_us != 0;

@@ -15,7 +15,7 @@
 #include "iso/policy/suspicion.h"
 #include "region_stats_priv.h"
 
-enum { WORLD_REGIONS = 4, WORLD_IN_FLIGHT = 8192 };
+enum { WORLD_REGIONS = 4, WORLD_ROUTES = 2, WORLD_IN_FLIGHT = 8192 };
 enum fault { FAULT_NONE, FAULT_HANG, FAULT_503, FAULT_429, FAULT_REFUSED };
 
 static const uint64_t ms = 1000, second = 1000 * 1000;
@@ -29,11 +29,13 @@ struct place {
 	double cold_us;         /* the next one takes so long, be it a request or a probe; 0: none does */
 	uint32_t max_in_flight; /* 0: no limit */
 	uint32_t refused;       /* requests that it has answered with its fault */
+	uint32_t fault_route;   /* the only route that has the fault; 0: all */
+	double work_us[1 + WORLD_ROUTES]; /* what a request of the route takes beside base_us */
 };
 
 struct flight {
 	uint64_t start_us, due_us; /* UINT64_MAX: hangs */
-	uint32_t region;
+	uint32_t region, route;    /* route: from 1; 0: it is not measured by itself */
 	bool probe;
 };
 
@@ -57,6 +59,11 @@ struct world {
 	uint64_t picks[WORLD_REGIONS], picked;
 	double latency_sum_us;
 	uint64_t answers;
+	/* Routes that are measured by themselves, the requests of which come in turns; 0: there is none. */
+	uint32_t routes;
+	struct iso_track_stats *tracks[WORLD_REGIONS][ISO_TRACK_SLOTS];
+	struct iso_board_lane lanes[1 + WORLD_ROUTES][WORLD_REGIONS];
+	uint64_t route_picks[1 + WORLD_ROUTES][WORLD_REGIONS];
 };
 
 static inline double uniform(struct iso_rng *rng)
@@ -91,11 +98,53 @@ static inline void world_init(struct world *w, uint32_t n, uint64_t seed)
 	}
 }
 
+/* From now on its requests are those of as many routes. */
+static inline void world_measure(struct world *w, uint32_t routes)
+{
+	w->routes = routes;
+	for (uint32_t i = 0; i < w->n; i++) {
+		w->stats[i]->tracks = w->tracks[i];
+		for (uint32_t k = 0; k < routes; k++) {
+			w->tracks[i][k] = malloc(sizeof(*w->tracks[i][k]));
+			if (w->tracks[i][k] == NULL)
+				abort();
+			iso_track_stats_init(w->tracks[i][k], w->now_us);
+		}
+	}
+}
+
 static inline void world_done(struct world *w)
 {
-	for (uint32_t i = 0; i < w->n; i++)
+	for (uint32_t i = 0; i < w->n; i++) {
+		for (uint32_t k = 0; k < w->routes; k++)
+			free(w->tracks[i][k]);
 		free(w->stats[i]);
+	}
 	free(w->flights);
+}
+
+static inline void world_judge_routes(struct world *w)
+{
+	for (uint32_t k = 1; k <= w->routes; k++) {
+		struct iso_track_stats *tracks[WORLD_REGIONS];
+
+		for (uint32_t i = 0; i < w->n; i++)
+			tracks[i] = w->tracks[i][k - 1];
+		iso_track_judge(tracks, w->stats, w->facts, w->n, w->now_us, w->lanes[k]);
+	}
+}
+
+/* A request that waits, as a worker's cell has it. */
+static inline void world_wait(const struct world *w, const struct flight *f, struct iso_cell_view *cell)
+{
+	uint64_t since_us = f->start_us > cell->progress_us ? f->start_us : cell->progress_us;
+
+	cell->waiting++;
+	if (f->route == 0 && (cell->oldest_us == 0 || f->start_us < cell->oldest_us))
+		cell->oldest_us = f->start_us;
+	else if (f->route != 0 &&
+		 w->now_us > since_us + iso_patience_us(w->lanes[f->route][f->region].usual_us))
+		cell->overdue_us = since_us;
 }
 
 static inline void world_judge(struct world *w)
@@ -111,20 +160,18 @@ static inline void world_judge(struct world *w)
 		if (w->trials[i] != 0 && w->trials[i] == w->stats[i]->outlier.trial)
 			judge.tried = (uint16_t)(judge.tried | 1u << i);
 	for (uint32_t i = 0; i < w->n; i++) {
-		struct iso_cell_view cell = { 0, w->progress_us[i], 0 };
+		struct iso_cell_view cell = { .progress_us = w->progress_us[i] };
 
 		draws[i] = (uint32_t)(iso_rng_next(&w->rng) >> 32);
 		outliers[i] = &w->stats[i]->outlier;
-		for (uint32_t f = 0; f < w->flight_count; f++) {
-			if (w->flights[f].region != i)
-				continue;
-			if (cell.waiting++ == 0 || w->flights[f].start_us < cell.oldest_us)
-				cell.oldest_us = w->flights[f].start_us;
-		}
+		for (uint32_t f = 0; f < w->flight_count; f++)
+			if (w->flights[f].region == i)
+				world_wait(w, &w->flights[f], &cell);
 		iso_region_stats_cells(w->stats[i], &cell, 1, w->now_us);
 	}
 	judge.uplink_down = iso_outlier_uplink_down(outliers, w->n, w->now_us);
 	iso_service_judge(w->stats, w->n, &judge, w->facts);
+	world_judge_routes(w);
 	for (uint32_t i = 0; i < w->n; i++) { /* newly in doubt: asked at once */
 		bool doubted = iso_region_stats_doubted(w->stats[i]);
 
@@ -153,20 +200,37 @@ static inline void world_view(struct world *w, struct iso_view *v)
 	}
 }
 
-static inline double world_share(struct world *w, uint32_t region)
+/* As a request of that route sees it. */
+static inline void world_view_of(struct world *w, uint32_t route, struct iso_view *v)
+{
+	world_view(w, v);
+	for (uint32_t i = 0; route != 0 && i < w->n; i++) {
+		v->c[i].weight = w->lanes[route][i].weight;
+		if (iso_track_stats_unmeasured(w->tracks[i][route - 1], w->health.interval_us, w->now_us))
+			v->explore |= (uint16_t)(1u << i);
+	}
+}
+
+static inline double world_share_of(struct world *w, uint32_t route, uint32_t region)
 {
 	uint32_t shares[ISO_VIEW_MAX];
 	struct iso_view v;
 
-	world_view(w, &v);
+	world_view_of(w, route, &v);
 	iso_balance_shares(ISO_POLICY_LATENCY, &v, shares);
 	return (double)shares[region] / ISO_WEIGHT_ONE;
 }
 
-static inline void world_launch(struct world *w, uint32_t region, bool probe)
+static inline double world_share(struct world *w, uint32_t region)
+{
+	return world_share_of(w, 0, region);
+}
+
+static inline void world_launch(struct world *w, uint32_t region, uint32_t route, bool probe)
 {
 	struct place *p = &w->places[region];
-	double us = p->base_us * (1 + p->noise * gauss(&w->rng)) * (probe ? p->probe_factor : 1);
+	double us = (p->base_us + p->work_us[route]) * (1 + p->noise * gauss(&w->rng)) *
+		    (probe ? p->probe_factor : 1);
 	struct flight *f;
 
 	if (p->cold_us > 0)
@@ -175,9 +239,10 @@ static inline void world_launch(struct world *w, uint32_t region, bool probe)
 	if (w->flight_count == WORLD_IN_FLIGHT)
 		abort();
 	f = &w->flights[w->flight_count++];
-	*f = (struct flight){ w->now_us, w->now_us + (uint64_t)(us > 1000 ? us : 1000), region, probe };
+	*f = (struct flight){ w->now_us, w->now_us + (uint64_t)(us > 1000 ? us : 1000), region, route,
+			      probe };
 	w->in_flight[region] += !probe;
-	if (probe && p->probes_blind)
+	if ((probe && p->probes_blind) || (p->fault_route != 0 && p->fault_route != route))
 		return;
 	if (p->fault == FAULT_503 || p->fault == FAULT_429 || p->fault == FAULT_REFUSED)
 		f->due_us = w->now_us + 2 * ms;
@@ -215,9 +280,13 @@ static inline void world_land_probe(struct world *w, const struct flight *f, boo
 
 static inline void world_land(struct world *w, const struct flight *f, bool timed_out)
 {
-	enum fault fault = w->places[f->region].fault;
+	uint32_t of_route = w->places[f->region].fault_route;
+	enum fault fault = of_route == 0 || of_route == f->route ? w->places[f->region].fault : FAULT_NONE;
 	uint32_t took_us = (uint32_t)(w->now_us - f->start_us);
-	struct iso_sample s = { .start_us = f->start_us, .end_us = w->now_us, .slot = (uint16_t)f->region };
+	struct iso_sample s = { .start_us = f->start_us,
+				.end_us = w->now_us,
+				.slot = (uint16_t)f->region,
+				.track = (uint8_t)f->route };
 
 	if (!timed_out && fault != FAULT_REFUSED)
 		w->progress_us[f->region] = w->now_us;
@@ -259,9 +328,9 @@ static inline void world_land(struct world *w, const struct flight *f, bool time
 static inline void world_suspect(struct world *w, const struct flight *f)
 {
 	uint32_t r = f->region;
+	uint32_t usual_us = f->route != 0 ? w->lanes[f->route][r].usual_us : w->facts[r].usual_us;
 
-	if (w->suspect_us[r] == 0 &&
-	    iso_suspect(w->now_us, f->start_us, w->progress_us[r], 1, w->facts[r].usual_us)) {
+	if (w->suspect_us[r] == 0 && iso_suspect(w->now_us, f->start_us, w->progress_us[r], 1, usual_us)) {
 		w->suspect_us[r] = w->now_us;
 		world_judge(w);
 		if (!w->probing[r])
@@ -271,10 +340,11 @@ static inline void world_suspect(struct world *w, const struct flight *f)
 
 static inline void world_request(struct world *w)
 {
+	uint32_t route = w->routes != 0 ? 1 + (uint32_t)(w->picked % w->routes) : 0;
 	struct iso_view v;
 	struct iso_pick pick;
 
-	world_view(w, &v);
+	world_view_of(w, route, &v);
 	for (uint32_t i = 0; i < w->n && v.trial == 0; i++) {
 		if (w->facts[i].trial == 0 || w->facts[i].trial == w->trials[i])
 			continue;
@@ -284,7 +354,8 @@ static inline void world_request(struct world *w)
 	iso_balance_pick(ISO_POLICY_LATENCY, &v, (uint32_t)(iso_rng_next(&w->rng) >> 32), &pick);
 	w->picks[pick.index]++;
 	w->picked++;
-	world_launch(w, pick.index, false);
+	w->route_picks[route][pick.index]++;
+	world_launch(w, pick.index, route, false);
 }
 
 /* Those that land are worked off when the others are in place again: landing may judge. */
@@ -317,7 +388,7 @@ static inline void world_step(struct world *w)
 		if (w->probing[i] || w->now_us < w->next_probe_us[i])
 			continue;
 		w->probing[i] = true;
-		world_launch(w, i, true);
+		world_launch(w, i, 0, true);
 	}
 	if (w->now_us >= w->judged_us + 100 * ms)
 		world_judge(w);
@@ -341,6 +412,7 @@ static inline void world_run(struct world *w, uint64_t us)
 static inline void world_count_anew(struct world *w)
 {
 	memset(w->picks, 0, sizeof(w->picks));
+	memset(w->route_picks, 0, sizeof(w->route_picks));
 	w->picked = w->answers = 0;
 	w->latency_sum_us = 0;
 }
@@ -349,6 +421,16 @@ static inline void world_count_anew(struct world *w)
 static inline double world_part(const struct world *w, uint32_t region)
 {
 	return w->picked != 0 ? (double)w->picks[region] / (double)w->picked : 0;
+}
+
+/* The same of one route's. */
+static inline double world_part_of(const struct world *w, uint32_t route, uint32_t region)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < w->n; i++)
+		sum += w->route_picks[route][i];
+	return sum != 0 ? (double)w->route_picks[route][region] / (double)sum : 0;
 }
 
 #endif

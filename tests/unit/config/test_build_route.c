@@ -37,6 +37,52 @@ static void test_without_routes(void **state)
 	expect_one(WITH("\"routes\": []"), "/routes", "0 items", "1 to 10000");
 }
 
+#define MEASURED "{ \"service\": \"s\", \"measure\": true, "
+
+static struct iso_slice identity_of(const struct loaded *l, uint32_t route)
+{
+	assert_non_null(l->snapshot->routes[route].track);
+	assert_ptr_equal(l->snapshot->routes[route].track->route, &l->snapshot->routes[route]);
+	return l->snapshot->routes[route].track->identity;
+}
+
+/* What it takes and where that goes is what it is: neither its name, nor its place, nor the order of members.
+ */
+static void test_what_a_measured_route_is(void **state)
+{
+	struct loaded a = load_good(
+		ROUTES(MEASURED
+		       "\"name\": \"x\", \"match\": { \"path\": \"/x\", "
+		       "\"methods\": [\"GET\"] } },"
+		       "{ \"service\": \"s\", \"measure\": false, \"match\": { \"path\": \"/y\" } }," MEASURED
+		       "\"match\": { \"path\": \"/z\" } }"));
+	struct loaded b = load_good(
+		ROUTES(MEASURED "\"match\": { \"path\": \"/z\" }, \"timeout\": \"2s\" }," MEASURED
+				"\"name\": \"y\", \"match\": { \"methods\": [\"GET\"], "
+				"\"path\": \"/x\" } }," MEASURED
+				"\"match\": { \"path\": \"/x\", \"methods\": [\"POST\"] } }," MEASURED
+				"\"match\": { \"path\": \"/w\" }, \"order\": 1 }," MEASURED
+				"\"match\": { \"path\": \"/w\" }, \"order\": 2 }," MEASURED
+				"\"match\": { \"path\": \"/z/*\" }, \"rewrite\": { \"path\": \"/z\" } }"));
+	const struct iso_snapshot *s = b.snapshot;
+
+	(void)state;
+	assert_int_equal(a.snapshot->track_count, 2);
+	assert_null(a.snapshot->routes[1].track);
+	assert_int_equal(s->track_count, 6);
+	assert_slice(identity_of(&a, 0), identity_of(&b, 1).ptr);
+	assert_slice(identity_of(&a, 2), identity_of(&b, 0).ptr);
+	for (uint32_t i = 0; i < s->track_count; i++)
+		for (uint32_t k = 0; k < i; k++)
+			assert_false(iso_slice_eq(s->tracks[i].identity, s->tracks[k].identity));
+	assert_memory_equal(s->tracks[0].identity.ptr, "s/", 2);
+	assert_int_equal(s->tracks[0].identity.len, 2 + 16);
+	done(&a);
+	done(&b);
+	expect_one(ROUTES("{ \"respond\": { \"status\": 200 }, \"measure\": true }"), "/routes/0/measure",
+		   "\"measure\" means nothing where no service is asked", "name a `service`");
+}
+
 static void test_what_a_route_becomes(void **state)
 {
 	struct loaded l = load_good(
@@ -221,6 +267,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_without_routes),
+		cmocka_unit_test(test_what_a_measured_route_is),
 		cmocka_unit_test(test_what_a_route_becomes),
 		cmocka_unit_test(test_no_route),
 		cmocka_unit_test(test_names_that_refer_to_nothing),

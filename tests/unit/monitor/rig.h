@@ -36,6 +36,7 @@ struct rig {
 	struct iso_registry registry;
 	struct iso_snapshot *snapshot;
 	struct iso_cfg_service service;
+	struct iso_cfg_route route; /* rig_measure's */
 	struct iso_publisher *pub;
 	struct iso_prober *prober;
 	struct rig_server servers[RIG_REGIONS];
@@ -226,6 +227,44 @@ static inline void rig_init(struct rig *rig, bool probing)
 	if (iso_prober_new(&rig->upstream, rig->pub, &rig->prober) != ISO_OK)
 		abort();
 	iso_prober_bind(rig->prober, rig->snapshot);
+}
+
+/* From now on the service has a route that is measured by itself, number 1. */
+static inline void rig_measure(struct rig *rig, const char *identity)
+{
+	rig->route = (struct iso_cfg_route){ .name = ISO_SLICE("r"),
+					     .service = &rig->service,
+					     .region_mask = 3,
+					     .track = &rig->snapshot->tracks[0] };
+	rig->snapshot->tracks[0] = (struct iso_cfg_track){ iso_slice_str(identity), &rig->route, 0 };
+	rig->snapshot->track_count = 1;
+	rig->snapshot->generation++;
+	if (iso_registry_bind(&rig->registry, rig->snapshot) != ISO_OK ||
+	    iso_publisher_bind(rig->pub, rig->snapshot) != ISO_OK)
+		abort();
+}
+
+/* The same as rig_push of one of its requests. */
+static inline void rig_push_by(struct rig *rig, uint8_t track, uint16_t slot, uint32_t us)
+{
+	struct iso_sample s = { .start_us = rig->loop.now_us - us,
+				.end_us = rig->loop.now_us,
+				.slot = slot,
+				.status = 200,
+				.ttfb_us = us,
+				.outcome = ISO_OUTCOME_OK,
+				.track = track };
+
+	iso_evidence_push(&rig->worker, &s);
+}
+
+static inline struct iso_track_report rig_track(struct rig *rig)
+{
+	struct iso_track_report report;
+
+	if (!iso_publisher_track(rig->pub, &rig->route, &report))
+		abort();
+	return report;
 }
 
 static inline bool rig_quiet(struct rig *rig)

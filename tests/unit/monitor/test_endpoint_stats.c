@@ -184,6 +184,33 @@ static void test_failures_between_good_answers_are_charged(void **state)
 	assert_null(rs->wish);
 }
 
+/* So it is of its route's own numbers: held while the address alone may be the cause, then charged. */
+static void test_they_are_charged_to_their_route_too(void **state)
+{
+	struct iso_track_stats *tracks[ISO_TRACK_SLOTS] = { NULL };
+	struct iso_sample s;
+	uint32_t before_us;
+
+	(void)state;
+	tracks[4] = malloc(sizeof(*tracks[4]));
+	assert_non_null(tracks[4]);
+	iso_track_stats_init(tracks[4], 0);
+	rs->tracks = tracks;
+	warm(20 * MS);
+	iso_track_stats_good(tracks[4], 20 * MS, &rs->estimate, now_us);
+	before_us = iso_estimate_us(&tracks[4]->estimate);
+	s = sample_of(0, 2 * MS, ISO_OUTCOME_STATUS);
+	s.fault = ISO_FAULT_REGION;
+	s.status = 503;
+	s.track = 5;
+	iso_region_stats_sample(rs, &s);
+	assert_int_equal(iso_estimate_us(&tracks[4]->estimate), before_us);
+	ok(0, 20 * MS);
+	assert_true(iso_estimate_us(&tracks[4]->estimate) > before_us);
+	rs->tracks = NULL;
+	free(tracks[4]);
+}
+
 static void test_a_slower_address(void **state)
 {
 	(void)state;
@@ -337,6 +364,7 @@ int main(void)
 		TEST(test_the_last_address),
 		TEST(test_a_failure_of_an_unknown_address_is_the_regions),
 		TEST(test_failures_between_good_answers_are_charged),
+		TEST(test_they_are_charged_to_their_route_too),
 		TEST(test_a_slower_address),
 		TEST(test_the_way_back),
 		TEST(test_probes_fail_at_one_address),

@@ -94,6 +94,64 @@ static void test_what_one_knows_the_other_does(void **state)
 	assert_int_equal(two.ejected_until_us, rig_region(&pair->from, 1).ejected_until_us);
 }
 
+static void learn_route(struct pair *pair)
+{
+	rig_measure(&pair->from, "s/1");
+	for (int i = 0; i < 100; i++)
+		rig_push_by(&pair->from, 1, 1, 300000);
+	iso_publisher_run_now(pair->from.pub);
+}
+
+static void test_routes_too(void **state)
+{
+	struct pair *pair = *state;
+	struct iso_track_report report;
+	json_t *root;
+	uint32_t regions;
+
+	learn_route(pair);
+	root = written(pair);
+	assert_int_equal(json_object_size(json_object_get(json_object_get(root, "routes"), "s/1")), 1);
+	put(pair, root);
+	rig_measure(&pair->to, "s/1");
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	report = rig_track(&pair->to);
+	assert_false(report.lanes[0].own);
+	assert_true(report.lanes[1].own);
+	assert_in_range(report.lanes[1].estimate_us, 299000, 301000);
+}
+
+/* Another route, or nothing that was ever a route's number: it begins anew. */
+static void test_routes_that_are_none(void **state)
+{
+	struct pair *pair = *state;
+	const char *member = "then_at";
+	uint32_t regions;
+	json_t *root;
+
+	learn_route(pair);
+	put(pair, written(pair));
+	rig_measure(&pair->to, "s/2");
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	assert_false(rig_track(&pair->to).lanes[1].own);
+	rig_measure(&pair->to, "s/1");
+	root = written(pair);
+	assert_int_equal(
+		json_object_set_new(json_object_get(json_object_get(json_object_get(root, "routes"), "s/1"),
+						    "b"),
+				    member, json_integer(2)),
+		0);
+	put(pair, root);
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	assert_int_equal(regions, 2);
+	assert_false(rig_track(&pair->to).lanes[1].own);
+	root = written(pair);
+	assert_int_equal(json_object_set_new(root, "routes", json_pack("[i]", 1)), 0);
+	put(pair, root);
+	assert_int_equal(iso_learnt_read(pair->to.pub, pair->fd, &regions), ISO_OK);
+	assert_false(rig_track(&pair->to).lanes[1].own);
+}
+
 static void test_other_regions_are_none(void **state)
 {
 	struct pair *pair = *state;
@@ -304,6 +362,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_one_knows_the_other_does),
+		TEST(test_routes_too),
+		TEST(test_routes_that_are_none),
 		TEST(test_other_regions_are_none),
 		TEST(test_a_wrong_member_leaves_the_region_as_it_was),
 		TEST(test_what_is_no_memory_changes_nothing),

@@ -30,6 +30,28 @@ static void make_and_bind(void)
 	iso_loop_run_leftovers(&rig.loop);
 }
 
+/* A route's numbers that cannot be made: the snapshot is not taken. */
+static void measure(void)
+{
+	int err;
+
+	rig.route = (struct iso_cfg_route){ .service = &rig.service, .track = &rig.snapshot->tracks[0] };
+	rig.snapshot->tracks[0] = (struct iso_cfg_track){ ISO_SLICE("s/1"), &rig.route, 0 };
+	rig.snapshot->track_count = 1;
+	sweep_arm();
+	err = iso_registry_bind(&rig.registry, rig.snapshot);
+	if (err == ISO_OK)
+		err = iso_publisher_bind(rig.pub, rig.snapshot);
+	sweep_disarm();
+	assert_true(err == ISO_OK || (err == ISO_ENOMEM && sweep_failed()));
+	rig.snapshot->track_count = 0;
+	for (int i = 0; i < 3; i++) { /* and nothing is kept */
+		rig.snapshot->generation++;
+		assert_int_equal(iso_registry_bind(&rig.registry, rig.snapshot), ISO_OK);
+		assert_int_equal(iso_publisher_bind(rig.pub, rig.snapshot), ISO_OK);
+	}
+}
+
 /* A board that cannot be made is made next time; the old one stays. */
 static void publish(void)
 {
@@ -111,6 +133,7 @@ static void test_publisher(void **state)
 	(void)state;
 	sweep(make_and_bind, 4);
 	sweep(publish, 1);
+	sweep(measure, 4);
 }
 
 static void test_health(void **state)

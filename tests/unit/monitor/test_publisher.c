@@ -191,6 +191,105 @@ static void test_rebinding(void **state)
 	rig->service.region_count = 2;
 }
 
+/* Region 0 takes 20 ms, but for the route, which takes 300 there and 30 in region 1. */
+static void learn(struct rig *rig)
+{
+	for (int i = 0; i < 100; i++) {
+		rig_push(rig, 0, ISO_OUTCOME_OK, 20000);
+		rig_push(rig, 1, ISO_OUTCOME_OK, 40000);
+		rig_push_by(rig, 1, 0, 300000);
+		rig_push_by(rig, 1, 1, 30000);
+	}
+	iso_publisher_run_now(rig->pub);
+}
+
+static void test_a_route_of_its_own(void **state)
+{
+	struct rig *rig = *state;
+	const struct iso_board_track *track;
+	struct iso_track_report report;
+	struct iso_view view;
+
+	assert_int_equal(board(rig)->track_count, 0);
+	assert_null(iso_board_track(board(rig), 1));
+	rig_measure(rig, "s/1");
+	assert_int_equal(rig->snapshot->tracks[0].number, 1);
+	track = iso_board_track(board(rig), 1);
+	assert_non_null(track);
+	assert_int_equal(track->lane_count, 2);
+	assert_false(rig_track(rig).lanes[0].own);
+	learn(rig);
+	track = iso_board_track(board(rig), 1);
+	assert_int_equal(track->lanes[1].weight, ISO_WEIGHT_ONE);
+	assert_in_range(track->lanes[0].weight, 0, 10);
+	assert_in_range(track->lanes[0].usual_us, 299000, 301000);
+	assert_int_equal(track->lanes[0].hedge_us, 0);
+	assert_int_equal(track->lanes[1].slot, 1);
+	report = rig_track(rig);
+	assert_true(report.lanes[0].own && report.lanes[1].own);
+	assert_true(report.lanes[1].share > 0.99);
+	assert_int_equal(report.lanes[0].ttfb.good, 100);
+	assert_in_range(report.lanes[1].ttfb.p95_us, 29400, 30600);
+	assert_in_range(report.lanes[1].estimate_us, 29990, 30010);
+	iso_publisher_view(rig->pub, &rig->route, ISO_SLICE("/"), &view);
+	assert_int_equal(view.c[0].weight, track->lanes[0].weight);
+	assert_int_equal(view.estimate_us[1], track->lanes[1].estimate_us);
+	rig->route.track = NULL;
+	assert_false(iso_publisher_track(rig->pub, &rig->route, &report));
+}
+
+static void test_hedges_after_the_routes_percentile(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->service.hedge.after = ISO_HEDGE_P99;
+	rig_measure(rig, "s/1");
+	rig->route.hedge.after = ISO_HEDGE_P99;
+	rig->loop.now_us += 2000000;
+	for (int i = 0; i < 30; i++)
+		rig_push(rig, 0, ISO_OUTCOME_OK, 20000);
+	iso_publisher_run_now(rig->pub);
+	assert_in_range(iso_board_track(board(rig), 1)->lanes[0].hedge_us, 19600, 20400); /* as all */
+	rig->loop.now_us += 2000000;
+	for (int i = 0; i < 30; i++)
+		rig_push_by(rig, 1, 0, 300000);
+	iso_publisher_run_now(rig->pub);
+	assert_in_range(iso_board_track(board(rig), 1)->lanes[0].hedge_us, 294000, 306000);
+}
+
+static void test_a_routes_numbers_outlive_a_reload(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_measure(rig, "s/1");
+	learn(rig);
+	rig_measure(rig, "s/1");
+	assert_int_equal(rig_track(rig).lanes[0].ttfb.good, 100);
+	/* Another region in its slot: the route is new there. */
+	rig->service.regions[1].identity = ISO_SLICE("another");
+	assert_int_equal(iso_publisher_bind(rig->pub, rig->snapshot), ISO_OK);
+	assert_true(rig_track(rig).lanes[0].own);
+	assert_false(rig_track(rig).lanes[1].own);
+	/* Another route, and the first one again: its slot was kept for one reload. */
+	rig_measure(rig, "s/2");
+	assert_int_equal(rig->snapshot->tracks[0].number, 2);
+	assert_false(rig_track(rig).lanes[0].own);
+	assert_null(iso_board_track(board(rig), 1));
+	rig_measure(rig, "s/1");
+	assert_true(rig_track(rig).lanes[0].own);
+	rig_measure(rig, "s/3");
+	rig_measure(rig, "s/4");
+	rig_measure(rig, "s/1");
+	assert_false(rig_track(rig).lanes[0].own);
+	/* No route at all: late samples of one that has gone harm nobody. */
+	rig->snapshot->track_count = 0;
+	assert_int_equal(iso_publisher_bind(rig->pub, rig->snapshot), ISO_OK);
+	rig_push_by(rig, 1, 0, 300000);
+	rig_push_by(rig, 77, 0, 300000);
+	iso_publisher_run_now(rig->pub);
+	assert_int_equal(board(rig)->track_count, 0);
+}
+
 static bool ticked(struct rig *rig)
 {
 	return board(rig)->version > 6;
@@ -214,6 +313,9 @@ int main(void)
 		TEST(test_silence_in_a_cell),
 		TEST(test_samples_of_strange_slots),
 		TEST(test_rebinding),
+		TEST(test_a_route_of_its_own),
+		TEST(test_hedges_after_the_routes_percentile),
+		TEST(test_a_routes_numbers_outlive_a_reload),
 		TEST(test_publishes_by_itself),
 	};
 

@@ -297,7 +297,7 @@ static void test_cancelled_counts_its_age(void **state)
 
 static void silence(struct iso_region_stats *rs, uint64_t oldest_us, uint64_t progress_us, uint64_t now_us)
 {
-	struct iso_cell_view cell = { oldest_us, progress_us, 1 };
+	struct iso_cell_view cell = { oldest_us, progress_us, 1, 0 };
 
 	iso_region_stats_cells(rs, &cell, 1, now_us);
 }
@@ -305,7 +305,8 @@ static void silence(struct iso_region_stats *rs, uint64_t oldest_us, uint64_t pr
 static void test_suspicion_needs_silence_everywhere(void **state)
 {
 	struct iso_region_stats *rs = *state;
-	struct iso_cell_view cells[2] = { { 20 * second, 0, 1 }, { 20 * second, 20 * second + 150000, 3 } };
+	struct iso_cell_view cells[2] = { { 20 * second, 0, 1, 0 },
+					  { 20 * second, 20 * second + 150000, 3, 0 } };
 
 	ok(rs, 10 * second, 20000); /* patience: 80 ms */
 	iso_region_stats_cells(rs, cells, 2, 20 * second + 200000);
@@ -379,12 +380,168 @@ static void test_uplink_excuses_failed_connects(void **state)
 	assert_int_equal(rs->health.state, ISO_HEALTH_DOWN);
 }
 
+/* What is kept of routes: number 2 alone. */
+static struct iso_track_stats *track_of(struct iso_region_stats *rs, struct iso_track_stats *tracks[])
+{
+	tracks[1] = malloc(sizeof(*tracks[1]));
+	assert_non_null(tracks[1]);
+	iso_track_stats_init(tracks[1], 0);
+	rs->tracks = tracks;
+	return tracks[1];
+}
+
+static void ok_by(struct iso_region_stats *rs, uint8_t track, uint32_t us, uint64_t now_us)
+{
+	struct iso_sample s = { .start_us = now_us - us,
+				.end_us = now_us,
+				.status = 200,
+				.ttfb_us = us,
+				.outcome = ISO_OUTCOME_OK,
+				.track = track };
+
+	iso_region_stats_sample(rs, &s);
+	s.kind = ISO_SAMPLE_TOTAL;
+	s.us = 2 * us;
+	iso_region_stats_sample(rs, &s);
+}
+
+static void test_a_route_has_its_own(void **state)
+{
+	struct iso_track_stats *tracks[ISO_TRACK_SLOTS] = { NULL };
+	struct iso_region_stats *rs = *state;
+	struct iso_track_stats *ts = track_of(rs, tracks);
+	struct iso_window_sums sums;
+
+	for (uint64_t i = 0; i < 50; i++) {
+		ok_by(rs, 0, 20000, 10 * second + i * 10000);
+		ok_by(rs, 2, 400000, 10 * second + i * 10000);
+		ok_by(rs, 1, 20000, 10 * second + i * 10000); /* nothing is kept of that one */
+		ok_by(rs, 200, 20000, 10 * second + i * 10000);
+	}
+	assert_in_range(iso_estimate_us(&ts->estimate), 399000, 401000);
+	assert_true(iso_estimate_us(&rs->estimate) < 200000);
+	iso_window_sum(&ts->window, 11 * second, &sums);
+	assert_int_equal(sums.good, 50);
+	assert_in_range(sums.p99_us, 392000, 408000);
+	iso_window_sum(&ts->totals, 11 * second, &sums);
+	assert_in_range(sums.p50_us, 784000, 816000);
+	iso_window_sum(&rs->totals, 11 * second, &sums);
+	assert_int_equal(sums.good, 200);
+	free(ts);
+}
+
+/* A failure is the region's and the route's; another route's is not. */
+static void test_a_failure_is_its_routes_too(void **state)
+{
+	static const enum iso_outcome outcomes[] = { ISO_OUTCOME_RESET, ISO_OUTCOME_TIMEOUT,
+						     ISO_OUTCOME_STATUS };
+	struct iso_track_stats *tracks[ISO_TRACK_SLOTS] = { NULL };
+	struct iso_region_stats *rs = *state;
+	struct iso_track_stats *ts = track_of(rs, tracks);
+	struct iso_window_sums sums;
+	uint32_t usual_us;
+
+	for (uint64_t i = 0; i < 50; i++)
+		ok_by(rs, 2, 20000, 10 * second + i * 10000);
+	usual_us = iso_estimate_usual_us(&ts->estimate);
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+		uint32_t before_us = iso_estimate_us(&ts->estimate),
+			 of_all_us = iso_estimate_us(&rs->estimate);
+		struct iso_sample s = { .start_us = 11 * second,
+					.end_us = 11 * second + 2000,
+					.outcome = (uint8_t)outcomes[i],
+					.fault = ISO_FAULT_REGION,
+					.status = outcomes[i] == ISO_OUTCOME_STATUS ? 503 : 0,
+					.ttfb_us = outcomes[i] == ISO_OUTCOME_STATUS ? 2000 : 0 };
+
+		iso_region_stats_sample(rs, &s);
+		assert_int_equal(iso_estimate_us(&ts->estimate), before_us);
+		s.track = 2;
+		iso_region_stats_sample(rs, &s);
+		/* The third is one more of two in a row, which have counted in full. */
+		assert_true(iso_estimate_us(&ts->estimate) > before_us || i == 2);
+		assert_true(iso_estimate_us(&rs->estimate) >= of_all_us);
+		assert_int_equal(iso_estimate_usual_us(&ts->estimate), usual_us);
+	}
+	assert_true(iso_estimate_us(&ts->estimate) >= second);
+	iso_window_sum(&ts->window, 12 * second, &sums);
+	assert_int_equal(sums.bad, 3);
+	free(ts);
+}
+
+/* Nobody knows how long a route takes where it was never answered: that it took longer ejects nobody. */
+static void test_a_route_that_was_never_answered(void **state)
+{
+	struct iso_track_stats *tracks[ISO_TRACK_SLOTS] = { NULL };
+	struct iso_region_stats *rs = *state;
+	struct iso_track_stats *ts = track_of(rs, tracks);
+	struct iso_sample s = { .start_us = 10 * second,
+				.end_us = 11 * second,
+				.outcome = ISO_OUTCOME_TIMEOUT,
+				.fault = ISO_FAULT_REGION,
+				.track = 2 };
+
+	ok(rs, 9 * second, 20000);
+	for (int i = 0; i < 10; i++)
+		iso_region_stats_sample(rs, &s);
+	assert_null(rs->wish);
+	assert_int_equal(rs->estimate.struck_us, 0);
+	assert_true(iso_estimate_us(&ts->estimate) >= second);
+	ok_by(rs, 2, 900000, 12 * second);
+	for (int i = 0; i < 10; i++)
+		iso_region_stats_sample(rs, &s);
+	assert_non_null(rs->wish);
+	free(ts);
+}
+
+/* What a slow route takes is normal, though it is a hundred times what the region does: it lifts a suspicion.
+ */
+static void test_normal_by_its_route(void **state)
+{
+	struct iso_track_stats *tracks[ISO_TRACK_SLOTS] = { NULL };
+	struct iso_region_stats *rs = *state;
+	struct iso_track_stats *ts = track_of(rs, tracks);
+
+	ok(rs, 10 * second, 20000);
+	silence(rs, 20 * second, 0, 20 * second + 200000);
+	assert_true(rs->suspect_us != 0);
+	ts->usual_us = 20000;
+	ok_by(rs, 2, 2000000, 25 * second);
+	assert_true(rs->suspect_us != 0);
+	ts->usual_us = 2000000;
+	ok_by(rs, 2, 2000000, 25 * second);
+	assert_int_equal(rs->suspect_us, 0);
+	free(ts);
+}
+
+/* What waits by its route's time is in no worker's oldest_us; overdue it counts as silence does. */
+static void test_overdue_by_its_route(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_cell_view waits = { 0, 20 * second, 1, 0 }, overdue = { 0, 20 * second, 1, 20 * second };
+	struct iso_cell_view both[2] = { overdue, { 0, 21 * second, 1, 0 } };
+
+	ok(rs, 10 * second, 20000);
+	iso_region_stats_cells(rs, &waits, 1, 21 * second);
+	assert_int_equal(rs->suspect_us, 0);
+	iso_region_stats_cells(rs, both, 2, 21 * second);
+	assert_int_equal(rs->suspect_us, 0); /* the other worker hears from it */
+	iso_region_stats_cells(rs, &overdue, 1, 21 * second);
+	assert_int_equal(rs->suspect_us, 21 * second);
+	assert_int_equal(rs->silent_us, second);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_good_answers),
+		TEST(test_a_route_has_its_own),
+		TEST(test_a_failure_is_its_routes_too),
+		TEST(test_a_route_that_was_never_answered),
+		TEST(test_normal_by_its_route),
+		TEST(test_overdue_by_its_route),
 		TEST(test_client_faults_say_nothing),
 		TEST(test_our_own_limits_and_graceful_ends_say_nothing),
 		TEST(test_one_dead_connection_ejects_nobody),

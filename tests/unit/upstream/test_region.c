@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -117,6 +118,45 @@ static void test_too_many(void **state)
 	free(f);
 }
 
+/* Routes that are measured by themselves: numbered from 1, each as long as the file names it, and once more.
+ */
+static void test_tracks(void **state)
+{
+	struct iso_registry *registry = *state;
+	struct iso_snapshot *s = calloc(1, sizeof(*s));
+	char names[2 * ISO_TRACKS_MAX][8];
+
+	assert_non_null(s);
+	for (uint32_t i = 0; i < 2 * ISO_TRACKS_MAX; i++)
+		(void)snprintf(names[i], sizeof(names[i]), "s/%u", i);
+	s->generation = 1;
+	s->track_count = ISO_TRACKS_MAX;
+	for (uint32_t i = 0; i < ISO_TRACKS_MAX; i++)
+		s->tracks[i].identity = iso_slice_str(names[i]);
+	assert_int_equal(iso_registry_bind(registry, s), ISO_OK);
+	for (uint32_t i = 0; i < ISO_TRACKS_MAX; i++)
+		assert_int_equal(s->tracks[i].number, i + 1);
+	/* As many others beside them, while workers may be a step behind. */
+	s->generation = 2;
+	for (uint32_t i = 0; i < ISO_TRACKS_MAX; i++)
+		s->tracks[i].identity = iso_slice_str(names[ISO_TRACKS_MAX + i]);
+	assert_int_equal(iso_registry_bind(registry, s), ISO_OK);
+	for (uint32_t i = 0; i < ISO_TRACKS_MAX; i++)
+		assert_int_equal(s->tracks[i].number, ISO_TRACKS_MAX + i + 1);
+	/* In another order, and one of the first: it is new, in a slot that is free again. */
+	s->generation = 3;
+	s->track_count = 3;
+	s->tracks[0].identity = iso_slice_str(names[ISO_TRACKS_MAX + 5]);
+	s->tracks[1].identity = iso_slice_str(names[ISO_TRACKS_MAX]);
+	s->tracks[2].identity = iso_slice_str(names[7]);
+	assert_int_equal(iso_registry_bind(registry, s), ISO_OK);
+	assert_int_equal(s->tracks[0].number, ISO_TRACKS_MAX + 6);
+	assert_int_equal(s->tracks[1].number, ISO_TRACKS_MAX + 1);
+	assert_int_equal(s->tracks[2].number, 1);
+	assert_int_equal(registry->tracks[0].since, 3);
+	free(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -126,6 +166,7 @@ int main(void)
 		TEST(test_new_ones_are_known_by_their_generation),
 		TEST(test_a_slot_outlives_one_generation),
 		TEST(test_too_many),
+		TEST(test_tracks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
