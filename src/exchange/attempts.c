@@ -91,7 +91,8 @@ static uint64_t pause_us(struct iso_exchange *x)
 static bool must_stand(struct iso_exchange *x)
 {
 	if (x->choice.reason == ISO_RETRY_REASON_THROTTLE &&
-	    (x->choice.pick.level == ISO_PICK_FULL || x->choice.pick.level == ISO_PICK_AGAIN)) {
+	    (x->choice.pick.level == ISO_PICK_FULL || x->choice.pick.level == ISO_PICK_AGAIN) &&
+	    !iso_exchange_choose_out(x)) {
 		x->choice.final = ISO_STAY_LIMITS;
 		return true;
 	}

@@ -129,3 +129,12 @@ bool iso_exchange_choose(struct iso_exchange *x)
 		record(x, &view);
 	return x->choice.pick.level != ISO_PICK_NONE;
 }
+
+bool iso_exchange_choose_out(struct iso_exchange *x)
+{
+	for (uint32_t i = 0; i < x->service->region_count; i++)
+		if (x->host->upstream->board->regions[x->service->regions[i].slot].up)
+			x->choice.allowed &= (uint16_t) ~(1u << i);
+	x->choice.allowed &= (uint16_t)~x->choice.tried;
+	return iso_exchange_choose(x);
+}

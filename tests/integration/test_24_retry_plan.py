@@ -171,6 +171,18 @@ def test_a_throttled_region_is_not_asked_again(start, origin, h2):
     assert len(one.served) == 1
 
 
+def test_a_throttled_request_tries_what_is_out(start, origin, h2):
+    """One region is ejected, the only other one is at its limit: better asked whether it is well again than refused."""
+    codes = {"first": 200, "second": 503}
+    made = {n: origin(H1Origin, lambda sock, request, n=n: h1_status(sock, codes[n])) for n in codes}
+    proxy = start({n: {"url": o.url, "host": NAME} for n, o in made.items()}, workers=1,
+                  service={"health": CALM, "retry": {"budget": 2}, "balance": {"policy": "weighted"}})
+    client = h2(proxy)
+    wait_until(lambda: client.get("/").status and proxy.region("second")["state"] == "ejected", 20, "the ejection")
+    codes.update(first=429, second=200)
+    assert client.get("/").status == 200
+
+
 def test_attempts_of_the_route(start, origin, h2):
     first, second = (origin(H1Origin, answers(503)) for _ in range(2))
     proxy = start({"first": {"url": first.url, "host": NAME}, "second": {"url": second.url, "host": NAME}}, workers=1,
