@@ -147,12 +147,13 @@ static int acknowledge_name(SSL *ssl, int *alert, void *arg)
 bool iso_tls_server_fits(const struct iso_tls_server *server, const struct ssl_st *ssl,
 			 struct iso_slice authority)
 {
-	struct iso_slice name = iso_uri_host(authority);
 	SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+	struct iso_slice name;
 	char host[256];
 
 	if (server->policy_count == 1)
 		return true;
+	name = iso_uri_host(authority);
 	if (name.len >= sizeof(host) || memchr(name.ptr, '\0', name.len) != NULL)
 		name.len = 0;
 	for (size_t i = 0; i < name.len; i++)

@@ -61,11 +61,14 @@ static uint32_t by_probes_us(const struct iso_estimate *e)
 static double weight_now(const struct iso_estimate *e, uint64_t now_us)
 {
 	uint64_t dt_us = e->live.fresh_us != 0 && now_us > e->live.fresh_us ? now_us - e->live.fresh_us : 0;
-	double weight = -expm1(-(double)dt_us / WEIGHT_TAU_US);
+	double weight;
 
-	if (!iso_ewma_known(&e->live) || weight > weight_max)
+	if (!iso_ewma_known(&e->live))
 		return weight_max;
-	return weight < weight_min ? weight_min : weight;
+	if (dt_us * 100 <= WEIGHT_TAU_US) /* 1 - e^-x < x: saves the power of nearly all */
+		return weight_min;
+	weight = -expm1(-(double)dt_us / WEIGHT_TAU_US);
+	return weight < weight_min ? weight_min : weight > weight_max ? weight_max : weight;
 }
 
 /* The probes' word brings it back; when it is slow again soon after, that weighs less next time. */

@@ -120,7 +120,7 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 		return true;
 	}
 	weight = 1.0 / (e->count < WARM_UP ? e->count : WARM_UP);
-	if (e->count >= WARM_UP) {
+	if (e->count >= WARM_UP && dt_us > TAU_US / WARM_UP) { /* else 1 - e^-x < x is less than that */
 		double by_time = -expm1(-(double)dt_us / TAU_US);
 
 		weight = by_time > weight ? by_time : weight;
