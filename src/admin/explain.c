@@ -9,6 +9,7 @@
 #include "iso/net/cidr.h"
 #include "iso/net/resolver.h"
 #include "iso/policy/decision.h"
+#include "iso/policy/safety.h"
 #include "iso/policy/share.h"
 #include "iso/upstream/view.h"
 
@@ -157,13 +158,17 @@ static void unmeasured_view(const struct iso_cfg_route *route, struct iso_view *
 static void make_view(const struct iso_publisher *pub, const struct iso_explain_request *request,
 		      const struct asked *asked, const struct iso_cfg_route *route, struct iso_view *ret_view)
 {
+	bool safe = iso_method_is_safe(iso_method_id(request->method));
+
 	if (pub == NULL) {
 		unmeasured_view(route, ret_view);
 		return;
 	}
 	iso_publisher_view(pub, route, asked->target.path, ret_view);
-	if (route->policy != ISO_POLICY_LATENCY || !iso_method_is_safe(iso_method_id(request->method)))
+	if (route->policy != ISO_POLICY_LATENCY || !safe)
 		ret_view->explore = 0;
+	if (route->policy != ISO_POLICY_LATENCY || iso_safety_may_double(safe, route->idempotent))
+		ret_view->wary = 0;
 	ret_view->held = held(request, asked, route->service);
 }
 
@@ -239,8 +244,9 @@ static void put_candidates(const struct iso_publisher *pub, const struct iso_cfg
 		put_numbers(&report, tracked ? &track.lanes[i] : NULL, text);
 		iso_text_fmt(text, ",\"in_flight\":%u,\"weight\":%u,\"warned\":%s", report.in_flight,
 			     view->c[i].weight, flag(view->warned, i));
-		iso_text_fmt(text, ",\"explored\":%s,\"held\":%s,\"share\":", flag(view->explore, i),
-			     flag(view->held, i));
+		iso_text_fmt(text,
+			     ",\"explored\":%s,\"held\":%s,\"wary\":%s,\"share\":", flag(view->explore, i),
+			     flag(view->held, i), flag(view->wary, i));
 		iso_text_double(text, (double)shares[i] / ISO_WEIGHT_ONE, 4);
 		iso_text_str(text, "}");
 	}

@@ -2,6 +2,7 @@
  * What the publisher tells the admin API and the metrics. Thread: control.
  */
 #include "iso/policy/share.h"
+#include "iso/policy/suspicion.h"
 #include "iso/upstream/view.h"
 #include "publisher_priv.h"
 
@@ -58,9 +59,14 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	}
 	if (route == NULL)
 		return;
-	for (uint32_t r = 0; r < service->region_count; r++)
+	for (uint32_t r = 0; r < service->region_count; r++) {
+		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
+
 		if (boards[r]->unmeasured)
 			ret_view->explore |= (uint16_t)(1u << r);
+		if (iso_wary(pub->loop->now_us, slot->failed_us, slot->stats.silent_us, boards[r]->usual_us))
+			ret_view->wary |= (uint16_t)(1u << r);
+	}
 	(void)iso_view_track(ret_view, route, iso_publisher_board_track(pub, route), true);
 	ret_view->allowed &= route->region_mask;
 	iso_view_require(ret_view, boards, route, path);
@@ -99,7 +105,7 @@ void iso_publisher_route_shares(const struct iso_publisher *pub, const struct is
 	struct iso_view view;
 
 	view_of(pub, route->service, route, iso_slice(NULL, 0), &view);
-	view.explore = 0; /* no request in particular */
+	view.explore = view.wary = 0; /* no request in particular */
 	if (route->policy == ISO_POLICY_GEO)
 		weigh_by_traffic(pub, route->service, route->track, &view);
 	iso_balance_shares(route->policy, &view, ret_shares);

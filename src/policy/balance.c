@@ -93,6 +93,16 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 	return again(view, allowed);
 }
 
+/* The other policies promise a place; `latency` may as well be careful with what must not run twice. */
+static uint16_t choose_carefully(enum iso_policy policy, const struct iso_view *view,
+				 enum iso_pick_level *ret_level)
+{
+	uint16_t among = choose_set(view, ret_level);
+	uint16_t calm = mask_and(among, ~(uint32_t)view->wary);
+
+	return policy == ISO_POLICY_LATENCY && *ret_level == ISO_PICK_GOOD && calm != 0 ? calm : among;
+}
+
 /*
  * Whether this draw explores, and where. What decides is the draw times an odd number (a bijection), so that
  * the draws that are left are as good as uniform.
@@ -166,16 +176,12 @@ void iso_balance_pick(enum iso_policy policy, const struct iso_view *view, uint3
 	uint32_t index = 0;
 
 	assert(view->n <= ISO_VIEW_MAX);
-	ret_pick->among = choose_set(view, &ret_pick->level);
+	ret_pick->among = choose_carefully(policy, view, &ret_pick->level);
 	ret_pick->draw = draw;
 	ret_pick->total = 0;
 	ret_pick->index = 0;
 	if (ret_pick->among == 0)
 		return;
-	/* The others' policies promise a place; this one may as well be careful. */
-	if (policy == ISO_POLICY_LATENCY && ret_pick->level == ISO_PICK_GOOD &&
-	    mask_and(ret_pick->among, ~(uint32_t)view->wary) != 0)
-		ret_pick->among = mask_and(ret_pick->among, ~(uint32_t)view->wary);
 	if (view->explore != 0 && policy == ISO_POLICY_LATENCY && ret_pick->level == ISO_PICK_GOOD &&
 	    explores(view, ret_pick->among, draw, &ret_pick->index)) {
 		ret_pick->level = ISO_PICK_EXPLORE;
@@ -219,7 +225,7 @@ void iso_balance_shares(enum iso_policy policy, const struct iso_view *view,
 	/* No client in particular: keys fall to the regions by their weights. */
 	if (policy == ISO_POLICY_STICKY && !view->client.keyed)
 		policy = ISO_POLICY_WEIGHTED;
-	among = choose_set(view, &level);
+	among = choose_carefully(policy, view, &level);
 	if (among != 0)
 		total = weigh(policy, view, among, weights);
 	/* Sums of 2^37 and more are brought down first: a share needs no more than 20 bits of them. */

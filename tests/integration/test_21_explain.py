@@ -92,6 +92,20 @@ def test_what_is_explored(start, emulator):
     assert text.count("eligible; nothing has measured it lately: 0.5 % of the safe requests do") == 2, text
 
 
+def test_what_must_not_run_twice_avoids_what_has_just_failed(pair, h2):
+    proxy, regions = pair
+    client, url = h2(proxy), f"https://{NAME}/orders/1"
+    regions["near"].set(mode="status", status=503)
+
+    def wary():
+        assert client.get("/orders/1").status == 200
+        answer = ask(proxy, "POST", url)
+        return answer if candidate(answer, "near")["wary"] else None
+    answer = wait_until(wary, 10, "a failure at the nearest")
+    assert (answer["pick"], candidate(answer, "near")["share"], answer["decision"]["wary"]) == ("far", 0, 1)
+    assert not candidate(ask(proxy, "GET", url), "near")["wary"], "that may be tried again"
+
+
 def test_no_route_and_no_url(pair):
     proxy, _ = pair
     answer = ask(proxy, "POST", "/here")

@@ -106,8 +106,8 @@ struct iso_track_report {
 bool iso_publisher_track(const struct iso_publisher *publisher, const struct iso_cfg_route *route,
 			 struct iso_track_report *ret_report);
 /*
- * What a pick for a new request by that route of the bound snapshot would see now, if it is a safe one:
- * others explore nothing. path: normalised.
+ * What a pick for a new request by that route of the bound snapshot would see now: `explore` as a safe one
+ * has it, `wary` as one that must not run twice. path: normalised.
  */
 void iso_publisher_view(const struct iso_publisher *publisher, const struct iso_cfg_route *route,
 			struct iso_slice path, struct iso_view *ret_view);
