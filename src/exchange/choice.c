@@ -132,9 +132,14 @@ bool iso_exchange_choose(struct iso_exchange *x)
 
 bool iso_exchange_choose_out(struct iso_exchange *x)
 {
-	for (uint32_t i = 0; i < x->service->region_count; i++)
-		if (x->host->upstream->board->regions[x->service->regions[i].slot].up)
+	const struct iso_upstream *up = x->host->upstream;
+
+	for (uint32_t i = 0; i < x->service->region_count; i++) {
+		uint32_t slot = x->service->regions[i].slot;
+
+		if (up->board->regions[slot].up && !iso_upstream_suspect(up, slot))
 			x->choice.allowed &= (uint16_t) ~(1u << i);
+	}
 	x->choice.allowed &= (uint16_t)~x->choice.tried;
 	return iso_exchange_choose(x);
 }

@@ -150,7 +150,8 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x);
  * sampled. Whether there is a region at all.
  */
 bool iso_exchange_choose(struct iso_exchange *x);
-/* The same among those that are out and were not tried: where nothing else is left, one may be well again. */
+/* The same among those that are out or silent and were not tried: where nothing else is left, one may be
+ * well. */
 bool iso_exchange_choose_out(struct iso_exchange *x);
 /* No try could begin there: what the pick had taken is given back. */
 void iso_exchange_unchoose(const struct iso_exchange *x);
