@@ -53,7 +53,9 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 	const struct iso_upstream *up = x->host->upstream;
 	const struct iso_cfg_service *service = x->service;
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
-	bool once = !iso_safety_may_double(x->safe, x->route->idempotent);
+	/* What the other policies do not ask for is not looked up. */
+	bool once = x->route->policy == ISO_POLICY_LATENCY &&
+		    !iso_safety_may_double(x->safe, x->route->idempotent);
 
 	iso_view_init(ret_view, service->region_count);
 	ret_view->tried = x->choice.tried;

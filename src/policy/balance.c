@@ -63,10 +63,11 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 	uint16_t calm = mask_and(up, ~(uint32_t)view->suspect);
 	uint16_t good = mask_and(calm, ~(uint32_t)view->full);
 	uint16_t trial = mask_and(fresh, view->trial & ~(uint32_t)view->lacking);
+	uint16_t held = view->held != 0 ? iso_balance_held(view) : 0;
 
-	if (view->held != 0 && iso_balance_held(view) != 0) {
+	if (held != 0) {
 		*ret_level = ISO_PICK_HELD;
-		return iso_balance_held(view);
+		return held;
 	}
 	if (trial != 0) {
 		*ret_level = ISO_PICK_TRIAL;

@@ -27,12 +27,6 @@ uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_u
 	return waiting != 0 && now_us > since_us ? now_us - since_us : 0;
 }
 
-bool iso_suspect(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting,
-		 uint32_t usual_us)
-{
-	return iso_silence_us(now_us, oldest_us, progress_us, waiting) > iso_patience_us(usual_us);
-}
-
 bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t usual_us)
 {
 	if (failed_us != 0 && now_us < failed_us + FAILED_US)

@@ -12,9 +12,6 @@
 uint64_t iso_patience_us(uint32_t usual_us);
 /* How long nothing has come while the oldest of `waiting` attempts waits; 0 when nothing waits. */
 uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting);
-/* Whether that silence exceeds the patience. */
-bool iso_suspect(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting,
-		 uint32_t usual_us);
 /*
  * Whether a region that is in is no place for a request that must not run twice: its last answer was a
  * failure, less than a second ago (failed_us; 0: it was none), or it is silent for half of the patience.

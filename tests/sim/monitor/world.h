@@ -330,7 +330,8 @@ static inline void world_suspect(struct world *w, const struct flight *f)
 	uint32_t r = f->region;
 	uint32_t usual_us = f->route != 0 ? w->lanes[f->route][r].usual_us : w->facts[r].usual_us;
 
-	if (w->suspect_us[r] == 0 && iso_suspect(w->now_us, f->start_us, w->progress_us[r], 1, usual_us)) {
+	if (w->suspect_us[r] == 0 &&
+	    iso_silence_us(w->now_us, f->start_us, w->progress_us[r], 1) > iso_patience_us(usual_us)) {
 		w->suspect_us[r] = w->now_us;
 		world_judge(w);
 		if (!w->probing[r])

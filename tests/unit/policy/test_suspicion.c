@@ -29,17 +29,6 @@ static void test_silence(void **state)
 	assert_int_equal(iso_silence_us(1000, 2000, 0, 1), 0);    /* another thread's clock is ahead */
 }
 
-static void test_suspect_edges(void **state)
-{
-	(void)state;
-	assert_false(iso_suspect(300000, 100000, 0, 1, 50000));
-	assert_true(iso_suspect(300001, 100000, 0, 1, 50000));
-	assert_false(iso_suspect(300001, 100000, 100001, 1, 50000));
-	assert_false(iso_suspect(300001, 100000, 0, 0, 50000));
-	assert_false(iso_suspect(1100000, 100000, 0, 1, 0));
-	assert_true(iso_suspect(1100001, 100000, 0, 1, 0));
-}
-
 /* A failure holds for a second, silence from half of the patience on. */
 static void test_wary_edges(void **state)
 {
@@ -60,7 +49,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_suspect_edges),
 		cmocka_unit_test(test_wary_edges),
 	};
 
