@@ -321,6 +321,23 @@ def test_hedges_are_capped(start, emulator, h2):
     assert 1 <= fast.executed() <= 0.05 * 80 + 2
 
 
+def test_a_hedge_that_finds_no_region_costs_none(start, emulator, h2):
+    """Eight requests pay for two hedges; while nobody else is up, none is made and none may be lost."""
+    slow, fast = emulator("first", 300), emulator("second", 5)
+    fast.set(mode="status", status=503, health="same")
+    proxy = over(start, slow.url, fast.url, hedge={"after": "20ms", "share": 0.25}, retry={"budget": 2},
+                 health={"interval": "500ms"})
+    proxy.wait_states({"first": "healthy", "second": "unhealthy"})
+    client = h2(proxy)
+    sids = [client.start("GET", "/") for _ in range(8)]
+    assert all(client.wait(sid, 30).status == 200 for sid in sids)
+    assert fast.executed() == 0 and proxy.metric("isochrone_retries_total", reason="hedge") == 0
+    fast.set(mode="ok", health="ok")
+    proxy.wait_states({"second": "healthy"})
+    answer = client.get("/")
+    assert (answer.status, answer.get("x-emulated-region")) == (200, "second"), "a quarter of a hedge was not enough"
+
+
 # ---- The page ----
 
 def test_the_table_in_the_docs_is_the_codes(lab):
