@@ -198,9 +198,8 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 {
 	struct iso_exchange_host *host = ISO_CONTAINER(handler, struct iso_exchange_host, handler);
 	struct iso_exchange *x = iso_arena_zalloc(request->arena, sizeof(*x));
-	char *client = iso_arena_alloc(request->arena, 64);
 
-	if (x == NULL || client == NULL)
+	if (x == NULL)
 		return NULL;
 	x->request.ops = &request_ops;
 	x->response = request->response;
@@ -217,8 +216,7 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	x->request_end = request->end;
 	x->original_path = request->head->path;
 	x->fail_status = 502;
-	iso_sockaddr_format(request->client, client, 64);
-	x->from.client = iso_slice_str(client);
+	x->from.client = request->client;
 	iso_timer_init(&x->timer, on_timer);
 	iso_timer_init(&x->choice.timer, iso_exchange_on_choice_timer);
 	iso_list_init(&x->relay.link);

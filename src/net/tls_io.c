@@ -128,6 +128,16 @@ void iso_tls_io_free(struct iso_transport *t)
 	t->ssl = NULL;
 }
 
+/*
+ * SSL_get_error wants an empty queue before the call that it is asked about, and it nearly always is: looking
+ * costs a tenth of what clearing its sixteen places does.
+ */
+static void clear_errors(void)
+{
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+}
+
 /* What an SSL call's failure means here; notes the words. */
 static int map_error(struct iso_transport *t, int ret)
 {
@@ -165,7 +175,7 @@ int iso_tls_io_handshake(struct iso_transport *t)
 	unsigned int len;
 	int ret;
 
-	ERR_clear_error();
+	clear_errors();
 	ret = SSL_do_handshake(t->ssl);
 	if (ret != 1)
 		return map_error(t, ret);
@@ -182,7 +192,7 @@ int iso_tls_io_read(struct iso_transport *t, void *bytes, size_t size, size_t *r
 {
 	int ret;
 
-	ERR_clear_error();
+	clear_errors();
 	ret = SSL_read_ex(t->ssl, bytes, size, ret_n);
 	return ret == 1 ? ISO_OK : map_error(t, ret);
 }
@@ -194,7 +204,7 @@ int iso_tls_io_write(struct iso_transport *t, const void *bytes, size_t n)
 
 	if (n == 0)
 		return ISO_OK;
-	ERR_clear_error();
+	clear_errors();
 	ret = SSL_write_ex(t->ssl, bytes, n, &done);
 	if (ret == 1)
 		return ISO_OK; /* no partial writes: the BIO takes all or fails */
@@ -203,8 +213,8 @@ int iso_tls_io_write(struct iso_transport *t, const void *bytes, size_t n)
 
 void iso_tls_io_close_notify(struct iso_transport *t)
 {
-	ERR_clear_error();
+	clear_errors();
 	if (t->ready_us != 0)
 		SSL_shutdown(t->ssl);
-	ERR_clear_error();
+	clear_errors();
 }

@@ -372,8 +372,7 @@ void iso_sconn_describe(const struct iso_sconn *c, struct iso_head *head, struct
 	*ret_request = (struct iso_request){
 		.loop = c->server->loop,
 		.head = head,
-		.client = &c->peer.u.sa,
-		.local = &c->local.u.sa,
+		.client = iso_slice_str(c->peer_text),
 		.received_us = c->server->loop->now_us,
 		.tls = c->tls,
 		.misdirected = c->tls && !iso_tls_server_fits(c->tls_server, c->t.ssl, head->authority),
@@ -383,7 +382,7 @@ void iso_sconn_describe(const struct iso_sconn *c, struct iso_head *head, struct
 }
 
 void iso_sconn_open(struct iso_server *server, const struct iso_server_listener *listener, int fd,
-		    const struct iso_sockaddr *peer, const struct iso_sockaddr *local)
+		    const struct iso_sockaddr *peer)
 {
 	struct iso_sconn *c = NULL;
 
@@ -397,7 +396,7 @@ void iso_sconn_open(struct iso_server *server, const struct iso_server_listener 
 	}
 	c->server = server;
 	c->peer = *peer;
-	c->local = *local;
+	iso_sockaddr_format(&peer->u.sa, c->peer_text, sizeof(c->peer_text));
 	c->tls = listener->tls != NULL;
 	c->h2 = listener->h2;
 	c->http11 = listener->http11;

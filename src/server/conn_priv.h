@@ -77,7 +77,8 @@ struct iso_sconn {
 	struct iso_tls_server *tls_server; /* one reference: its callbacks run during the handshake; NULL: in
 					      clear */
 	struct iso_cidr_set *trusted;      /* the peer is among these, and so believed; NULL: it is not */
-	struct iso_sockaddr peer, local;
+	struct iso_sockaddr peer;
+	char peer_text[64];      /* every request asks for it */
 	uint64_t idle_since_us;  /* 0: a request is running */
 	uint64_t head_since_us;  /* when the head that is coming in began; 0: none is */
 	uint64_t body_bytes;     /* of request bodies, ever */
@@ -92,7 +93,7 @@ struct iso_sconn {
 
 /* Takes fd. Beyond a limit it is closed at once, and counted as refused. */
 void iso_sconn_open(struct iso_server *server, const struct iso_server_listener *listener, int fd,
-		    const struct iso_sockaddr *peer, const struct iso_sockaddr *local);
+		    const struct iso_sockaddr *peer);
 /* Takes the connection down now; freed later. */
 void iso_sconn_close(struct iso_sconn *c);
 /* Tells the owner once that a drain is over, when it is. */

@@ -15,7 +15,7 @@ struct proxied {
 	struct iso_server_listener *listener;
 	struct event *event;
 	struct iso_timer timer;
-	struct iso_sockaddr peer, local;
+	struct iso_sockaddr peer;
 	int fd;
 };
 
@@ -45,7 +45,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct proxied *p = arg;
 	struct iso_server_listener *listener = p->listener;
-	struct iso_sockaddr peer = p->peer, local = p->local;
+	struct iso_sockaddr peer = p->peer;
 	uint8_t bytes[ISO_PROXY_HEADER_MAX];
 	struct iso_proxy_header header;
 	size_t used;
@@ -68,11 +68,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		cut(p, ISO_CUT_PROTOCOL);
 		return;
 	}
-	if (header.known) {
+	if (header.known)
 		peer = header.source;
-		local = header.destination;
-	}
-	iso_sconn_open(listener->server, listener, give_up(p), &peer, &local);
+	iso_sconn_open(listener->server, listener, give_up(p), &peer);
 }
 
 static void on_timer(struct iso_timer *timer)
@@ -80,8 +78,7 @@ static void on_timer(struct iso_timer *timer)
 	cut(ISO_CONTAINER(timer, struct proxied, timer), ISO_CUT_HANDSHAKE_TIMEOUT);
 }
 
-void iso_proxied_open(struct iso_server_listener *listener, int fd, const struct iso_sockaddr *peer,
-		      const struct iso_sockaddr *local)
+void iso_proxied_open(struct iso_server_listener *listener, int fd, const struct iso_sockaddr *peer)
 {
 	struct iso_loop *loop = listener->server->loop;
 	struct proxied *p = calloc(1, sizeof(*p));
@@ -93,7 +90,6 @@ void iso_proxied_open(struct iso_server_listener *listener, int fd, const struct
 	}
 	p->listener = listener;
 	p->peer = *peer;
-	p->local = *local;
 	p->fd = fd;
 	iso_list_init(&p->link);
 	iso_timer_init(&p->timer, on_timer);

@@ -29,15 +29,12 @@ static void forget(struct iso_server_listener *listener)
 static void on_accepted(struct iso_listener *l, int fd, const struct iso_sockaddr *peer)
 {
 	struct iso_server_listener *listener = ISO_CONTAINER(l, struct iso_server_listener, l);
-	struct iso_sockaddr local = { .len = sizeof(local.u) };
 
 	iso_loop_enter(listener->server->loop);
-	if (getsockname(fd, &local.u.sa, &local.len) != 0)
-		local = listener->addr;
 	if (iso_cidr_set_has(listener->proxy_protocol, &peer->u.sa))
-		iso_proxied_open(listener, fd, peer, &local);
+		iso_proxied_open(listener, fd, peer);
 	else
-		iso_sconn_open(listener->server, listener, fd, peer, &local);
+		iso_sconn_open(listener->server, listener, fd, peer);
 }
 
 void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct iso_handler *handler,

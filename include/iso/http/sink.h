@@ -52,17 +52,15 @@ struct iso_sink {
 struct iso_loop;
 struct iso_cidr_set;
 struct iso_transport;
-struct sockaddr;
 
 /* What a handler gets with a request head. All of it lives as long as the arena. */
 struct iso_request {
 	struct iso_loop *loop;
 	struct iso_arena *arena;
 	struct iso_head *head;
-	struct iso_sink *response;     /* the stream: where the answer goes */
-	const struct sockaddr *client; /* the peer's address */
-	const struct sockaddr *local;
-	uint64_t received_us;                       /* loop time at which the request began */
+	struct iso_sink *response; /* the stream: where the answer goes */
+	struct iso_slice client;   /* the peer's address and port in words: there until the reset */
+	uint64_t received_us;      /* loop time at which the request began */
 	const struct iso_cidr_set *trusted_proxies; /* the client is one of them; NULL: it is not */
 	const struct iso_transport *transport; /* the client's connection: there until the stream's reset */
 	bool tls;
