@@ -1,0 +1,284 @@
+/*
+ * See h1_stream_priv.h. Thread: the connection's loop.
+ */
+#include "h1_stream_priv.h"
+
+#include "iso/http/h1_write.h"
+#include "iso/http/websocket.h"
+
+enum { DATA_MAX = ISO_CHUNK_BYTES };
+
+static struct iso_h1_stream *h1_of(struct iso_sink *sink)
+{
+	return ISO_CONTAINER(sink, struct iso_h1_stream, sink);
+}
+
+void iso_h1_stream_end(struct iso_h1_stream *h1, enum iso_reset why)
+{
+	struct iso_sink *request = h1->request;
+
+	if (!h1->running)
+		return;
+	h1->running = false;
+	h1->request = NULL;
+	if (request != NULL)
+		request->ops->reset(request, why);
+	iso_buf_done(&h1->out);
+	iso_arena_done(&h1->arena);
+	iso_sconn_stream_ended(h1->c);
+}
+
+void iso_h1_stream_begin(struct iso_h1_stream *h1)
+{
+	h1->running = true;
+	h1->fresh = false;
+	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->request_end = false;
+	h1->wants_tunnel = h1->tunnelling = h1->client_ended = h1->settled = false;
+	h1->unconsumed = 0;
+	h1->head_len = 0;
+	h1->trailers_out = NULL;
+	h1->keep_alive = true;
+	iso_sconn_stream_began(h1->c);
+}
+
+/* Serialises a head into `out`. */
+static int put_head(struct iso_h1_stream *h1, const struct iso_head *head, bool chunked, bool close)
+{
+	struct iso_loop *loop = h1->c->server->loop;
+	/* The stage is free outside a flush; a head comes from a handler's callback, never from a fill of
+	 * ours. */
+	char bytes[16 * 1024];
+	size_t n;
+	int err = iso_h1_write_head(head, chunked, close, bytes, sizeof(bytes), &n);
+
+	if (err == ISO_OK)
+		err = iso_buf_append_copy(&h1->out, &loop->chunks, bytes, n);
+	if (err == ISO_OK)
+		h1->head_len += n;
+	iso_transport_dirty(&h1->c->t);
+	return err;
+}
+
+/* What the client had to say through the tunnel is said; the answer goes on. */
+static void end_request(struct iso_h1_stream *h1)
+{
+	struct iso_buf none;
+
+	h1->request_end = true;
+	iso_buf_init(&none);
+	if (h1->request != NULL)
+		h1->request->ops->data(h1->request, &none, true);
+}
+
+/* Both directions of a tunnel are over, here and for the handler. */
+static void run_end(struct iso_task *task)
+{
+	struct iso_h1_stream *h1 = ISO_CONTAINER(task, struct iso_h1_stream, end);
+
+	if (!h1->running || !h1->tunnelling)
+		return;
+	if (h1->client_ended && !h1->request_end)
+		end_request(h1);
+	if (h1->request_end && h1->settled && h1->out_end && h1->out.bytes == 0) {
+		iso_h1_stream_end(h1, ISO_RESET_NONE);
+		iso_sconn_finish(h1->c);
+	}
+}
+
+/* 101, and from here on bytes. */
+static int open_tunnel(struct iso_h1_stream *h1, const struct iso_head *head, bool end)
+{
+	struct iso_head switching = *head;
+	char *accept = iso_arena_alloc(&h1->arena, ISO_WEBSOCKET_ACCEPT);
+	int err;
+
+	if (accept == NULL)
+		return ISO_ENOMEM;
+	iso_websocket_accept(h1->key, accept);
+	switching.status = 101;
+	switching.content_length = -1;
+	err = iso_websocket_add_fields(&switching.fields, &h1->arena, ISO_SLICE("sec-websocket-accept"),
+				       iso_slice(accept, ISO_WEBSOCKET_ACCEPT));
+	if (err == ISO_OK)
+		err = put_head(h1, &switching, false, false);
+	h1->wants_tunnel = h1->keep_alive = false;
+	h1->tunnelling = true;
+	h1->out_end = end;
+	h1->c->t.bare_fin = true; /* frames tell where they end: a lost close_notify hides nothing */
+	if (h1->client_ended)     /* not from here: the handler is on the stack */
+		iso_loop_post(h1->c->server->loop, &h1->end);
+	iso_transport_resume(&h1->c->t);
+	return err;
+}
+
+static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end)
+{
+	struct iso_h1_stream *h1 = h1_of(to);
+	bool final = head->status >= 200;
+	struct iso_head with_keep_alive;
+	int err;
+
+	if (!h1->running || h1->answered)
+		return;
+	if (!final) {
+		/* HTTP/1.0 knows none: RFC 9110 section 15.2. */
+		if (h1->head.version == ISO_HTTP_11 && put_head(h1, head, false, false) != ISO_OK)
+			iso_sconn_close(h1->c);
+		return;
+	}
+	h1->answered = true;
+	if (head->tunnel && h1->wants_tunnel) {
+		if (open_tunnel(h1, head, end) != ISO_OK)
+			iso_sconn_close(h1->c);
+		return;
+	}
+	/* Refused: the request is over, and the next one may come. */
+	h1->request_end |= h1->wants_tunnel;
+	h1->wants_tunnel = false;
+	h1->no_body = !iso_status_has_body(head->status, h1->head.method_id);
+	h1->chunked = !end && !h1->no_body && head->content_length < 0 && h1->head.version == ISO_HTTP_11;
+	if (!end && !h1->no_body && head->content_length < 0 && !h1->chunked)
+		h1->keep_alive = false; /* the content ends with the connection */
+	if (h1->c->draining)
+		h1->keep_alive = false;
+	if (h1->keep_alive && h1->head.version == ISO_HTTP_10) {
+		/* RFC 9112 section 9.3: such a client closes unless it is told. */
+		with_keep_alive = *head;
+		err = iso_fields_add(&with_keep_alive.fields, &h1->arena, ISO_SLICE("connection"),
+				     ISO_SLICE("keep-alive"));
+		h1->keep_alive = err == ISO_OK;
+		head = err == ISO_OK ? &with_keep_alive : head;
+	}
+	if (end && head->content_length < 0 && !h1->no_body) {
+		struct iso_head with_length = *head;
+
+		with_length.content_length = 0;
+		err = put_head(h1, &with_length, false, !h1->keep_alive);
+	} else {
+		err = put_head(h1, head, h1->chunked, !h1->keep_alive);
+	}
+	h1->out_end = end;
+	if (err != ISO_OK)
+		iso_sconn_close(h1->c);
+}
+
+static void sink_data(struct iso_sink *to, struct iso_buf *data, bool end)
+{
+	struct iso_h1_stream *h1 = h1_of(to);
+
+	if (!h1->running)
+		return;
+	h1->out_end = h1->out_end || end;
+	if (h1->no_body) {
+		size_t n = data->bytes;
+
+		iso_buf_done(data);
+		if (n > 0 && h1->request != NULL)
+			h1->request->ops->writable(h1->request, n);
+	} else if (iso_buf_move(&h1->out, data) != ISO_OK) {
+		iso_sconn_close(h1->c);
+		return;
+	}
+	iso_transport_dirty(&h1->c->t);
+}
+
+static void sink_trailers(struct iso_sink *to, const struct iso_fields *trailers)
+{
+	struct iso_h1_stream *h1 = h1_of(to);
+
+	if (!h1->running)
+		return;
+	h1->trailers_out = trailers;
+	h1->out_end = true;
+	iso_transport_dirty(&h1->c->t);
+}
+
+static void sink_writable(struct iso_sink *to, size_t freed)
+{
+	struct iso_h1_stream *h1 = h1_of(to);
+
+	if (!h1->running)
+		return;
+	h1->unconsumed -= freed < h1->unconsumed ? freed : h1->unconsumed;
+	if (h1->unconsumed <= ISO_H1_UNCONSUMED_MAX / 2)
+		iso_transport_resume(&h1->c->t);
+}
+
+static void run_broken(struct iso_task *task)
+{
+	struct iso_h1_stream *h1 = ISO_CONTAINER(task, struct iso_h1_stream, broken);
+
+	if (!h1->c->closed)
+		iso_sconn_close(h1->c);
+}
+
+/* Nothing but the end of the connection tells an HTTP/1.1 client that an answer is broken. */
+static void sink_reset(struct iso_sink *to, enum iso_reset why)
+{
+	struct iso_h1_stream *h1 = h1_of(to);
+
+	h1->settled = why == ISO_RESET_NONE;
+	if (h1->running)
+		iso_loop_post(h1->c->server->loop, h1->settled ? &h1->end : &h1->broken);
+}
+
+static const struct iso_sink_ops sink_ops = {
+	.head = sink_head,
+	.data = sink_data,
+	.trailers = sink_trailers,
+	.writable = sink_writable,
+	.reset = sink_reset,
+};
+
+void iso_h1_stream_init(struct iso_h1_stream *h1, struct iso_sconn *c)
+{
+	h1->sink.ops = &sink_ops;
+	h1->c = c;
+	iso_task_init(&h1->broken, run_broken);
+	iso_task_init(&h1->end, run_end);
+}
+
+void iso_h1_stream_answer(struct iso_h1_stream *h1, uint16_t status)
+{
+	struct iso_head head = { .version = ISO_HTTP_11, .status = status, .content_length = 0 };
+
+	h1->keep_alive = false;
+	sink_head(&h1->sink, &head, true);
+}
+
+/* Heads first, then content: acknowledges what of a piece is content. */
+static void acknowledge(struct iso_h1_stream *h1, size_t n)
+{
+	size_t of_head = h1->head_len < n ? (size_t)h1->head_len : n;
+
+	h1->head_len -= of_head;
+	h1->c->content_bytes += n - of_head;
+	if (n > of_head && h1->request != NULL)
+		h1->request->ops->writable(h1->request, n - of_head);
+}
+
+int iso_h1_stream_write(struct iso_h1_stream *h1)
+{
+	struct iso_sconn *c = h1->c;
+
+	while (h1->out.bytes > 0 && iso_transport_room(&c->t) > 0) {
+		char header[ISO_H1_CHUNK_HEADER_MAX];
+		size_t n = h1->out.bytes < DATA_MAX ? h1->out.bytes : DATA_MAX;
+		bool content = h1->head_len == 0;
+		size_t header_len;
+		int err;
+
+		if (!content && n > h1->head_len)
+			n = (size_t)h1->head_len;
+		header_len = content && h1->chunked ? iso_h1_write_chunk_header(n, header) : 0;
+		err = iso_transport_write_body(&c->t, header, header_len, &h1->out, n);
+		if (err == ISO_OK && header_len > 0)
+			err = iso_transport_write(&c->t, "\r\n", 2);
+		if (err != ISO_OK)
+			return err;
+		acknowledge(h1, n);
+		if (c->closed || !h1->running)
+			return ISO_OK;
+	}
+	return ISO_OK;
+}

@@ -1,0 +1,49 @@
+/*
+ * The one request of an HTTP/1.1 connection that runs, from its head to the end of its answer or tunnel.
+ * Thread: the connection's loop.
+ */
+#ifndef ISO_SERVER_H1_STREAM_PRIV_H
+#define ISO_SERVER_H1_STREAM_PRIV_H
+
+#include "conn_priv.h"
+#include "iso/http/h1_parse.h"
+
+/* Request content the handler may hold before we stop reading. */
+enum { ISO_H1_UNCONSUMED_MAX = 256 * 1024 };
+
+/* The connection's, used again for each request. */
+struct iso_h1_stream {
+	struct iso_sink sink; /* the response comes in here */
+	struct iso_h1_parser parser;
+	struct iso_sconn *c;
+	struct iso_arena arena;
+	struct iso_sink *request; /* the handler's; NULL: none */
+	struct iso_chunk *chunk;  /* of the running input */
+	struct iso_head head;     /* the request's, while it runs */
+	struct iso_buf out;       /* serialised heads and content */
+	struct iso_task broken;   /* the handler cannot go on with its answer */
+	struct iso_task end;      /* one of a tunnel's directions has come to its end */
+	struct iso_task free_task;
+	const struct iso_fields *trailers_out;
+	size_t unconsumed;    /* request content that the handler has not freed */
+	uint64_t head_len;    /* of out's front: bytes of heads that are not content */
+	struct iso_slice key; /* of the WebSocket that the client asks for */
+	bool wants_tunnel;    /* … until it has its answer */
+	bool tunnelling;
+	bool client_ended; /* its direction */
+	bool settled;      /* the handler has seen both ends of the tunnel */
+	bool running, answered, chunked, no_body, out_end, request_end, keep_alive, fresh;
+};
+
+/* Once for a connection. */
+void iso_h1_stream_init(struct iso_h1_stream *h1, struct iso_sconn *c);
+/* A head has come in, or an answer is to be made without one. */
+void iso_h1_stream_begin(struct iso_h1_stream *h1);
+/* An answer of the codec's own, after which the connection ends. */
+void iso_h1_stream_answer(struct iso_h1_stream *h1, uint16_t status);
+/* Writes as much of the answer as the transport has room for; ISO_OK or its failure. */
+ISO_MUST_USE int iso_h1_stream_write(struct iso_h1_stream *h1);
+/* Both messages are over, or the connection is: the handler goes. */
+void iso_h1_stream_end(struct iso_h1_stream *h1, enum iso_reset why);
+
+#endif
