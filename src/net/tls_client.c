@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "tls_ca_priv.h"
 #include "tls_problem_priv.h"
 
 enum { SESSIONS = 64 }; /* names with a session to resume; more names share by luck */
@@ -60,19 +61,13 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 
 static int load_cas(SSL_CTX *ctx, const char *path, struct iso_tls_problem *problem)
 {
-	int err;
-
 	ERR_clear_error();
-	if (path == NULL) {
-		if (SSL_CTX_set_default_verify_paths(ctx) == 1)
-			return ISO_OK;
-		return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA,
-				       "cannot read the system's CA certificates: %s", iso_tls_reason());
-	}
-	err = iso_tls_check_readable(problem, 0, ISO_TLS_FILE_CA, path);
-	if (err != ISO_OK || SSL_CTX_load_verify_file(ctx, path) == 1)
-		return err;
-	return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA, "%s holds no PEM certificate", path);
+	if (path != NULL)
+		return iso_tls_load_ca(ctx, path, 0, problem);
+	if (SSL_CTX_set_default_verify_paths(ctx) == 1)
+		return ISO_OK;
+	return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA, "cannot read the system's CA certificates: %s",
+			       iso_tls_reason());
 }
 
 /* What a region that asks for it is shown. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tls_ca_priv.h"
 #include "tls_problem_priv.h"
 
 static bool same(const char *a, const char *b)
@@ -30,15 +31,13 @@ static int load_client_ca(SSL_CTX *ctx, const struct iso_tls_policy *policy, siz
 
 	if (policy->client_ca == NULL)
 		return ISO_OK;
-	err = iso_tls_check_readable(problem, index, ISO_TLS_FILE_CA, policy->client_ca);
+	err = iso_tls_load_ca(ctx, policy->client_ca, index, problem);
 	if (err != ISO_OK)
 		return err;
 	names = SSL_load_client_CA_file(policy->client_ca);
-	if (names == NULL || SSL_CTX_load_verify_file(ctx, policy->client_ca) != 1) {
-		sk_X509_NAME_pop_free(names, X509_NAME_free);
+	if (names == NULL)
 		return iso_tls_problem(problem, index, ISO_TLS_FILE_CA, "%s holds no PEM certificate",
 				       policy->client_ca);
-	}
 	SSL_CTX_set_client_CA_list(ctx, names);
 	SSL_CTX_set_verify(
 		ctx, SSL_VERIFY_PEER | (policy->client_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
