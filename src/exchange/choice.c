@@ -5,6 +5,7 @@
 #include "exchange_priv.h"
 #include "iso/policy/decision.h"
 #include "iso/policy/safety.h"
+#include "iso/policy/suspicion.h"
 #include "iso/upstream/view.h"
 
 _Static_assert((int)ISO_DECISION_MAX <= (int)ISO_LOG_DECISION_MAX, "a decision must fit into its line");
@@ -48,6 +49,15 @@ static bool is_full(const struct iso_exchange *x, const struct iso_cfg_region *r
 	return full;
 }
 
+static uint16_t crowded(const struct iso_exchange *x, const struct iso_view *view)
+{
+	uint32_t waiting[ISO_VIEW_MAX] = { 0 };
+
+	for (uint32_t i = 0; i < view->n; i++)
+		waiting[i] = iso_upstream_waiting(x->host->upstream, x->service->regions[i].slot);
+	return iso_crowded(view, waiting);
+}
+
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 {
 	const struct iso_upstream *up = x->host->upstream;
@@ -83,6 +93,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		ret_view->client = *x->from.known;
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
+	if (once)
+		ret_view->wary |= crowded(x, ret_view);
 	if (x->from.writer != 0)
 		ret_view->held = iso_after_write_held(x);
 	if (up->board->half_open && iso_balance_held(ret_view) == 0)

@@ -46,6 +46,7 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 		    const struct iso_cfg_route *route, struct iso_slice path, struct iso_view *ret_view)
 {
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
+	uint32_t waiting[ISO_VIEW_MAX] = { 0 };
 
 	iso_view_init(ret_view, service->region_count);
 	for (uint32_t r = 0; r < service->region_count; r++) {
@@ -62,6 +63,7 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	for (uint32_t r = 0; r < service->region_count; r++) {
 		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
 
+		waiting[r] = slot->waiting;
 		if (boards[r]->unmeasured)
 			ret_view->explore |= (uint16_t)(1u << r);
 		if (iso_wary(pub->loop->now_us, slot->failed_us, slot->stats.silent_us, boards[r]->usual_us))
@@ -70,6 +72,7 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	(void)iso_view_track(ret_view, route, iso_publisher_board_track(pub, route), true);
 	ret_view->allowed &= route->region_mask;
 	iso_view_require(ret_view, boards, route, path);
+	ret_view->wary |= iso_crowded(ret_view, waiting);
 }
 
 void iso_publisher_view(const struct iso_publisher *pub, const struct iso_cfg_route *route,

@@ -147,7 +147,8 @@ static void turns(int most)
 	}
 }
 
-/* libFuzzer looks at its clock by a signal, which may come in between: the connection is made all the same. */
+/* libFuzzer looks at its clock by a signal, which may come in between: the connection is made all the same.
+ */
 static bool is_connected(int fd)
 {
 	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)

@@ -113,6 +113,32 @@ def test_what_must_not_run_twice_avoids_a_region_that_has_just_failed(trio, h2):
     wait_until(lambda: "near" in places("POST", 20), 20, "it to be trusted again")
 
 
+def test_what_must_not_run_twice_goes_where_less_waits(start, emulator, h2):
+    """Of two regions that are equally good, while one has more requests without an answer: it may have stopped."""
+    regions = {n: emulator(n, 700) for n in ("one", "two")}
+    proxy = start({n: r.url for n, r in regions.items()}, workers=1, service={"health": {"interval": "2s"}})
+    proxy.wait_states({n: "healthy" for n in regions})
+    client = h2(proxy)
+    spread(client, 40)
+    posts = 0
+    for _ in range(40):
+        before = {n: r.state()["requests"] for n, r in regions.items()}
+        gets = [client.start("GET", "/") for _ in range(20)]
+
+        def waiting():
+            now = {n: r.state()["requests"] - before[n] for n, r in regions.items()}
+            return now if sum(now.values()) == 20 else None
+        count = wait_until(waiting, 5, "twenty requests to arrive")
+        less, more = sorted(count, key=count.get)
+        sids = [client.start("POST", "/") for _ in range(max(count[more] - count[less] - 2, 0))]
+        assert all(client.wait(sid).get("x-emulated-region") == less for sid in sids), (count, len(sids))
+        assert all(client.wait(sid).status == 200 for sid in gets)
+        posts += len(sids)
+        if posts >= 12:
+            return
+    raise AssertionError(f"only {posts} POSTs had a choice")
+
+
 def test_failover_uses_the_first_that_is_up(trio, h2):
     proxy, regions = trio("failover", (60, 5, 5))
     client = h2(proxy)

@@ -1,11 +1,14 @@
 /*
- * A region that is silent while something waits for it is suspect long before a timeout. Pure.
+ * A region that is silent while something waits for it is suspect long before a timeout, and before that no
+ * place for what must not run twice. Pure.
  */
 #ifndef ISO_POLICY_SUSPICION_H
 #define ISO_POLICY_SUSPICION_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "iso/policy/view.h"
 
 /* Microseconds of silence that make suspect: max(4 x usual, 80 ms); 1 s while the usual time is unknown (0).
  */
@@ -17,5 +20,12 @@ uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_u
  * failure, less than a second ago (failed_us; 0: it was none), or it is silent for half of the patience.
  */
 bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t usual_us);
+/*
+ * Of the regions that a request would go to, and that are about as good as the best (half of its weight or
+ * more), those in which at least one request more waits (waiting[i]: requests without an answer yet) than in
+ * another for the same part of the traffic and time. One that has stopped answering is so after a request or
+ * two, long before it has been silent for long.
+ */
+uint16_t iso_crowded(const struct iso_view *view, const uint32_t waiting[ISO_VIEW_MAX]);
 
 #endif
