@@ -119,7 +119,7 @@ static const struct {
 	{ "warned", "with a quarter of its weight" },
 	{ "explored", "nothing has measured it lately: 0.5 % of the safe requests do" },
 	{ "held", "its client has just written there" },
-	{ "wary", "it has just failed, is silent or has more waiting: what must not run twice avoids it" },
+	{ "wary", "it has just failed or is silent: what must not run twice avoids it" },
 };
 
 static void print_candidate(const json_t *c)

@@ -61,6 +61,14 @@ static json_t *percentiles_json(const struct iso_window_sums *sums)
 			 ms(sums->p99_us));
 }
 
+static json_t *latency_json(uint32_t estimate_us, const struct iso_window_sums *ttfb)
+{
+	json_t *latency = json_pack("{s:o}", "estimate", ms(estimate_us));
+
+	json_object_update_new(latency, percentiles_json(ttfb));
+	return latency;
+}
+
 static bool is_worst(const struct iso_region_report *report, const struct iso_dependency *d)
 {
 	for (uint32_t i = 0; i < report->dependency_count; i++)
@@ -104,30 +112,28 @@ static json_t *region_json(const struct iso_admin *admin, const struct iso_cfg_r
 
 	if (!iso_publisher_region(admin->config.publisher, region->slot, &r))
 		return json_null();
-	return json_pack(
-		"{s:s, s:f, s:{s:o, s:o, s:o, s:o}, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
-		"s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
-		"state", iso_region_state_text(r.state), "share", r.share, "latency_ms", "estimate",
-		ms(r.estimate_us), "p50", ms(r.p50_us), "p95", ms(r.p95_us), "p99", ms(r.p99_us), "in_flight",
-		(json_int_t)r.in_flight, "up", r.up, "suspect", r.suspect, "why", words(r.words),
-		"connections", (json_int_t)r.connections, "probe", probe_json(&r.probe, now_us), "dns",
-		words(r.dns_words), "health", words(r.health_words), "dependencies", dependencies_json(&r),
-		"endpoints", endpoints_json(&r), "outcomes", outcomes_json(&r), "good_last_minute",
-		(json_int_t)r.good, "bad_last_minute", (json_int_t)r.bad, "limit",
-		r.limit_milli != 0 ? json_real((double)r.limit_milli / 1000) : json_null(), "rtt_ms",
-		ms(r.rtt_us), "connect_ms", percentiles_json(&r.connect), "tls_ms", percentiles_json(&r.tls),
-		"total_ms", percentiles_json(&r.total));
+	return json_pack("{s:s, s:f, s:o, s:I, s:b, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, "
+			 "s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
+			 "state", iso_region_state_text(r.state), "share", r.share, "latency_ms",
+			 latency_json(r.estimate_us, &r.ttfb), "in_flight", (json_int_t)r.in_flight, "up",
+			 r.up, "suspect", r.suspect, "why", words(r.words), "connections",
+			 (json_int_t)r.connections, "probe", probe_json(&r.probe, now_us), "dns",
+			 words(r.dns_words), "health", words(r.health_words), "dependencies",
+			 dependencies_json(&r), "endpoints", endpoints_json(&r), "outcomes",
+			 outcomes_json(&r), "good_last_minute", (json_int_t)r.ttfb.good, "bad_last_minute",
+			 (json_int_t)r.ttfb.bad, "limit",
+			 r.limit_milli != 0 ? json_real((double)r.limit_milli / 1000) : json_null(), "rtt_ms",
+			 ms(r.rtt_us), "connect_ms", percentiles_json(&r.connect), "tls_ms",
+			 percentiles_json(&r.tls), "total_ms", percentiles_json(&r.total));
 }
 
 static json_t *lane_json(const struct iso_lane_report *lane)
 {
-	const struct iso_window_sums *ttfb = &lane->ttfb;
-
-	return json_pack("{s:f, s:s, s:{s:o, s:o, s:o, s:o}, s:o, s:I, s:I}", "share", lane->share, "numbers",
-			 lane->own ? "route" : "region", "latency_ms", "estimate", ms(lane->estimate_us),
-			 "p50", ms(ttfb->p50_us), "p95", ms(ttfb->p95_us), "p99", ms(ttfb->p99_us),
-			 "total_ms", percentiles_json(&lane->total), "good_last_minute",
-			 (json_int_t)ttfb->good, "bad_last_minute", (json_int_t)ttfb->bad);
+	return json_pack("{s:f, s:s, s:o, s:o, s:I, s:I}", "share", lane->share, "numbers",
+			 lane->own ? "route" : "region", "latency_ms",
+			 latency_json(lane->estimate_us, &lane->ttfb), "total_ms",
+			 percentiles_json(&lane->total), "good_last_minute", (json_int_t)lane->ttfb.good,
+			 "bad_last_minute", (json_int_t)lane->ttfb.bad);
 }
 
 /* The routes to the service that are measured by themselves. */

@@ -208,9 +208,11 @@ static const char *flag(uint16_t mask, uint32_t i)
 static void put_numbers(const struct iso_region_report *region, const struct iso_lane_report *lane,
 			struct iso_text *text)
 {
+	const struct iso_window_sums *ttfb = lane != NULL ? &lane->ttfb : &region->ttfb;
+
 	put_ms(text, "estimate_ms", lane != NULL ? lane->estimate_us : region->estimate_us);
-	put_ms(text, "p50_ms", lane != NULL ? lane->ttfb.p50_us : region->p50_us);
-	put_ms(text, "p95_ms", lane != NULL ? lane->ttfb.p95_us : region->p95_us);
+	put_ms(text, "p50_ms", ttfb->p50_us);
+	put_ms(text, "p95_ms", ttfb->p95_us);
 	if (lane != NULL)
 		iso_text_fmt(text, ",\"numbers\":\"%s\"", lane->own ? "route" : "region");
 	put_ms(text, "rtt_ms", region->rtt_us);

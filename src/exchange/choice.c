@@ -49,13 +49,13 @@ static bool is_full(const struct iso_exchange *x, const struct iso_cfg_region *r
 	return full;
 }
 
-static uint16_t crowded(const struct iso_exchange *x, const struct iso_view *view)
+static uint16_t unheard(const struct iso_exchange *x, const struct iso_view *view)
 {
-	uint32_t waiting[ISO_VIEW_MAX] = { 0 };
+	uint32_t counts[ISO_VIEW_MAX] = { 0 };
 
 	for (uint32_t i = 0; i < view->n; i++)
-		waiting[i] = iso_upstream_waiting(x->host->upstream, x->service->regions[i].slot);
-	return iso_crowded(view, waiting);
+		counts[i] = iso_upstream_unheard(x->host->upstream, x->service->regions[i].slot);
+	return iso_unheard(view, counts);
 }
 
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
@@ -94,7 +94,7 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
 	if (once)
-		ret_view->wary |= crowded(x, ret_view);
+		ret_view->wary |= unheard(x, ret_view);
 	if (x->from.writer != 0)
 		ret_view->held = iso_after_write_held(x);
 	if (up->board->half_open && iso_balance_held(ret_view) == 0)

@@ -179,7 +179,7 @@ static void read_cells(struct iso_publisher *pub, uint32_t slot)
 {
 	struct iso_cell_view views[ISO_WORKERS_MAX];
 	uint64_t failed_us = 0;
-	uint32_t waiting = 0, n = 0;
+	uint32_t n = 0;
 
 	for (uint32_t w = 0; w < pub->worker_count; w++) {
 		const struct iso_cell *cell = &pub->workers[w]->cells[slot];
@@ -191,14 +191,12 @@ static void read_cells(struct iso_publisher *pub, uint32_t slot)
 		if (load64(&cell->failed_us) > failed_us)
 			failed_us = load64(&cell->failed_us);
 		view->waiting = load32(&cell->waiting);
-		waiting += view->waiting;
 		/* The members are read one by one: a wait that has just ended has no begin. */
 		view->oldest_us = load64(&cell->oldest_us);
 		view->progress_us = load64(&cell->progress_us);
 		view->overdue_us = load64(&cell->overdue_us);
 	}
 	pub->slots[slot].failed_us = failed_us;
-	pub->slots[slot].waiting = waiting;
 	iso_region_stats_cells(&pub->slots[slot].stats, views, n, pub->loop->now_us);
 }
 

@@ -33,7 +33,6 @@ struct iso_publisher_slot {
 	uint64_t hedge_at_us;                  /* when hedge_us was last looked up */
 	uint32_t hedge_us;
 	uint64_t failed_us; /* of the workers' cells, the last one */
-	uint32_t waiting;   /* … the sum */
 	bool warned;
 	bool doubted;
 };

@@ -46,7 +46,6 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 		    const struct iso_cfg_route *route, struct iso_slice path, struct iso_view *ret_view)
 {
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
-	uint32_t waiting[ISO_VIEW_MAX] = { 0 };
 
 	iso_view_init(ret_view, service->region_count);
 	for (uint32_t r = 0; r < service->region_count; r++) {
@@ -63,7 +62,6 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	for (uint32_t r = 0; r < service->region_count; r++) {
 		const struct iso_publisher_slot *slot = &pub->slots[service->regions[r].slot];
 
-		waiting[r] = slot->waiting;
 		if (boards[r]->unmeasured)
 			ret_view->explore |= (uint16_t)(1u << r);
 		if (iso_wary(pub->loop->now_us, slot->failed_us, slot->stats.silent_us, boards[r]->usual_us))
@@ -72,7 +70,6 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 	(void)iso_view_track(ret_view, route, iso_publisher_board_track(pub, route), true);
 	ret_view->allowed &= route->region_mask;
 	iso_view_require(ret_view, boards, route, path);
-	ret_view->wary |= iso_crowded(ret_view, waiting);
 }
 
 void iso_publisher_view(const struct iso_publisher *pub, const struct iso_cfg_route *route,
@@ -175,7 +172,6 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 			  struct iso_region_report *ret_report)
 {
 	const struct iso_publisher_slot *slot;
-	struct iso_window_sums sums;
 	struct iso_view view;
 	uint32_t shares[ISO_VIEW_MAX];
 
@@ -183,7 +179,7 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 		return false;
 	slot = &pub->slots[index];
 	memset(ret_report, 0, sizeof(*ret_report));
-	iso_window_sum(&slot->stats.window, pub->loop->now_us, &sums);
+	iso_window_sum(&slot->stats.window, pub->loop->now_us, &ret_report->ttfb);
 	view_of(pub, slot->service, NULL, iso_slice(NULL, 0), &view);
 	if (slot->service->policy == ISO_POLICY_GEO)
 		weigh_by_traffic(pub, slot->service, NULL, &view);
@@ -194,11 +190,6 @@ bool iso_publisher_region(const struct iso_publisher *pub, uint32_t index,
 	ret_report->share = (double)shares[slot->region] / ISO_WEIGHT_ONE;
 	ret_report->estimate_us = slot->facts.estimate_us;
 	ret_report->limit_milli = slot->board.limit_milli;
-	ret_report->p50_us = sums.p50_us;
-	ret_report->p95_us = sums.p95_us;
-	ret_report->p99_us = sums.p99_us;
-	ret_report->good = sums.good;
-	ret_report->bad = sums.bad;
 	iso_publisher_load(pub, index, &ret_report->in_flight, &ret_report->connections);
 	memcpy(ret_report->outcomes, slot->stats.outcomes, sizeof(ret_report->outcomes));
 	ret_report->words = words_of(slot);

@@ -10,8 +10,6 @@
 #include "balance_priv.h"
 #include "iso/policy/share.h"
 
-enum { WARNED_PART = 4 };
-
 /* Of 2^32: 0.5 % of the draws explore. */
 static const uint32_t explore_part = UINT32_MAX / 200;
 
@@ -151,7 +149,7 @@ static uint64_t weigh(enum iso_policy policy, const struct iso_view *view, uint1
 	}
 	for (uint32_t i = 0; i < view->n; i++) {
 		if (iso_mask_has(view->warned, i))
-			weights[i] /= WARNED_PART;
+			weights[i] /= ISO_WARNED_PART;
 		total += weights[i];
 	}
 	if (total != 0)

@@ -8,6 +8,8 @@
 
 #include "iso/policy/balance.h"
 
+enum { ISO_WARNED_PART = 4 }; /* of the weight is what a region that warns keeps */
+
 void iso_balance_latency(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 void iso_balance_failover(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);
 void iso_balance_weighted(const struct iso_view *view, uint16_t among, uint64_t weights[ISO_VIEW_MAX]);

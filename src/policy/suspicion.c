@@ -3,8 +3,6 @@
  */
 #include "iso/policy/suspicion.h"
 
-#include <math.h>
-
 #include "balance_priv.h"
 
 enum {
@@ -12,6 +10,7 @@ enum {
 	PATIENCE_FACTOR = 4,
 	PATIENCE_UNKNOWN_US = 1000 * 1000,
 	FAILED_US = 1000 * 1000,
+	UNHEARD_MORE = 2,
 };
 
 uint64_t iso_patience_us(uint32_t usual_us)
@@ -38,41 +37,30 @@ bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t
 	return silence_us > iso_patience_us(usual_us) / 2;
 }
 
-/* What waits in a region at its weight, where answers take so long, is in proportion to this (Little's law).
- */
-static double usual_load(const struct iso_view *view, uint32_t i)
+/* What a pick weighs it by. */
+static uint32_t weight_of(const struct iso_view *view, uint32_t i)
 {
-	return (double)view->c[i].weight * view->estimate_us[i];
+	return view->c[i].weight / (iso_mask_has(view->warned, i) ? ISO_WARNED_PART : 1);
 }
 
-/* In order for this request, measured, and at least half as good as the best. */
-static uint16_t peers(const struct iso_view *view)
+uint16_t iso_unheard(const struct iso_view *view, const uint32_t unheard[ISO_VIEW_MAX])
 {
 	uint32_t out = view->tried | view->lacking | view->suspect | view->full | view->wary;
 	uint16_t in = (uint16_t)(view->allowed & view->up & ((1u << view->n) - 1) & ~out);
-	uint16_t ret = 0;
-	uint32_t best = 0;
+	uint32_t best = 0, least = UINT32_MAX;
+	uint16_t peers = 0, calm = 0;
 
 	for (uint32_t i = 0; i < view->n; i++)
-		if (iso_mask_has(in, i) && view->c[i].weight > best)
-			best = view->c[i].weight;
+		if (iso_mask_has(in, i) && weight_of(view, i) > best)
+			best = weight_of(view, i);
+	for (uint32_t i = 0; i < view->n; i++) {
+		if (!iso_mask_has(in, i) || weight_of(view, i) < best - best / 2)
+			continue;
+		peers |= (uint16_t)(1u << i);
+		least = unheard[i] < least ? unheard[i] : least;
+	}
 	for (uint32_t i = 0; i < view->n; i++)
-		if (iso_mask_has(in, i) && view->estimate_us[i] != 0 && best != 0 &&
-		    view->c[i].weight >= best - best / 2)
-			ret |= (uint16_t)(1u << i);
-	return ret;
-}
-
-uint16_t iso_crowded(const struct iso_view *view, const uint32_t waiting[ISO_VIEW_MAX])
-{
-	uint16_t among = peers(view), ret = 0;
-	double least = INFINITY;
-
-	for (uint32_t i = 0; i < view->n; i++)
-		if (iso_mask_has(among, i))
-			least = fmin(least, waiting[i] / usual_load(view, i));
-	for (uint32_t i = 0; i < view->n; i++)
-		if (iso_mask_has(among, i) && waiting[i] >= least * usual_load(view, i) + 1)
-			ret |= (uint16_t)(1u << i);
-	return ret;
+		if (iso_mask_has(peers, i) && unheard[i] - least < UNHEARD_MORE)
+			calm |= (uint16_t)(1u << i);
+	return calm == peers ? 0 : (uint16_t)(in & ~calm);
 }

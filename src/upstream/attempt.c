@@ -195,6 +195,7 @@ void iso_attempt_on_sent(struct iso_attempt *a)
 	a->waiting = true;
 	iso_list_push_back(own_time(a) ? &pool->own : &pool->waiting, &a->wait_link);
 	pool->waiting_count++;
+	pool->unheard++;
 	iso_pool_publish(pool);
 	iso_silence_watch(a);
 }

@@ -448,6 +448,7 @@ void iso_pool_publish(struct iso_pool *pool)
 void iso_pool_progress(struct iso_pool *pool)
 {
 	pool->progress_us = pool->upstream->loop->now_us;
+	pool->unheard = 0;
 	ISO_CELL_SET(pool->cell, progress_us, pool->progress_us);
 	if (pool->overdue_us != 0)
 		iso_pool_overdue(pool, 0);

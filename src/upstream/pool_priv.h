@@ -35,6 +35,7 @@ struct iso_pool {
 	uint32_t load[ISO_ENDPOINTS_MAX];        /* streams by endpoint */
 	uint64_t turns[ISO_ENDPOINTS_MAX], turn; /* which attempt of the pool an endpoint got last */
 	uint32_t queued, conn_count, connecting, in_flight, waiting_count;
+	uint32_t unheard;        /* attempts sent since something came last */
 	uint32_t tunnels_queued; /* of those queued */
 	uint32_t dedicated;      /* of the connections, for tunnels alone */
 	uint32_t slot;

@@ -131,11 +131,11 @@ static uint64_t failed_us(const struct iso_upstream *upstream, uint32_t slot)
 	return own_us != 0 || (pool != NULL && pool->progress_us > others_us) ? own_us : others_us;
 }
 
-uint32_t iso_upstream_waiting(const struct iso_upstream *upstream, uint32_t slot)
+uint32_t iso_upstream_unheard(const struct iso_upstream *upstream, uint32_t slot)
 {
 	const struct iso_pool *pool = upstream->pools[slot];
 
-	return pool != NULL ? pool->waiting_count : 0;
+	return pool != NULL ? pool->unheard : 0;
 }
 
 bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot)

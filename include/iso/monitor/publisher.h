@@ -66,12 +66,12 @@ struct iso_region_report {
 	bool up, suspect;
 	double share; /* 0 … 1 of new requests, by the service's policy, as a pick over the last board would
 		       */
-	uint32_t estimate_us, p50_us, p95_us, p99_us; /* 0: unknown */
-	uint32_t rtt_us;                              /* of the network alone; 0: unknown */
-	struct iso_window_sums connect, tls, total;   /* of the last minute: connections, whole answers */
+	uint32_t estimate_us; /* 0: unknown */
+	uint32_t rtt_us;      /* of the network alone; 0: unknown */
+	/* Of the last minute: of live answers to the head and whole, of connections. */
+	struct iso_window_sums ttfb, total, connect, tls;
 	uint64_t limit_milli; /* requests a second that it takes, thousandths, learnt from 429s; 0: unknown */
 	uint32_t in_flight, connections;      /* over all workers */
-	uint64_t good, bad;                   /* live answers of the last minute */
 	uint64_t outcomes[ISO_OUTCOME_COUNT]; /* live attempts since the slot was taken */
 	const char *words;                    /* why it is out, or in doubt; static; NULL: all is well */
 	uint64_t ejected_until_us;            /* 0: not ejected */

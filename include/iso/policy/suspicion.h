@@ -21,11 +21,12 @@ uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_u
  */
 bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t usual_us);
 /*
- * Of the regions that a request would go to, and that are about as good as the best (half of its weight or
- * more), those in which at least one request more waits (waiting[i]: requests without an answer yet) than in
- * another for the same part of the traffic and time. One that has stopped answering is so after a request or
- * two, long before it has been silent for long.
+ * A region that has stopped shows it so by the next requests: nothing comes back in between. unheard[i]:
+ * requests sent there since its last sign of life, which in one that answers is as often none as any, be it
+ * fast or slow, much used or little. Of the regions that this request could go to and that are about as good
+ * as the best (half of its weight or more) those with two more than another: they, and what is not that good;
+ * none when there are no such.
  */
-uint16_t iso_crowded(const struct iso_view *view, const uint32_t waiting[ISO_VIEW_MAX]);
+uint16_t iso_unheard(const struct iso_view *view, const uint32_t unheard[ISO_VIEW_MAX]);
 
 #endif

@@ -30,9 +30,9 @@ void iso_window_bad(struct iso_window *window, uint64_t now_us);
 /* Of the slots that begin at from_us or later and before to_us. */
 void iso_window_span(const struct iso_window *window, uint64_t from_us, uint64_t to_us,
 		     struct iso_window_sums *ret_sums);
-/* Of the last minute. */
-/* Good and bad ones together. */
+/* Good and bad ones of the last minute together. */
 uint64_t iso_window_count(const struct iso_window *window, uint64_t now_us);
+/* Of the last minute. */
 void iso_window_sum(const struct iso_window *window, uint64_t now_us, struct iso_window_sums *ret_sums);
 
 #endif

@@ -41,8 +41,8 @@ ISO_MUST_USE int iso_upstream_bind(struct iso_upstream *upstream, const struct i
 bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot);
 /* Whether a request that must not run twice had better go elsewhere (policy/suspicion.h), by the same two. */
 bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot);
-/* Requests of this loop that have been sent there and wait for their answer's head. */
-uint32_t iso_upstream_waiting(const struct iso_upstream *upstream, uint32_t slot);
+/* Requests that this loop has sent there since something came back last. */
+uint32_t iso_upstream_unheard(const struct iso_upstream *upstream, uint32_t slot);
 /* Microseconds of silence that make a region suspect: max(4 x usual, 80 ms). */
 uint64_t iso_upstream_patience_us(const struct iso_upstream *upstream, uint32_t slot);
 

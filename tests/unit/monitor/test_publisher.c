@@ -68,8 +68,8 @@ static void test_latency_makes_weights_and_shares(void **state)
 	b = rig_region(rig, 1);
 	assert_true(a.share > 0.95 && a.share < 0.953);
 	assert_true(a.share + b.share > 0.9999 && a.share + b.share < 1.0001);
-	assert_int_equal(a.good, 100);
-	assert_in_range(a.p99_us, 19600, 20400);
+	assert_int_equal(a.ttfb.good, 100);
+	assert_in_range(a.ttfb.p99_us, 19600, 20400);
 	assert_int_equal(a.outcomes[ISO_OUTCOME_OK], 100);
 	assert_int_equal(a.state, ISO_REGION_HEALTHY);
 	assert_null(a.words);

@@ -44,48 +44,52 @@ static void test_wary_edges(void **state)
 	assert_true(iso_wary(100, 50, 0, 0));
 }
 
-/* Three regions in order, of these weights (parts of the best's, in percent) and response times in ms. */
-static struct iso_view three(const uint32_t percent[3], const uint32_t ms[3])
+/* Three regions in order, of these parts of the best's weight, in percent. */
+static struct iso_view three(const uint32_t percent[3])
 {
 	struct iso_view view = { .n = 3, .allowed = 7, .up = 7 };
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3; i++)
 		view.c[i].weight = ISO_WEIGHT_ONE / 100 * percent[i];
-		view.estimate_us[i] = ms[i] * 1000;
-	}
 	return view;
 }
 
-#define CROWDED(view, ...) iso_crowded(view, (const uint32_t[ISO_VIEW_MAX]){ __VA_ARGS__ })
+#define UNHEARD(view, ...) iso_unheard(view, (const uint32_t[ISO_VIEW_MAX]){ __VA_ARGS__ })
 
-static void test_crowded_among_equals(void **state)
+static void test_two_more_unheard_are_too_many(void **state)
 {
-	struct iso_view view = three((const uint32_t[]){ 100, 100, 100 }, (const uint32_t[]){ 25, 25, 25 });
+	struct iso_view view = three((const uint32_t[]){ 100, 100, 100 });
 
 	(void)state;
-	assert_int_equal(CROWDED(&view, 0, 0, 0), 0);
-	assert_int_equal(CROWDED(&view, 3, 3, 3), 0);
-	assert_int_equal(CROWDED(&view, 3, 2, 2), 1); /* one more is enough */
-	assert_int_equal(CROWDED(&view, 3, 5, 2), 3);
+	assert_int_equal(UNHEARD(&view, 0, 0, 0), 0);
+	assert_int_equal(UNHEARD(&view, 9, 9, 9), 0);
+	assert_int_equal(UNHEARD(&view, 1, 0, 0), 0);
+	assert_int_equal(UNHEARD(&view, 2, 0, 0), 1);
+	assert_int_equal(UNHEARD(&view, 4, 5, 2), 3);
+	assert_int_equal(UNHEARD(&view, 3, UINT32_MAX, 2), 2);
 }
 
-/* What is usual is more at a larger weight, and where answers take longer. */
-static void test_crowded_by_weight_and_time(void **state)
+/* A region that is much worse is neither compared nor takes what the better ones are spared. */
+static void test_unheard_among_the_good_ones(void **state)
 {
-	struct iso_view view = three((const uint32_t[]){ 100, 50, 49 }, (const uint32_t[]){ 20, 30, 30 });
+	struct iso_view view = three((const uint32_t[]){ 100, 50, 49 });
 
 	(void)state;
-	/* 8 at the first are as 8 * 0.5 * 30 / 20 = 6 at the second. */
-	assert_int_equal(CROWDED(&view, 8, 6, 0), 0);
-	assert_int_equal(CROWDED(&view, 8, 7, 0), 2);
-	assert_int_equal(CROWDED(&view, 9, 6, 0), 1);
-	/* The third is less than half as good: not compared, neither way. */
-	assert_int_equal(CROWDED(&view, 0, 0, 50), 0);
+	assert_int_equal(UNHEARD(&view, 5, 5, 0), 0);
+	assert_int_equal(UNHEARD(&view, 0, 0, 9), 0);
+	assert_int_equal(UNHEARD(&view, 2, 0, 0), 1 | 4);
+	assert_int_equal(UNHEARD(&view, 0, 2, 0), 2 | 4);
+	view.warned = 2; /* that leaves it a quarter of its weight */
+	assert_int_equal(UNHEARD(&view, 2, 0, 0), 0);
+	assert_int_equal(UNHEARD(&view, 2, 9, 0), 0);
+	assert_int_equal(UNHEARD(&view, 2, 9, 4), 0);
+	view.warned = 1; /* 25, 50, 49: all three are good enough */
+	assert_int_equal(UNHEARD(&view, 4, 2, 0), 1 | 2);
 }
 
-static void test_crowded_compares_what_may_be_chosen(void **state)
+static void test_unheard_where_it_may_go(void **state)
 {
-	struct iso_view view = three((const uint32_t[]){ 100, 100, 100 }, (const uint32_t[]){ 25, 25, 25 });
+	const struct iso_view view = three((const uint32_t[]){ 100, 100, 100 });
 
 	(void)state;
 	for (int i = 0; i < 7; i++) {
@@ -98,12 +102,11 @@ static void test_crowded_compares_what_may_be_chosen(void **state)
 			v.up = 6;
 		else
 			v.allowed = 6;
-		assert_int_equal(CROWDED(&v, 0, 4, 4), 0); /* the first is idle because it is out */
+		assert_int_equal(UNHEARD(&v, 0, 4, 4), 0); /* the first has none because it is out */
+		assert_int_equal(UNHEARD(&v, 9, 4, 0), 2);
+		v.up = 0;
+		assert_int_equal(UNHEARD(&v, 0, 4, 9), 0);
 	}
-	view.estimate_us[0] = 0; /* nor one that nobody has measured */
-	assert_int_equal(CROWDED(&view, 0, 4, 4), 0);
-	view.up = 0;
-	assert_int_equal(CROWDED(&view, 0, 4, 5), 0);
 }
 
 int main(void)
@@ -112,9 +115,9 @@ int main(void)
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_wary_edges),
-		cmocka_unit_test(test_crowded_among_equals),
-		cmocka_unit_test(test_crowded_by_weight_and_time),
-		cmocka_unit_test(test_crowded_compares_what_may_be_chosen),
+		cmocka_unit_test(test_two_more_unheard_are_too_many),
+		cmocka_unit_test(test_unheard_among_the_good_ones),
+		cmocka_unit_test(test_unheard_where_it_may_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
