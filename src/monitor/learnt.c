@@ -44,7 +44,6 @@ static const struct member ewma_members[] = {
 	MEMBER(iso_ewma, recent[4], U32, UINT32_MAX),
 	MEMBER(iso_ewma, recent_count, U32, ISO_EWMA_RECENT),
 	MEMBER(iso_ewma, recent_at, U32, ISO_EWMA_RECENT - 1),
-	MEMBER(iso_ewma, unbroken, U32, ISO_EWMA_RECENT),
 };
 
 static const struct member estimate_members[] = {

@@ -65,8 +65,7 @@ static uint32_t changed_to(const struct iso_ewma *e, uint64_t asked_us, uint64_t
 	}
 	if (is_slow(e, least))
 		return asked_us >= e->slow_us ? (uint32_t)(sum / UP_RUN) : 0;
-	/* Only an unbroken run lowers it: quick answers between failures are no recovery. */
-	if (e->unbroken < ISO_EWMA_RECENT || (e->change_us != 0 && now_us < e->change_us + HOLD_US))
+	if (e->recent_count < ISO_EWMA_RECENT || (e->change_us != 0 && now_us < e->change_us + HOLD_US))
 		return 0;
 	sum = 0;
 	for (uint32_t i = 0; i < ISO_EWMA_RECENT; i++) {
@@ -99,8 +98,6 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 	e->recent_at = (e->recent_at + 1) % ISO_EWMA_RECENT;
 	if (e->recent_count < ISO_EWMA_RECENT)
 		e->recent_count++;
-	if (e->unbroken < ISO_EWMA_RECENT)
-		e->unbroken++;
 	if (e->count < UINT32_MAX)
 		e->count++;
 	e->last_us = now_us;
@@ -130,19 +127,10 @@ bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us)
 	return false;
 }
 
-void iso_ewma_fail(struct iso_ewma *e, uint32_t penalty_us)
-{
-	uint64_t q8 = (uint64_t)penalty_us << 8;
-
-	if (q8 > e->value_q8)
-		e->value_q8 = q8;
-	e->unbroken = 0; /* a slow run goes on: a failure must not keep the estimate low */
-}
-
 void iso_ewma_set(struct iso_ewma *e, uint32_t value_us)
 {
 	e->value_q8 = ((uint64_t)value_us << 8) + 1;
-	e->recent_count = e->unbroken = 0;
+	e->recent_count = 0;
 	e->slow_us = 0;
 }
 

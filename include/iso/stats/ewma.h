@@ -20,15 +20,12 @@ struct iso_ewma {
 	uint32_t count;     /* good samples, saturating */
 	uint32_t recent[ISO_EWMA_RECENT]; /* the last good samples, newest at recent_at - 1 */
 	uint32_t recent_count, recent_at;
-	uint32_t unbroken; /* good samples since the last failure, at most ISO_EWMA_RECENT */
 };
 
 void iso_ewma_init(struct iso_ewma *e);
 /* A good sample: it came at now_us and had been asked for sample_us before. Returns true when the change
  * detector reset the estimate. */
 bool iso_ewma_update(struct iso_ewma *e, uint32_t sample_us, uint64_t now_us);
-/* A failure: raises the estimate to penalty_us if that is more; never lowers it, never freshens it. */
-void iso_ewma_fail(struct iso_ewma *e, uint32_t penalty_us);
 /* Forgets the past: the estimate is value_us now. Not a sample: freshness stays. */
 void iso_ewma_set(struct iso_ewma *e, uint32_t value_us);
 /* What it is made of is old: it counts as so many samples at most, so that new ones weigh more. */

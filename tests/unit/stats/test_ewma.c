@@ -1,5 +1,5 @@
 /*
- * The decaying estimate: calm in noise, quick at a change, and never improved by a failure.
+ * The decaying estimate: calm in noise, quick at a change.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,26 +95,6 @@ static void test_what_was_held_up_together_is_no_change(void **state)
 	}
 }
 
-static void test_a_failure_never_helps(void **state)
-{
-	struct iso_rng rng;
-
-	(void)state;
-	for (uint64_t seed = 1; seed <= 1000; seed++) {
-		struct iso_ewma with, without;
-		uint64_t now = 1000000;
-
-		iso_rng_seed(&rng, seed);
-		iso_ewma_init(&with);
-		for (int i = 0; i < 50; i++)
-			iso_ewma_update(&with, noisy(&rng, 40 * MS), now += 10 * MS);
-		without = with;
-		iso_ewma_fail(&with, iso_rng_below(&rng, 2000 * MS));
-		assert_true(iso_ewma_us(&with) >= iso_ewma_us(&without));
-		assert_true(with.fresh_us == without.fresh_us);
-	}
-}
-
 /* A late answer is as fresh as a usual one to the same request would have been. */
 static void test_a_late_sample_is_old(void **state)
 {
@@ -146,43 +126,6 @@ static void test_decay_moves_towards_the_target(void **state)
 	assert_in_range(iso_ewma_us(&e), 86 * MS, 87 * MS);
 	iso_ewma_decay(&e, 20 * MS, 20000000, 1000000);
 	assert_in_range(iso_ewma_us(&e), 20 * MS, 20 * MS + 10);
-}
-
-/* A region that became slow and fails now and then is noticed like one that only became slow. */
-static void test_failures_do_not_hide_a_slow_run(void **state)
-{
-	struct iso_ewma e;
-	uint64_t now = 1000000;
-
-	(void)state;
-	iso_ewma_init(&e);
-	for (int i = 0; i < 300; i++)
-		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
-	for (int i = 0; i < 4; i++) {
-		iso_ewma_fail(&e, 1 * MS);
-		iso_ewma_update(&e, 225 * MS, now += 100 * MS);
-	}
-	assert_int_equal(iso_ewma_us(&e), 225 * MS);
-}
-
-/* What a failure has raised is not undone by the quick answers before it or between others. */
-static void test_only_an_unbroken_run_lowers(void **state)
-{
-	struct iso_ewma e;
-	uint64_t now = 1000000;
-
-	(void)state;
-	iso_ewma_init(&e);
-	for (int i = 0; i < 300; i++)
-		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
-	for (int i = 0; i < 40; i++) {
-		if (i % 4 == 0)
-			iso_ewma_fail(&e, 1000 * MS);
-		iso_ewma_update(&e, 25 * MS, now += 10 * MS);
-		assert_true(iso_ewma_us(&e) > 900 * MS);
-	}
-	iso_ewma_update(&e, 25 * MS, now += 10 * MS);
-	assert_int_equal(iso_ewma_us(&e), 25 * MS); /* the fifth since the last failure */
 }
 
 static void test_first_samples_weigh_the_same(void **state)
@@ -235,8 +178,6 @@ static void test_zero_and_the_greatest_sample(void **state)
 	for (uint64_t i = 0; i < 200; i++)
 		iso_ewma_update(&e, 0, 20 + i);
 	assert_true(iso_ewma_known(&e));
-	iso_ewma_fail(&e, UINT32_MAX);
-	assert_true(iso_ewma_us(&e) == UINT32_MAX);
 }
 
 static void test_the_middle_of_the_last_few(void **state)
@@ -263,11 +204,8 @@ int main(void)
 		cmocka_unit_test(test_change_is_seen_within_four_samples_up_and_five_down),
 		cmocka_unit_test(test_change_is_seen_a_round_after_the_first_late_answer),
 		cmocka_unit_test(test_what_was_held_up_together_is_no_change),
-		cmocka_unit_test(test_a_failure_never_helps),
 		cmocka_unit_test(test_a_late_sample_is_old),
 		cmocka_unit_test(test_decay_moves_towards_the_target),
-		cmocka_unit_test(test_failures_do_not_hide_a_slow_run),
-		cmocka_unit_test(test_only_an_unbroken_run_lowers),
 		cmocka_unit_test(test_first_samples_weigh_the_same),
 		cmocka_unit_test(test_weight_by_count_and_by_time),
 		cmocka_unit_test(test_zero_and_the_greatest_sample),
