@@ -59,17 +59,6 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
 	return 0;
 }
 
-static int load_cas(SSL_CTX *ctx, const char *path, struct iso_tls_problem *problem)
-{
-	ERR_clear_error();
-	if (path != NULL)
-		return iso_tls_load_ca(ctx, path, 0, problem);
-	if (SSL_CTX_set_default_verify_paths(ctx) == 1)
-		return ISO_OK;
-	return iso_tls_problem(problem, 0, ISO_TLS_FILE_CA, "cannot read the system's CA certificates: %s",
-			       iso_tls_reason());
-}
-
 /* What a region that asks for it is shown. */
 static int load_identity(SSL_CTX *ctx, const struct iso_tls_client_config *config,
 			 struct iso_tls_problem *problem)
@@ -125,7 +114,7 @@ int iso_tls_client_new(const struct iso_tls_client_config *config, struct iso_tl
 		SSL_CTX_set_alpn_protos(client->ctx, config->h2 ? both : both + 3,
 					(config->h2 ? 3u : 0u) + (config->http11 ? 9u : 0u));
 	SSL_CTX_set_default_passwd_cb(client->ctx, iso_tls_no_passphrase);
-	err = load_cas(client->ctx, config->ca_path, ret_problem);
+	err = iso_tls_load_ca(client->ctx, config->ca_path, 0, ret_problem);
 	if (err == ISO_OK)
 		err = load_identity(client->ctx, config, ret_problem);
 	if (err != ISO_OK)
