@@ -190,15 +190,19 @@ static const struct iso_transport_ops transport_ops = {
 };
 
 /*
- * Whether one direction has been too slow over a whole window. A window starts again when nothing waits for
- * the client, and after each that was quick enough: single bytes do not.
+ * Whether one direction (ISO_WAITS_FOR_…) has been too slow over a whole window. A window starts again when
+ * nothing waits for the client, and after each that was quick enough: single bytes do not. It is looked at
+ * now and then, so a request must have been there all the time: short ones may each be waited for just then.
  */
-static bool too_slow(struct iso_rate *rate, bool waits, uint64_t total, const struct iso_cfg_limits *limits,
+static bool too_slow(struct iso_sconn *c, struct iso_rate *rate, unsigned int direction, uint64_t total,
 		     uint64_t now_us)
 {
+	const struct iso_cfg_limits *limits = &c->server->limits;
+	bool waits = (c->ops->waits_for_client(c, now_us) & direction) != 0;
 	bool whole = rate->since_us != 0 && now_us >= rate->since_us + limits->rate_window_us;
 	uint64_t least = limits->body_rate * (limits->rate_window_us / 1000) / 1000;
-	bool slow = waits && whole && total - rate->bytes < least;
+	bool slow = whole && total - rate->bytes < least &&
+		    (c->ops->waits_for_client(c, rate->since_us) & direction) != 0;
 
 	if (!waits)
 		rate->since_us = 0;
@@ -222,11 +226,11 @@ static uint64_t content_taken(const struct iso_sconn *c)
 static void check_rates(struct iso_sconn *c, uint64_t now_us)
 {
 	const struct iso_cfg_limits *limits = &c->server->limits;
-	unsigned int waits = limits->body_rate > 0 ? c->ops->waits_for_client(c) : 0;
 
-	if (too_slow(&c->in, (waits & ISO_WAITS_FOR_BODY) != 0, c->body_bytes, limits, now_us))
+	if (limits->body_rate > 0 && too_slow(c, &c->in, ISO_WAITS_FOR_BODY, c->body_bytes, now_us))
 		iso_sconn_cut(c, ISO_CUT_BODY_RATE);
-	else if (too_slow(&c->out, (waits & ISO_WAITS_FOR_READER) != 0, content_taken(c), limits, now_us))
+	else if (limits->body_rate > 0 &&
+		 too_slow(c, &c->out, ISO_WAITS_FOR_READER, content_taken(c), now_us))
 		iso_sconn_cut(c, ISO_CUT_READ_RATE);
 	else
 		set_timer(c, limits->rate_window_us / 2);

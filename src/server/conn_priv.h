@@ -35,8 +35,8 @@ struct iso_codec_ops {
 	void (*fill)(struct iso_sconn *c);
 	/* No request has run for a second: give back what only a running one needs. May be NULL. */
 	void (*idle)(struct iso_sconn *c);
-	/* Called every `rate_window` while requests run: whose turn is it, and is it slow (RATE_…)? */
-	unsigned int (*waits_for_client)(struct iso_sconn *c);
+	/* What the requests that began by then wait for now: ISO_WAITS_FOR_… */
+	unsigned int (*waits_for_client)(struct iso_sconn *c, uint64_t by_us);
 	/* The connection is cut: say so to the client if it can still be said, end every stream. */
 	void (*cut)(struct iso_sconn *c, enum iso_cut cut);
 	/* The client ended its direction; again and again if it has a tunnel and TLS did not end in order. */

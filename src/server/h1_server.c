@@ -199,16 +199,18 @@ static void h1_fill(struct iso_sconn *c)
 	iso_transport_resume(&c->t);
 }
 
-static unsigned int h1_waits_for_client(struct iso_sconn *c)
+static unsigned int h1_waits_for_client(struct iso_sconn *c, uint64_t by_us)
 {
 	const struct iso_h1_stream *h1 = c->codec;
 	unsigned int waits = 0;
 
+	if (!h1->running || h1->began_us > by_us)
+		return 0;
 	/* A region that does not take the body holds it up itself; after the answer's head both may take
 	 * their time. */
-	if (h1->running && !h1->request_end && !h1->answered && h1->unconsumed <= ISO_H1_UNCONSUMED_MAX / 2)
+	if (!h1->request_end && !h1->answered && h1->unconsumed <= ISO_H1_UNCONSUMED_MAX / 2)
 		waits |= ISO_WAITS_FOR_BODY;
-	if (h1->running && h1->out.bytes > 0)
+	if (h1->out.bytes > 0)
 		waits |= ISO_WAITS_FOR_READER;
 	return waits;
 }

@@ -35,6 +35,7 @@ void iso_h1_stream_begin(struct iso_h1_stream *h1)
 	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->request_end = false;
 	h1->wants_tunnel = h1->tunnelling = h1->client_ended = h1->settled = false;
 	h1->unconsumed = 0;
+	h1->began_us = h1->c->server->loop->now_us;
 	h1->head_len = 0;
 	h1->trailers_out = NULL;
 	h1->keep_alive = true;

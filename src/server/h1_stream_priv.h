@@ -26,6 +26,7 @@ struct iso_h1_stream {
 	struct iso_task free_task;
 	const struct iso_fields *trailers_out;
 	size_t unconsumed;    /* request content that the handler has not freed */
+	uint64_t began_us;    /* when its head was whole */
 	uint64_t head_len;    /* of out's front: bytes of heads that are not content */
 	struct iso_slice key; /* of the WebSocket that the client asks for */
 	bool wants_tunnel;    /* … until it has its answer */

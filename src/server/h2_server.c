@@ -365,13 +365,17 @@ static void h2_idle(struct iso_sconn *c)
 		iso_h2_mem_idle(&h2->mem);
 }
 
-static unsigned int h2_waits_for_client(struct iso_sconn *c)
+static unsigned int h2_waits_for_client(struct iso_sconn *c, uint64_t by_us)
 {
 	struct iso_h2_conn *h2 = c->codec;
 	unsigned int waits = 0;
 
-	for (struct iso_list *l = h2->streams.next; l != &h2->streams; l = l->next)
-		waits |= iso_h2_stream_waits(ISO_CONTAINER(l, struct iso_h2_stream, link), STREAM_WINDOW / 2);
+	for (struct iso_list *l = h2->streams.next; l != &h2->streams; l = l->next) {
+		const struct iso_h2_stream *s = ISO_CONTAINER(l, struct iso_h2_stream, link);
+
+		if (s->began_us <= by_us)
+			waits |= iso_h2_stream_waits(s, STREAM_WINDOW / 2);
+	}
 	return waits;
 }
 

@@ -207,6 +207,7 @@ struct iso_h2_stream *iso_h2_stream_new(struct iso_sconn *c, int32_t id)
 	s->sink.ops = &sink_ops;
 	s->c = c;
 	s->id = id;
+	s->began_us = c->server->loop->now_us;
 	iso_h2_head_init(&s->head);
 	iso_list_init(&s->link);
 	iso_task_init(&s->end, run_end);

@@ -39,6 +39,7 @@ struct iso_h2_stream {
 	struct iso_fields trailers_in;
 	const struct iso_fields *trailers_out;
 	struct iso_buf out;
+	uint64_t began_us;     /* when its head began */
 	uint64_t header_bytes; /* decoded, also of those that are not kept */
 	int32_t id;
 	bool head_done, request_end, out_end, deferred, too_large, answered, over;

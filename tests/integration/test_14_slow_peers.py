@@ -246,6 +246,17 @@ def test_slow_body_over_h2(proxy, certs, slow, piece):
     wait_cut(proxy, {"body_rate"})
 
 
+def test_short_bodies_one_after_the_other_over_h2(proxy, certs):
+    """Whenever it is looked at, one is waited for; but each comes within a third of the window."""
+    pieces = [frame(HEADERS, END_HEADERS, 1, POST)]
+    for stream in range(1, 31, 2):
+        pieces += [b"", b"", frame(DATA, END_STREAM, stream, b"x") + frame(HEADERS, END_HEADERS, stream + 2, POST)]
+    with h2_socket(proxy, certs) as sock:
+        drip = Drip(sock, pieces, seconds=5)
+    assert drip.seconds is None and drip.sent == sum(map(len, pieces)), (drip.seconds, drip.answer[-100:])
+    assert not cuts(proxy)
+
+
 def test_body_at_twice_the_rate_over_h1(proxy, h1):
     client, total = h1(proxy), 4 * 2 * RATE
     client.send(POST_HEAD.encode() + f"Content-Length: {total}\r\n\r\n".encode())
