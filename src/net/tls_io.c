@@ -130,7 +130,7 @@ void iso_tls_io_free(struct iso_transport *t)
 
 /*
  * SSL_get_error wants an empty queue before the call that it is asked about, and it nearly always is: looking
- * costs a tenth of what clearing its sixteen places does.
+ * costs a seventh of what clearing its sixteen places does.
  */
 static void clear_errors(void)
 {
