@@ -10,7 +10,7 @@
 
 enum {
 	BACKLOG = 4096,      /* the kernel caps it at net.core.somaxconn */
-	ACCEPTS_MAX = 64,    /* in one turn, so that a burst does not starve running exchanges */
+	ACCEPTS_MAX = 8,     /* in one turn, so that a burst does not starve running exchanges */
 	PAUSE_US = 50 * 1000 /* rest when descriptors or memory are out: the queue keeps the clients */
 };
 
@@ -67,7 +67,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	iso_loop_enter(listener->loop);
-	accept_some(listener, ACCEPTS_MAX);
+	iso_loop_post_later(listener->loop, &listener->accepting);
+}
+
+static void run_accepting(struct iso_task *task)
+{
+	accept_some(ISO_CONTAINER(task, struct iso_listener, accepting), ACCEPTS_MAX);
 }
 
 static void on_pause(struct iso_timer *timer)
@@ -85,6 +90,7 @@ int iso_listener_start(struct iso_listener *listener, struct iso_loop *loop, int
 	listener->fd = fd;
 	listener->accepted = accepted;
 	iso_timer_init(&listener->pause, on_pause);
+	iso_task_init(&listener->accepting, run_accepting);
 	listener->event = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_readable, listener);
 	if (listener->event == NULL || event_add(listener->event, NULL) != 0) {
 		if (listener->event != NULL)
@@ -99,6 +105,7 @@ int iso_listener_start(struct iso_listener *listener, struct iso_loop *loop, int
 void iso_listener_hold(struct iso_listener *listener)
 {
 	iso_timer_clear(&listener->loop->wheel, &listener->pause);
+	iso_task_cancel(&listener->accepting);
 	event_del(listener->event);
 }
 
@@ -111,6 +118,7 @@ void iso_listener_stop(struct iso_listener *listener)
 {
 	if (listener == NULL || listener->event == NULL)
 		return;
+	iso_task_cancel(&listener->accepting);
 	accept_some(listener, BACKLOG);
 	if (listener->event == NULL)
 		return; /* stopped from within */

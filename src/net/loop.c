@@ -21,6 +21,7 @@ enum {
 	   more */
 	FREE_BLOCKS = 1024,
 	LAG_DECAY = 16, /* turns in which a noticed lag halves, roughly */
+	LATER_US = 500, /* least time in a turn for what may come later: a handshake or fifty small reads */
 };
 
 void iso_loop_enter(struct iso_loop *loop)
@@ -71,6 +72,7 @@ int iso_loop_init(struct iso_loop *loop, size_t chunks_max)
 	loop->mailbox.fd = loop->wake_fd = -1;
 	iso_list_init(&loop->run_queue);
 	iso_list_init(&loop->next_queue);
+	iso_list_init(&loop->later_queue);
 	iso_list_init(&loop->dirty);
 	iso_chunk_pool_init(&loop->chunks, chunks_max, FREE_CHUNKS);
 	iso_arena_pool_init(&loop->arenas, FREE_BLOCKS);
@@ -155,6 +157,19 @@ static void run_queue(struct iso_loop *loop)
 	}
 }
 
+static void run_later(struct iso_loop *loop)
+{
+	uint64_t now_us = iso_clock_mono_us(), spent_us = now_us - loop->now_us;
+	uint64_t until_us = now_us + (spent_us > LATER_US ? spent_us : LATER_US);
+
+	while (!iso_list_empty(&loop->later_queue) && iso_clock_mono_us() < until_us) {
+		struct iso_task *task = ISO_CONTAINER(iso_list_pop_front(&loop->later_queue), struct iso_task,
+						      link);
+
+		task->run(task);
+	}
+}
+
 static void flush_dirty(struct iso_loop *loop)
 {
 	struct iso_list *node;
@@ -163,19 +178,29 @@ static void flush_dirty(struct iso_loop *loop)
 		iso_transport_flush(ISO_CONTAINER(node, struct iso_transport, dirty_link));
 }
 
+static void run_and_flush(struct iso_loop *loop)
+{
+	do {
+		run_queue(loop);
+		flush_dirty(loop);
+	} while (!iso_list_empty(&loop->run_queue));
+}
+
 static void turn(struct iso_loop *loop)
 {
-	bool busy = !iso_list_empty(&loop->next_queue) || !iso_list_empty(&loop->run_queue);
+	bool busy = !iso_list_empty(&loop->next_queue) || !iso_list_empty(&loop->run_queue) ||
+		    !iso_list_empty(&loop->later_queue);
 
 	arm_wake(loop);
 	event_base_loop(loop->base, EVLOOP_ONCE | (busy ? EVLOOP_NONBLOCK : 0));
 	iso_loop_enter(loop);
 	iso_list_splice(&loop->run_queue, &loop->next_queue);
 	iso_wheel_run(&loop->wheel, loop->now_us);
-	do {
-		run_queue(loop);
-		flush_dirty(loop);
-	} while (!iso_list_empty(&loop->run_queue));
+	run_and_flush(loop);
+	if (!iso_list_empty(&loop->later_queue)) {
+		run_later(loop);
+		run_and_flush(loop);
+	}
 	if (loop->hooks.end != NULL)
 		loop->hooks.end(loop->hooks.arg);
 	iso_lag_end(&loop->lag, loop->now_us, iso_clock_mono_us());
@@ -192,6 +217,7 @@ void iso_loop_run(struct iso_loop *loop)
 void iso_loop_run_leftovers(struct iso_loop *loop)
 {
 	iso_list_splice(&loop->run_queue, &loop->next_queue);
+	iso_list_splice(&loop->run_queue, &loop->later_queue);
 	run_queue(loop);
 }
 

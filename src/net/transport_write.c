@@ -168,7 +168,7 @@ static int send_out(struct iso_transport *t)
 		int errnum = errno;
 
 		if (errnum == EAGAIN || errnum == EWOULDBLOCK) {
-			t->writable = false;
+			t->socket.writable = false;
 			return ISO_EAGAIN;
 		}
 		iso_transport_note_errno("send", errnum);
@@ -184,7 +184,7 @@ static void end_direction(struct iso_transport *t)
 	if (t->ssl != NULL && !t->shut) {
 		t->shut = true;
 		iso_tls_io_close_notify(t);
-		while (t->out != NULL && t->writable)
+		while (t->out != NULL && t->socket.writable)
 			if (send_out(t) != ISO_OK)
 				break;
 		if (t->out != NULL)
@@ -222,7 +222,7 @@ void iso_transport_flush(struct iso_transport *t)
 			return;
 		if (!fill_once(t))
 			return;
-		while (t->out != NULL && t->writable && t->state != ISO_T_DEAD) {
+		while (t->out != NULL && t->socket.writable && t->state != ISO_T_DEAD) {
 			int err = send_out(t);
 
 			if (err != ISO_OK && err != ISO_EAGAIN)

@@ -19,6 +19,12 @@ enum {
 	 * it sends just then: in a drain it has this long to ask once more.
 	 */
 	DRAIN_IDLE_US = 2000 * 1000,
+	/*
+	 * Who has sent so often since its last request waits behind those who ask for something: thousands of
+	 * clients that send bodies or heads in small pieces, or shake hands, do not hold up the others. No
+	 * one who sends a body of the usual size in one go comes that far.
+	 */
+	PROMPT_INPUTS = 8,
 };
 
 const char *iso_cut_text(enum iso_cut cut)
@@ -144,6 +150,8 @@ static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t
 {
 	struct iso_sconn *c = conn_of(t);
 
+	if (c->inputs < PROMPT_INPUTS && ++c->inputs == PROMPT_INPUTS)
+		t->patient = true;
 	if (c->phase == ISO_SCONN_SNIFF)
 		return sniff(c, chunk, bytes, n);
 	if (c->phase != ISO_SCONN_OPEN)
@@ -351,6 +359,8 @@ void iso_sconn_stream_began(struct iso_sconn *c)
 {
 	c->streams++;
 	c->idle_since_us = 0;
+	c->inputs = 0;
+	c->t.patient = false;
 	ISO_COUNT(c->server, requests, 1);
 	ISO_COUNT(c->server, streams, 1);
 }

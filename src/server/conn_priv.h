@@ -87,6 +87,7 @@ struct iso_sconn {
 	uint32_t streams;
 	uint8_t phase;
 	uint8_t first[3], sniffed; /* bytes held while the protocol is guessed */
+	uint8_t inputs;            /* since a request began; no more than PROMPT_INPUTS */
 	bool tls, h2, http11, draining, closed;
 	bool counted; /* among its client's connections */
 };

@@ -13,6 +13,7 @@ struct iso_listener {
 	int fd;
 	void (*accepted)(struct iso_listener *listener, int fd, const struct iso_sockaddr *peer); /* takes fd
 												   */
+	struct iso_task accepting;
 	struct iso_timer pause; /* out of descriptors: accepting rests for a moment */
 };
 

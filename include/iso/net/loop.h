@@ -1,8 +1,8 @@
 /*
- * One event loop: libevent for readiness, our own turn around it. A turn is: I/O callbacks, the run queue
- * until empty, timers, one flush per dirty transport, the turn hooks. One thread runs a loop; everything
- * bound to it (pools, transports, timers, tasks) belongs to that thread. Other threads reach it by its
- * mailbox only.
+ * One event loop: libevent for readiness, our own turn around it. A turn is: I/O callbacks, timers, the run
+ * queue until empty and one flush per dirty transport, then some of what may come later and these two again,
+ * the turn hooks. One thread runs a loop; everything bound to it (pools, transports, timers, tasks) belongs
+ * to that thread. Other threads reach it by its mailbox only.
  */
 #ifndef ISO_NET_LOOP_H
 #define ISO_NET_LOOP_H
@@ -40,9 +40,10 @@ struct iso_loop {
 	struct event_base *base;
 	uint64_t now_us; /* monotonic; read once a turn */
 	struct iso_wheel wheel;
-	struct iso_list run_queue;  /* for this turn */
-	struct iso_list next_queue; /* for the next one, which then does not wait */
-	struct iso_list dirty;      /* transports with something to write */
+	struct iso_list run_queue;   /* for this turn */
+	struct iso_list next_queue;  /* for the next one, which then does not wait */
+	struct iso_list later_queue; /* for this one if there is time, else for the next ones */
+	struct iso_list dirty;       /* transports with something to write */
 	struct iso_chunk_pool chunks;
 	struct iso_arena_pool arenas;
 	struct iso_rng rng;
@@ -89,6 +90,17 @@ static inline void iso_loop_post_next(struct iso_loop *loop, struct iso_task *ta
 {
 	if (!iso_list_linked(&task->link))
 		iso_list_push_back(&loop->next_queue, &task->link);
+}
+
+/*
+ * Queues work that must not hold up others: done in this turn for as long as all before it took, or half a
+ * millisecond; what is left waits for the next turns, which poll. So neither it nor the rest can starve the
+ * other, and what comes meanwhile need not wait behind a long queue of it.
+ */
+static inline void iso_loop_post_later(struct iso_loop *loop, struct iso_task *task)
+{
+	if (!iso_list_linked(&task->link))
+		iso_list_push_back(&loop->later_queue, &task->link);
 }
 
 /*

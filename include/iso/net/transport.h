@@ -50,6 +50,13 @@ struct iso_transport_ops {
 	void (*closed)(struct iso_transport *t, int err);
 };
 
+/* What the kernel said last. */
+struct iso_readiness {
+	bool readable, writable;
+	bool hup;    /* the peer's end follows what can be read */
+	bool unsure; /* or an error may */
+};
+
 struct iso_transport {
 	struct iso_loop *loop;
 	const struct iso_transport_ops *ops;
@@ -60,7 +67,8 @@ struct iso_transport {
 	struct iso_buf parked;            /* wire bytes that came but were not asked for yet */
 	struct iso_buf plain;             /* decrypted bytes that the owner has not taken yet */
 	struct iso_chunk *out, *out_tail; /* encrypted (or clear) bytes for the kernel; used is the fill */
-	struct iso_slice wire_in;         /* what of the scratch the BIO has not handed to OpenSSL yet */
+	struct iso_readiness socket;
+	struct iso_slice wire_in; /* what of the scratch the BIO has not handed to OpenSSL yet */
 	uint64_t queued, accepted;
 	uint64_t last_rx_us;                         /* loop time of the last byte from the peer */
 	uint64_t started_us, connected_us, ready_us; /* for measuring; 0: not yet */
@@ -71,9 +79,11 @@ struct iso_transport {
 	uint8_t state;
 	bool *gone;      /* set to true by done while a callback of ours is on the stack */
 	int pending_err; /* reported by `closed` from the run queue */
-	bool readable, writable, unsure, paused, hup, eof, eof_told, truncated, starved, finishing, shut, fin;
+	bool paused, eof, eof_told, truncated, starved, finishing, shut, fin;
 	bool ending; /* our direction is to end with what has been written */
 	bool over_told;
+	bool served;   /* accepted, not connected */
+	bool patient;  /* the owner's: what the peer sends is read when others have had theirs */
 	bool bare_fin; /* the owner takes a FIN without close_notify for an end, and not for a break */
 	bool resumed_session;
 };
@@ -88,7 +98,10 @@ ISO_MUST_USE int iso_transport_connect(struct iso_transport *t, struct iso_loop 
 				       struct iso_tls_client *tls, const char *sni);
 /* Wire bytes that were made and that the peer has not acknowledged, here or in the kernel. */
 uint64_t iso_transport_unacknowledged(const struct iso_transport *t);
-/* Takes an accepted, non-blocking fd (closed on error too). tls NULL: clear; `ready` comes in this turn. */
+/*
+ * Takes an accepted, non-blocking fd (closed on error too). tls NULL: clear; `ready` comes in this turn. It
+ * is patient until its owner says otherwise: others go before its handshake.
+ */
 ISO_MUST_USE int iso_transport_accept(struct iso_transport *t, struct iso_loop *loop,
 				      const struct iso_transport_ops *ops, int fd,
 				      struct iso_tls_server *tls);

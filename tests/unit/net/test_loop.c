@@ -277,13 +277,76 @@ static void test_entering_begins_a_turn_once(void **state)
 	assert_int_equal(g.loop.turns, before + 1);
 }
 
-static void burn(struct iso_task *task)
+static void burn_us(uint64_t us)
 {
-	uint64_t until = iso_clock_mono_us() + 20000;
+	uint64_t until = iso_clock_mono_us() + us;
 
-	(void)task;
 	while (iso_clock_mono_us() < until)
 		;
+}
+
+static void burn(struct iso_task *task)
+{
+	(void)task;
+	burn_us(20000);
+}
+
+static void run_and_burn(struct iso_task *task)
+{
+	run(task);
+	burn_us(400);
+}
+
+static void run_burn_and_post(struct iso_task *task)
+{
+	run_and_burn(task);
+	post(4);
+}
+
+/* Half a millisecond of it in a turn; what is posted meanwhile overtakes the rest. */
+static void test_what_may_come_later(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		iso_task_init(&tasks[i].task, i == 0 ? run_burn_and_post : run_and_burn);
+		iso_loop_post_later(&g.loop, &tasks[i].task);
+		iso_loop_post_later(&g.loop, &tasks[i].task);
+	}
+	iso_loop_post_later(&g.loop, &tasks[5].task);
+	post(3);
+	guarded_run(&g);
+	assert_memory_equal(notes, "(da", 3);
+	assert_true(strchr(notes, 'e') < strchr(notes, 'c'));
+	assert_true(strchr(notes, ')') < strchr(notes, 'c'));
+	assert_true(strchr(notes, 'a') < strchr(notes, 'b') && strchr(notes, 'b') < strchr(notes, 'c'));
+	assert_true(strchr(notes, 'c') < strchr(notes, 'f'));
+}
+
+/* After work that took 20 ms there is time for more than half a millisecond of it. */
+static void test_what_may_come_later_is_not_starved(void **state)
+{
+	(void)state;
+	for (int i = 1; i < 5; i++) {
+		iso_task_init(&tasks[i].task, run_and_burn);
+		iso_loop_post_later(&g.loop, &tasks[i].task);
+	}
+	iso_loop_post_later(&g.loop, &tasks[5].task);
+	iso_task_init(&tasks[0].task, burn);
+	post(0);
+	guarded_run(&g);
+	assert_string_equal(notes, "(bcdef)");
+}
+
+static void test_what_may_come_later_is_run_at_the_end(void **state)
+{
+	(void)state;
+	post(5);
+	guarded_run(&g);
+	iso_loop_post_later(&g.loop, &tasks[0].task);
+	iso_loop_post_later(&g.loop, &tasks[1].task);
+	iso_task_cancel(&tasks[1].task);
+	iso_loop_run_leftovers(&g.loop);
+	assert_string_equal(notes, "(f)a");
 }
 
 /* A timer that came 15 ms late because something held the loop up. */
@@ -374,6 +437,9 @@ int main(void)
 		LOOP_TEST(test_a_letter_wakes_the_loop),
 		LOOP_TEST(test_a_letter_that_nobody_read),
 		LOOP_TEST(test_entering_begins_a_turn_once),
+		LOOP_TEST(test_what_may_come_later),
+		LOOP_TEST(test_what_may_come_later_is_not_starved),
+		LOOP_TEST(test_what_may_come_later_is_run_at_the_end),
 		LOOP_TEST(test_lateness_is_seen_and_forgotten),
 		LOOP_TEST(test_done_takes_null_and_what_was_not_made),
 		LOOP_TEST(test_out_of_descriptors),
