@@ -3,11 +3,8 @@
 Limits are small here (a second each), so a slow sender is one that has not ended after two or three seconds.
 """
 import contextlib
-import json
-import os
 import socket
 import ssl
-import subprocess
 import threading
 import time
 
@@ -15,9 +12,8 @@ import pytest
 
 from attacker import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, HEADERS, PING, POST, PREFACE, RST_STREAM,
                       SETTINGS, Attacker, cuts, ended, frame, head, update, wait_cut)
-from crowd import idle_clients
 from h1client import client_tls, connect
-from lab import HOST, NAME, LabError, find_h2rate, free_port, wait_until
+from lab import HOST, NAME, free_port, wait_until
 
 EVERY_S = 0.1
 TIMES = {"header_timeout": "1s", "handshake_timeout": "1s", "rate_window": "1s"}
@@ -488,116 +484,3 @@ def test_connections_of_a_worker(start, emulator, certs):
     made.pop().close()
     made.append(wait_until(lambda: open_from(proxy, certs, HOST), 10, "a free slot"))
     close_all(made)
-
-
-IDLE, MOST = 9000, 10000
-
-
-@pytest.mark.slow
-def test_nine_thousand_idle_clients(start, emulator, lab, h2):
-    """On one worker, over HTTP/2 and TLS: at most 24 KiB each once they are idle. With a thousand more, that say nothing
-    at all, the limit is reached: one more is closed at once, the others do not notice, and who leaves makes room.
-
-    20,000 open files are enough for 10,000 clients, here and in the proxy; that the last thousand stay in the handshake
-    saves a minute of it.
-    """
-    proxy = start({"one": emulator("one").url}, workers=1,
-                  limits={"connections": MOST, "handshake_timeout": "5m", "keepalive_timeout": "10m"})
-    assert h2(proxy).get("/").status == 200
-    before = proxy.process.rss_kib()
-    with idle_clients(lab, proxy.port, IDLE):
-        def each():
-            return (proxy.process.rss_kib() - before) / IDLE
-        wait_until(lambda: each() <= 24, 20, f"24 KiB for each client: {each():.1f}", every=0.5)
-        print(f"{each():.1f} KiB for each of {IDLE} idle clients")
-        with contextlib.ExitStack() as stack:
-            more = [stack.enter_context(connect(proxy.port)) for _ in range(MOST - IDLE - 1)]
-            wait_until(lambda: proxy.metric("isochrone_downstream_connections") == MOST, 20, "all the connections")
-            assert refused(proxy) == 0
-            with connect(proxy.port) as sock:
-                assert ended(sock, 5), "one more is let in"
-            assert refused(proxy) == 1
-            for sock in more[:10]:
-                sock.close()
-            wait_until(lambda: proxy.metric("isochrone_downstream_connections") == MOST - 10, 20, "room")
-            assert h2(proxy).get("/").status == 200
-    assert not cuts(proxy)
-
-
-# ---- slowhttptest ----
-
-CONNECTIONS = 4000
-
-
-def good_rate(proxy, certs, lab, seconds):
-    """p99 in ms of 100 requests a second over h2; none may fail."""
-    out = lab.path("good.jsonl")
-    done = subprocess.run([find_h2rate(), "--connect", f"{HOST}:{proxy.port}", "--sni", NAME, "--ca", certs.ca,
-                           "--connections", "2", "--get-rate", "100", "--post-rate", "0", "--seconds", str(seconds),
-                           "--out", out], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=seconds + 60)
-    if done.returncode != 0:
-        raise LabError(done.stderr)
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
-    bad = [line for line in lines if line["status"] != 200]
-    assert not bad, (len(bad), bad[:3], bad[-3:], cuts(proxy))
-    return json.loads(done.stdout)["get"]["p99_ms"]
-
-
-def nginx_region(lab, certs):
-    """A region that can hold thousands of answers of 1 MB: a file."""
-    port = free_port()
-    lab.write("big", "x" * 1000000)
-    os.chmod(lab.dir, 0o755)
-    lab.start("nginx", ["nginx", "-p", lab.dir, "-e", "stderr", "-c", lab.write("region.conf", f"""
-daemon off; worker_processes 1; pid {lab.dir}/nginx.pid; worker_rlimit_nofile 20000;
-events {{ worker_connections 10000; }}
-http {{
-  access_log off; client_body_temp_path {lab.dir}/b; proxy_temp_path {lab.dir}/p; fastcgi_temp_path {lab.dir}/f;
-  uwsgi_temp_path {lab.dir}/u; scgi_temp_path {lab.dir}/s; http2_max_concurrent_streams 1000;
-  large_client_header_buffers 8 128k; keepalive_requests 1000000;
-  server {{
-    listen {HOST}:{port} ssl http2; ssl_certificate {certs.cert()}; ssl_certificate_key {certs.key()};
-    root {lab.dir};
-    location = /big {{ internal; }}
-    location / {{ if ($arg_bytes) {{ rewrite ^ /big last; }} return 200 "ok"; }}
-  }}
-}}
-""")]).wait_port(port)
-    return {"url": f"https://{HOST}:{port}", "host": NAME}
-
-
-def besieged(lab, certs, victim, asked, mode):
-    """p99 of a good client of `asked` while `victim` is attacked, and what became of the attack's connections."""
-    had = victim.metric("isochrone_downstream_connections_total")
-    attack = lab.start("slowhttptest", ["nice", "-n", "19", "slowhttptest", mode, "-c", CONNECTIONS, "-r", 400, "-l", 16,
-                                        "-i", 1, "-p", 3, "-n", 1, "-u",
-                                        f"https://{HOST}:{victim.port}/?bytes=1000000"], cwd=lab.dir)
-
-    def opened():
-        return victim.metric("isochrone_downstream_connections_total") - had
-    wait_until(lambda: opened() > 200, 10, "the attack's connections")
-    p99 = good_rate(asked, certs, lab, 12)
-    story = (f"{opened():.0f} opened, {victim.metric('isochrone_downstream_connections'):.0f} open, "
-             f"cuts {cuts(victim)}")
-    assert opened() > 2000, story
-    lab.end(attack)
-    return p99, story
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["-H", "-B", "-R", "-X"])
-def test_slowhttptest(start, certs, lab, mode):
-    """Four thousand connections of each kind, opened within ten seconds: a good client's p99 stays under twice.
-
-    The attack and its handshakes take the same cores as everything else here. So that what is compared is the proxy and
-    not the machine, the value without the attack is that of another proxy while the attack runs beside it.
-    """
-    region = nginx_region(lab, certs)
-    proxy, other = start({"one": region}), start({"one": region})
-    idle = good_rate(proxy, certs, lab, 4)
-    beside, _ = besieged(lab, certs, other, proxy, mode)
-    during, story = besieged(lab, certs, proxy, proxy, mode)
-    text = f"p99 {idle:.1f} ms idle, {beside:.1f} ms beside the attack, {during:.1f} ms under it; {story}"
-    print(text)
-    assert during < 2 * max(beside, 1), text
