@@ -93,7 +93,7 @@ def nginx_region(lab, certs):
     """A region that can hold thousands of answers of 1 MB, a file, and thousands of bodies that do not end: what is
     asked under /body is answered by a second server, to which a body goes once it is whole."""
     port, second = free_port(), free_port()
-    lab.write("big", "x" * 1000000)
+    big = lab.write("big", "x" * 1000000).name
     os.chmod(lab.dir, 0o755)
     lab.start("nginx", ["nginx", "-p", lab.dir, "-e", "stderr", "-c", lab.write("region.conf", f"""
 daemon off; worker_processes 1; pid {lab.dir}/nginx.pid; worker_rlimit_nofile 20000;
@@ -105,9 +105,9 @@ http {{
   server {{
     listen {HOST}:{port} ssl http2; ssl_certificate {certs.cert()}; ssl_certificate_key {certs.key()};
     root {lab.dir};
-    location = /big {{ internal; }}
+    location = /{big} {{ internal; }}
     location = /body {{ proxy_pass http://{HOST}:{second}; }}
-    location / {{ if ($arg_bytes) {{ rewrite ^ /big last; }} return 200 "ok"; }}
+    location / {{ if ($arg_bytes) {{ rewrite ^ /{big} last; }} return 200 "ok"; }}
   }}
   server {{ listen {HOST}:{second}; return 200 "ok"; }}
 }}
@@ -118,7 +118,7 @@ http {{
 def besieged(lab, victim, good, mode):
     """Has `good` ask while `victim` is attacked, until all the connections have come and for a while after.
 
-    What became of them.
+    How many stand when the last one has come.
     """
     had = victim.metric("isochrone_downstream_connections_total")
     url = f"https://{HOST}:{victim.port}/" + {"-B": "body", "handshakes": ""}.get(mode, "?bytes=1000000")
