@@ -40,10 +40,9 @@ static void cut(struct proxied *p, enum iso_cut reason)
 	ISO_COUNT(server, cut[reason], 1);
 }
 
-/* Edge-triggered: called for each piece that comes, not again and again for one that lies there. */
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* Goes on with the connection, or ends it; false: the header has not come yet. */
+static bool take_header(struct proxied *p)
 {
-	struct proxied *p = arg;
 	struct iso_server_listener *listener = p->listener;
 	struct iso_sockaddr peer = p->peer;
 	uint8_t bytes[ISO_PROXY_HEADER_MAX];
@@ -52,25 +51,35 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	ssize_t n;
 	int err;
 
-	(void)what;
-	iso_loop_enter(listener->server->loop);
-	n = recv(fd, bytes, sizeof(bytes), MSG_PEEK);
+	n = recv(p->fd, bytes, sizeof(bytes), MSG_PEEK);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n <= 0) {
 		close(give_up(p));
-		return;
+		return true;
 	}
 	err = iso_proxy_header_parse(bytes, (size_t)n, &header, &used);
 	if (err == ISO_EAGAIN)
-		return;
-	if (err != ISO_OK || recv(fd, bytes, used, 0) != (ssize_t)used) {
+		return false;
+	if (err != ISO_OK || recv(p->fd, bytes, used, 0) != (ssize_t)used) {
 		cut(p, ISO_CUT_PROTOCOL);
-		return;
+		return true;
 	}
 	if (header.known)
 		peer = header.source;
 	iso_sconn_open(listener->server, listener, give_up(p), &peer);
+	return true;
+}
+
+/* Edge-triggered: called for each piece that comes, not again and again for one that lies there. */
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct proxied *p = arg;
+
+	(void)fd;
+	(void)what;
+	iso_loop_enter(p->listener->server->loop);
+	(void)take_header(p);
 }
 
 static void on_timer(struct iso_timer *timer)
@@ -103,15 +112,15 @@ void iso_proxied_open(struct iso_server_listener *listener, int fd, const struct
 	iso_timer_set(&loop->wheel, &p->timer, loop->now_us + listener->server->limits.handshake_timeout_us);
 }
 
-void iso_proxied_drop(struct iso_server *server, const struct iso_server_listener *listener)
+void iso_proxied_drop(struct iso_server_listener *listener)
 {
-	struct iso_list *next;
+	struct iso_list *proxied = &listener->server->proxied, *next;
 
-	for (struct iso_list *l = server->proxied.next; l != &server->proxied; l = next) {
+	for (struct iso_list *l = proxied->next; l != proxied; l = next) {
 		struct proxied *p = ISO_CONTAINER(l, struct proxied, link);
 
 		next = l->next;
-		if (listener == NULL || p->listener == listener)
+		if (p->listener == listener && !take_header(p))
 			close(give_up(p));
 	}
 }

@@ -10,7 +10,7 @@
 /* Takes fd. Without a header in `handshake_timeout`, or with a broken one, it is closed and counted as cut.
  */
 void iso_proxied_open(struct iso_server_listener *listener, int fd, const struct iso_sockaddr *peer);
-/* Those that came to this listener; NULL: all. */
-void iso_proxied_drop(struct iso_server *server, const struct iso_server_listener *listener);
+/* Goes on with those that came to this listener and whose header is there, closes the others. */
+void iso_proxied_drop(struct iso_server_listener *listener);
 
 #endif

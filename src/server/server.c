@@ -51,7 +51,8 @@ void iso_server_init(struct iso_server *server, struct iso_loop *loop, struct is
 
 static void stop(struct iso_server_listener *listener)
 {
-	iso_listener_stop(&listener->l);
+	iso_listener_stop(&listener->l); /* may accept some more */
+	iso_proxied_drop(listener);
 	forget(listener);
 	free(listener);
 }
@@ -78,7 +79,6 @@ void iso_server_retain(struct iso_server *server, const struct iso_cfg_listener 
 		if (i < n)
 			continue;
 		iso_list_remove(l);
-		iso_proxied_drop(server, listener);
 		stop(listener);
 	}
 }
@@ -88,7 +88,6 @@ void iso_server_done(struct iso_server *server)
 	if (server == NULL || server->loop == NULL)
 		return;
 	stop_listening(server);
-	iso_proxied_drop(server, NULL);
 	server->draining = false;
 	while (!iso_list_empty(&server->conns))
 		iso_sconn_close(ISO_CONTAINER(server->conns.next, struct iso_sconn, link));
@@ -160,7 +159,6 @@ void iso_server_drain(struct iso_server *server)
 
 	server->draining = true;
 	stop_listening(server);
-	iso_proxied_drop(server, NULL);
 	for (struct iso_list *l = server->conns.next; l != &server->conns; l = next) {
 		struct iso_sconn *c = ISO_CONTAINER(l, struct iso_sconn, link);
 

@@ -118,6 +118,15 @@ def test_a_proxy_header_that_does_not_come(start, lab, region):
     assert proxy.metric("isochrone_connections_cut_total", reason="handshake_timeout") == 1
 
 
+def test_the_proxy_ends_before_a_proxy_header_has_come(start, lab, region):
+    """The listener goes, and whoever came to it."""
+    proxy = begin(start, lab, region, proxy_protocol=["127.0.0.0/8"])
+    with socket.create_connection((HOST, proxy.port), timeout=20) as sock:
+        sock.sendall(V2[:5])
+        proxy.stop()
+        assert ended(sock)
+
+
 def test_others_begin_as_usual(start, lab, region, h1):
     proxy = begin(start, lab, region, proxy_protocol=["192.0.2.0/24"])
     assert told(h1(proxy).request("GET", "/"))["x-forwarded-for"] == HOST
