@@ -10,7 +10,7 @@
 
 enum {
 	BACKLOG = 4096,      /* the kernel caps it at net.core.somaxconn */
-	ACCEPTS_MAX = 8,     /* in one turn, so that a burst does not starve running exchanges */
+	ACCEPTS_MAX = 16,    /* in one go, so that a burst does not starve running exchanges */
 	PAUSE_US = 50 * 1000 /* rest when descriptors or memory are out: the queue keeps the clients */
 };
 

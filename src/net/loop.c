@@ -20,8 +20,9 @@ enum {
 	/* 4 MiB of arena blocks: two for each of 512 requests at a time, which a malloc each would cost 1 %
 	   more */
 	FREE_BLOCKS = 1024,
-	LAG_DECAY = 16, /* turns in which a noticed lag halves, roughly */
-	LATER_US = 500, /* least time in a turn for what may come later: a handshake or fifty small reads */
+	LAG_DECAY = 16,       /* turns in which a noticed lag halves, roughly */
+	LATER_LEAST_US = 500, /* in a turn for what may come later: a handshake or fifty small reads */
+	LATER_MOST_US = 5000, /* else a full loop's turns would grow and grow */
 };
 
 void iso_loop_enter(struct iso_loop *loop)
@@ -159,9 +160,14 @@ static void run_queue(struct iso_loop *loop)
 
 static void run_later(struct iso_loop *loop)
 {
-	uint64_t now_us = iso_clock_mono_us(), spent_us = now_us - loop->now_us;
-	uint64_t until_us = now_us + (spent_us > LATER_US ? spent_us : LATER_US);
+	uint64_t now_us = iso_clock_mono_us(), for_us = now_us - loop->now_us;
+	uint64_t until_us;
 
+	if (for_us < LATER_LEAST_US)
+		for_us = LATER_LEAST_US;
+	if (for_us > LATER_MOST_US)
+		for_us = LATER_MOST_US;
+	until_us = now_us + for_us;
 	while (!iso_list_empty(&loop->later_queue) && iso_clock_mono_us() < until_us) {
 		struct iso_task *task = ISO_CONTAINER(iso_list_pop_front(&loop->later_queue), struct iso_task,
 						      link);

@@ -1,6 +1,6 @@
 /*
  * The life and the reading half of a transport. Thread: its loop.
- * Edge-triggered readiness, registered once: `readable` and `writable` remember what the kernel said last. A
+ * Edge-triggered readiness, registered once: `kernel` remembers what it said last. A
  * recv that fills less than it could has emptied the socket; EV_CLOSED says when an end follows those bytes.
  */
 #include "iso/net/transport.h"
@@ -219,7 +219,7 @@ static int recv_tls(struct iso_transport *t, bool *ret_here)
 	if (n <= 0)
 		return n == 0 ? ISO_EEOF : iso_err_from_errno(errno);
 	if (n < ISO_SCRATCH_BYTES)
-		t->socket.readable = t->socket.hup || t->socket.unsure;
+		t->kernel.readable = t->kernel.hup || t->kernel.unsure;
 	t->last_rx_us = t->loop->now_us;
 	t->wire_in = iso_slice(t->loop->scratch, (size_t)n);
 	*ret_here = read_tls(t);
@@ -248,7 +248,7 @@ static int recv_clear(struct iso_transport *t, bool *ret_here)
 	if (n <= 0)
 		return n == 0 ? ISO_EEOF : iso_err_from_errno(errno);
 	if ((size_t)n < room)
-		t->socket.readable = t->socket.hup || t->socket.unsure;
+		t->kernel.readable = t->kernel.hup || t->kernel.unsure;
 	t->last_rx_us = t->loop->now_us;
 	chunk->used += (uint32_t)n;
 	iso_chunk_ref(chunk);
@@ -262,7 +262,7 @@ static bool read_socket(struct iso_transport *t)
 {
 	int reads_max = t->ssl != NULL ? READS_MAX : READS_MAX * 4; /* clear reads are 16 KiB at most */
 
-	for (int i = 0; t->socket.readable && !t->paused && !t->eof && t->state != ISO_T_DEAD; i++) {
+	for (int i = 0; t->kernel.readable && !t->paused && !t->eof && t->state != ISO_T_DEAD; i++) {
 		bool here;
 		int err;
 
@@ -280,7 +280,7 @@ static bool read_socket(struct iso_transport *t)
 			t->truncated = t->ssl != NULL;
 			t->eof = true;
 		} else if (err == ISO_EAGAIN) {
-			t->socket.readable = t->socket.unsure = false;
+			t->kernel.readable = t->kernel.unsure = false;
 		} else if (err != ISO_OK) {
 			iso_transport_note_errno("recv", errno);
 			iso_transport_fail(t, err);
@@ -364,22 +364,22 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	iso_loop_enter(t->loop);
 	if (what & EV_CLOSED)
-		t->socket.hup = t->socket.readable = true;
+		t->kernel.hup = t->kernel.readable = true;
 	/* libevent tells an error as readable and writable, no more: behind the bytes of a short recv may be
 	 * a reset. */
 	if ((what & EV_READ) && (what & EV_WRITE))
-		t->socket.unsure = true;
+		t->kernel.unsure = true;
 	if (what & EV_READ)
-		t->socket.readable = true;
+		t->kernel.readable = true;
 	if (what & EV_WRITE) {
-		t->socket.writable = true;
+		t->kernel.writable = true;
 		if (t->state == ISO_T_CONNECTING)
 			on_connected(t);
 		else if (t->out != NULL || t->starved)
 			iso_transport_dirty(t);
 	}
-	/* Nobody waits for the closing of a client's connection either. */
-	if (t->patient || (t->served && t->socket.hup))
+	/* A client that hangs up hardly ever waits for anything. */
+	if (t->patient || (t->served && t->kernel.hup))
 		iso_loop_post_later(t->loop, &t->again);
 	else
 		drive(t);
@@ -435,16 +435,14 @@ int iso_transport_accept(struct iso_transport *t, struct iso_loop *loop, const s
 
 	t->state = tls != NULL ? ISO_T_HANDSHAKE : ISO_T_OPEN;
 	t->connected_us = loop->now_us;
-	t->socket.writable = t->served = t->patient = true;
+	t->kernel.writable = t->served = t->patient = true;
 	if (err == ISO_OK && tls != NULL)
 		err = iso_tls_io_attach(t, iso_tls_server_ssl(tls), false);
 	if (err != ISO_OK) {
 		iso_transport_done(t);
 		return err;
 	}
-	if (tls != NULL)
-		iso_loop_post_later(loop, &t->again); /* the first step of a handshake is the dear one */
-	else
+	if (tls == NULL)
 		iso_loop_post(loop, &t->again);
 	return ISO_OK;
 }

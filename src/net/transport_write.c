@@ -168,7 +168,7 @@ static int send_out(struct iso_transport *t)
 		int errnum = errno;
 
 		if (errnum == EAGAIN || errnum == EWOULDBLOCK) {
-			t->socket.writable = false;
+			t->kernel.writable = false;
 			return ISO_EAGAIN;
 		}
 		iso_transport_note_errno("send", errnum);
@@ -184,7 +184,7 @@ static void end_direction(struct iso_transport *t)
 	if (t->ssl != NULL && !t->shut) {
 		t->shut = true;
 		iso_tls_io_close_notify(t);
-		while (t->out != NULL && t->socket.writable)
+		while (t->out != NULL && t->kernel.writable)
 			if (send_out(t) != ISO_OK)
 				break;
 		if (t->out != NULL)
@@ -222,7 +222,7 @@ void iso_transport_flush(struct iso_transport *t)
 			return;
 		if (!fill_once(t))
 			return;
-		while (t->out != NULL && t->socket.writable && t->state != ISO_T_DEAD) {
+		while (t->out != NULL && t->kernel.writable && t->state != ISO_T_DEAD) {
 			int err = send_out(t);
 
 			if (err != ISO_OK && err != ISO_EAGAIN)
@@ -233,8 +233,10 @@ void iso_transport_flush(struct iso_transport *t)
 		if (!t->starved)
 			break;
 	}
-	if (t->starved)
+	if (t->starved) {
+		iso_task_cancel(&t->again);             /* reading may wait for longer than writing does */
 		iso_loop_post_next(t->loop, &t->again); /* others first; `again` makes it dirty */
-	else if ((t->finishing || t->ending) && t->out == NULL && !t->fin) /* once: a shutdown is an event */
+	} else if ((t->finishing || t->ending) && t->out == NULL && !t->fin) /* once: a shutdown is an event
+									      */
 		end_direction(t);
 }

@@ -20,11 +20,12 @@ enum {
 	 */
 	DRAIN_IDLE_US = 2000 * 1000,
 	/*
-	 * Who has sent so often since its last request waits behind those who ask for something: thousands of
-	 * clients that send bodies or heads in small pieces, or shake hands, do not hold up the others. No
-	 * one who sends a body of the usual size in one go comes that far.
+	 * Who has sent in so many turns since its last request began waits behind those who ask for
+	 * something: thousands of clients that send bodies or heads in small pieces, or shake hands, do not
+	 * hold up the others.
 	 */
 	PROMPT_INPUTS = 8,
+	POSTPONED_US = 100 * 1000, /* what waits to be read is given so long before a time is called out */
 };
 
 const char *iso_cut_text(enum iso_cut cut)
@@ -150,8 +151,9 @@ static size_t on_input(struct iso_transport *t, struct iso_chunk *chunk, uint8_t
 {
 	struct iso_sconn *c = conn_of(t);
 
-	if (c->inputs < PROMPT_INPUTS && ++c->inputs == PROMPT_INPUTS)
-		t->patient = true;
+	if (c->input_us != t->loop->now_us && c->inputs < PROMPT_INPUTS)
+		t->patient = ++c->inputs == PROMPT_INPUTS;
+	c->input_us = t->loop->now_us;
 	if (c->phase == ISO_SCONN_SNIFF)
 		return sniff(c, chunk, bytes, n);
 	if (c->phase != ISO_SCONN_OPEN)
@@ -250,6 +252,11 @@ static void on_timer(struct iso_timer *timer)
 	const struct iso_cfg_limits *limits = &c->server->limits;
 	uint64_t now_us = c->server->loop->now_us, left_us;
 
+	c->postponed = !c->postponed && iso_transport_is_queued(&c->t);
+	if (c->postponed) {
+		set_timer(c, POSTPONED_US);
+		return;
+	}
 	if (c->phase != ISO_SCONN_OPEN) {
 		if (c->phase == ISO_SCONN_HANDSHAKE)
 			count_cut(c->server, ISO_CUT_HANDSHAKE_TIMEOUT);
@@ -355,12 +362,18 @@ void iso_sconn_finish(struct iso_sconn *c)
 	iso_transport_finish(&c->t);
 }
 
+/* It asks, or is about to. */
+static void make_prompt(struct iso_sconn *c)
+{
+	c->inputs = 0;
+	c->t.patient = false;
+}
+
 void iso_sconn_stream_began(struct iso_sconn *c)
 {
 	c->streams++;
 	c->idle_since_us = 0;
-	c->inputs = 0;
-	c->t.patient = false;
+	make_prompt(c);
 	ISO_COUNT(c->server, requests, 1);
 	ISO_COUNT(c->server, streams, 1);
 }
@@ -370,6 +383,7 @@ void iso_sconn_stream_ended(struct iso_sconn *c)
 	c->streams--;
 	ISO_COUNT(c->server, streams, (uint32_t)-1);
 	if (c->streams == 0 && !c->closed) {
+		make_prompt(c);
 		c->idle_since_us = c->server->loop->now_us;
 		set_timer(c, keepalive_us(c) < SETTLED_US ? keepalive_us(c) : SETTLED_US);
 	}

@@ -79,6 +79,7 @@ struct iso_sconn {
 	struct iso_cidr_set *trusted;      /* the peer is among these, and so believed; NULL: it is not */
 	struct iso_sockaddr peer;
 	char peer_text[64];      /* every request asks for it */
+	uint64_t input_us;       /* loop time of the last input */
 	uint64_t idle_since_us;  /* 0: a request is running */
 	uint64_t head_since_us;  /* when the head that is coming in began; 0: none is */
 	uint64_t body_bytes;     /* of request bodies, ever */
@@ -87,7 +88,8 @@ struct iso_sconn {
 	uint32_t streams;
 	uint8_t phase;
 	uint8_t first[3], sniffed; /* bytes held while the protocol is guessed */
-	uint8_t inputs;            /* since a request began; no more than PROMPT_INPUTS */
+	uint8_t inputs;            /* turns in which it sent since a request began; at most PROMPT_INPUTS */
+	bool postponed;            /* its timer, for what waits to be read */
 	bool tls, h2, http11, draining, closed;
 	bool counted; /* among its client's connections */
 };

@@ -93,9 +93,9 @@ static inline void iso_loop_post_next(struct iso_loop *loop, struct iso_task *ta
 }
 
 /*
- * Queues work that must not hold up others: done in this turn for as long as all before it took, or half a
- * millisecond; what is left waits for the next turns, which poll. So neither it nor the rest can starve the
- * other, and what comes meanwhile need not wait behind a long queue of it.
+ * Queues work that must not hold up others: done in this turn for as long as all before it took, at least
+ * half a millisecond and at most five; what is left waits for the next turns, which poll. So neither it nor
+ * the rest can starve the other, and what comes meanwhile need not wait behind a long queue of it.
  */
 static inline void iso_loop_post_later(struct iso_loop *loop, struct iso_task *task)
 {

@@ -63,11 +63,11 @@ struct iso_transport {
 	struct event *event;
 	struct ssl_st *ssl;
 	struct iso_list dirty_link;
-	struct iso_task again;            /* reading or flushing continues in the next turn */
+	struct iso_task again;            /* reading or flushing continues, at once or later */
 	struct iso_buf parked;            /* wire bytes that came but were not asked for yet */
 	struct iso_buf plain;             /* decrypted bytes that the owner has not taken yet */
 	struct iso_chunk *out, *out_tail; /* encrypted (or clear) bytes for the kernel; used is the fill */
-	struct iso_readiness socket;
+	struct iso_readiness kernel;
 	struct iso_slice wire_in; /* what of the scratch the BIO has not handed to OpenSSL yet */
 	uint64_t queued, accepted;
 	uint64_t last_rx_us;                         /* loop time of the last byte from the peer */
@@ -120,6 +120,11 @@ void iso_transport_end(struct iso_transport *t);
 
 /* Asks for a `fill` at the end of this turn. */
 void iso_transport_dirty(struct iso_transport *t);
+/* Whether something of the peer's, that may have come in time, waits to be read in a later turn. */
+static inline bool iso_transport_is_queued(const struct iso_transport *t)
+{
+	return iso_list_linked(&t->again.link);
+}
 /* Continues `input` after it took less than it got. */
 void iso_transport_resume(struct iso_transport *t);
 

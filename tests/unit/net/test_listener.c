@@ -134,7 +134,7 @@ static void test_a_burst_is_taken_in_parts(void **state)
 	connect_clients(stop_at = 150);
 	guarded_run(&g);
 	assert_int_equal(accepted_count, 150);
-	assert_int_equal(in_first_turn, 8);
+	assert_int_equal(in_first_turn, 16);
 	finish();
 }
 

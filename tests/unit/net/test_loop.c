@@ -297,35 +297,36 @@ static void run_and_burn(struct iso_task *task)
 	burn_us(400);
 }
 
-static void run_burn_and_post(struct iso_task *task)
+static void run_post_and_burn(struct iso_task *task)
 {
-	run_and_burn(task);
+	run(task);
 	post(4);
+	burn_us(20000);
 }
 
-/* Half a millisecond of it in a turn; what is posted meanwhile overtakes the rest. */
+/* No more of it in a turn once its time is over; what is posted meanwhile overtakes the rest. */
 static void test_what_may_come_later(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		iso_task_init(&tasks[i].task, i == 0 ? run_burn_and_post : run_and_burn);
+		iso_task_init(&tasks[i].task, i == 1 ? run_post_and_burn : run);
 		iso_loop_post_later(&g.loop, &tasks[i].task);
 		iso_loop_post_later(&g.loop, &tasks[i].task);
 	}
 	iso_loop_post_later(&g.loop, &tasks[5].task);
 	post(3);
 	guarded_run(&g);
-	assert_memory_equal(notes, "(da", 3);
+	assert_memory_equal(notes, "(da", 3); /* it comes after the rest */
 	assert_true(strchr(notes, 'e') < strchr(notes, 'c'));
 	assert_true(strchr(notes, ')') < strchr(notes, 'c'));
 	assert_true(strchr(notes, 'a') < strchr(notes, 'b') && strchr(notes, 'b') < strchr(notes, 'c'));
 	assert_true(strchr(notes, 'c') < strchr(notes, 'f'));
 }
 
-/* After work that took 20 ms there is time for more than half a millisecond of it. */
-static void test_what_may_come_later_is_not_starved(void **state)
+/* Whether 1.6 ms of it are done in a turn whose other work took 20 ms. */
+static bool done_in_one_turn(void)
 {
-	(void)state;
+	noted = 0;
 	for (int i = 1; i < 5; i++) {
 		iso_task_init(&tasks[i].task, run_and_burn);
 		iso_loop_post_later(&g.loop, &tasks[i].task);
@@ -334,7 +335,18 @@ static void test_what_may_come_later_is_not_starved(void **state)
 	iso_task_init(&tasks[0].task, burn);
 	post(0);
 	guarded_run(&g);
-	assert_string_equal(notes, "(bcdef)");
+	return strcmp(notes, "(bcdef)") == 0;
+}
+
+/* The machine may take the time for something else: not each time. */
+static void test_what_may_come_later_is_not_starved(void **state)
+{
+	bool done = false;
+
+	(void)state;
+	for (int i = 0; i < 10 && !done; i++)
+		done = done_in_one_turn();
+	assert_true(done);
 }
 
 static void test_what_may_come_later_is_run_at_the_end(void **state)

@@ -331,6 +331,48 @@ static void test_finish_of_who_is_paused(void **state)
 	assert_int_equal(r.inputs, 1);
 }
 
+static struct iso_task other;
+static int inputs_before_other;
+
+static void run_other(struct iso_task *task)
+{
+	(void)task;
+	inputs_before_other = r.inputs;
+}
+
+static bool has_input(void)
+{
+	return r.inputs > 0;
+}
+
+static void reads_beside_another(bool patient)
+{
+	rig_accept(NULL);
+	rig_rest();
+	assert_true(r.t.patient); /* until its owner says otherwise */
+	r.t.patient = patient;
+	inputs_before_other = -1;
+	iso_task_init(&other, run_other);
+	peer_write(r.bytes, 100);
+	iso_loop_post(&r.g.loop, &other);
+	rig_until(has_input);
+	assert_int_equal(r.got_n, 100);
+}
+
+static void test_a_patient_one_is_read_after_others(void **state)
+{
+	(void)state;
+	reads_beside_another(true);
+	assert_int_equal(inputs_before_other, 0);
+}
+
+static void test_a_prompt_one_is_read_before(void **state)
+{
+	(void)state;
+	reads_beside_another(false);
+	assert_int_equal(inputs_before_other, 1);
+}
+
 static void ends_in(enum rig_end where)
 {
 	rig_accept(NULL);
@@ -532,6 +574,8 @@ int main(void)
 		RIG_TEST(test_writes_of_all_kinds),
 		RIG_TEST(test_finish_flushes_first),
 		RIG_TEST(test_finish_of_who_is_paused),
+		RIG_TEST(test_a_patient_one_is_read_after_others),
+		RIG_TEST(test_a_prompt_one_is_read_before),
 		RIG_TEST(test_done_in_ready),
 		RIG_TEST(test_done_in_input),
 		RIG_TEST(test_done_in_fill),
