@@ -58,14 +58,34 @@ static uint16_t unheard(const struct iso_exchange *x, const struct iso_view *vie
 	return iso_unheard(view, counts);
 }
 
+/* What the other policies do not ask for is not looked up. */
+static void be_careful(const struct iso_exchange *x, struct iso_view *view)
+{
+	const struct iso_upstream *up = x->host->upstream;
+	bool once = !iso_safety_may_double(x->safe, x->route->idempotent);
+	uint16_t avoid = 0;
+
+	if (x->route->policy != ISO_POLICY_LATENCY)
+		return;
+	for (uint32_t i = 0; i < view->n; i++) {
+		uint32_t slot = x->service->regions[i].slot;
+
+		if (once ? iso_upstream_wary(up, slot) : iso_upstream_quiet(up, slot))
+			avoid |= (uint16_t)(1u << i);
+	}
+	if (!once) {
+		view->wary = iso_spared(view, avoid);
+		return;
+	}
+	view->wary = avoid;
+	view->wary |= unheard(x, view);
+}
+
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 {
 	const struct iso_upstream *up = x->host->upstream;
 	const struct iso_cfg_service *service = x->service;
 	const struct iso_board_region *boards[ISO_VIEW_MAX];
-	/* What the other policies do not ask for is not looked up. */
-	bool once = x->route->policy == ISO_POLICY_LATENCY &&
-		    !iso_safety_may_double(x->safe, x->route->idempotent);
 
 	iso_view_init(ret_view, service->region_count);
 	ret_view->tried = x->choice.tried;
@@ -80,8 +100,6 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 			ret_view->explore |= bit;
 		if (iso_upstream_suspect(up, region->slot))
 			ret_view->suspect |= bit;
-		if (once && iso_upstream_wary(up, region->slot))
-			ret_view->wary |= bit;
 		if (is_full(x, region, boards[i]))
 			ret_view->full |= bit;
 	}
@@ -93,8 +111,7 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		ret_view->client = *x->from.known;
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
-	if (once)
-		ret_view->wary |= unheard(x, ret_view);
+	be_careful(x, ret_view);
 	if (x->from.writer != 0)
 		ret_view->held = iso_after_write_held(x);
 	if (up->board->half_open && iso_balance_held(ret_view) == 0)

@@ -64,7 +64,8 @@ static void view_of(const struct iso_publisher *pub, const struct iso_cfg_servic
 
 		if (boards[r]->unmeasured)
 			ret_view->explore |= (uint16_t)(1u << r);
-		if (iso_wary(pub->loop->now_us, slot->failed_us, slot->stats.silent_us, boards[r]->usual_us))
+		if (iso_has_just_failed(pub->loop->now_us, slot->failed_us) ||
+		    iso_quiet(slot->stats.silent_us, boards[r]->usual_us))
 			ret_view->wary |= (uint16_t)(1u << r);
 	}
 	(void)iso_view_track(ret_view, route, iso_publisher_board_track(pub, route), true);

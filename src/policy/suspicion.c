@@ -30,11 +30,14 @@ uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_u
 	return waiting != 0 && now_us > since_us ? now_us - since_us : 0;
 }
 
-bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t usual_us)
+bool iso_quiet(uint64_t silence_us, uint32_t usual_us)
 {
-	if (failed_us != 0 && now_us < failed_us + FAILED_US)
-		return true;
 	return silence_us > iso_patience_us(usual_us) / 2;
+}
+
+bool iso_has_just_failed(uint64_t now_us, uint64_t failed_us)
+{
+	return failed_us != 0 && now_us < failed_us + FAILED_US;
 }
 
 /* What a pick weighs it by. */
@@ -43,24 +46,44 @@ static uint32_t weight_of(const struct iso_view *view, uint32_t i)
 	return view->c[i].weight / (iso_mask_has(view->warned, i) ? ISO_WARNED_PART : 1);
 }
 
-uint16_t iso_unheard(const struct iso_view *view, const uint32_t unheard[ISO_VIEW_MAX])
+/* Where this request could go. */
+static uint16_t good(const struct iso_view *view)
 {
 	uint32_t out = view->tried | view->lacking | view->suspect | view->full | view->wary;
-	uint16_t in = (uint16_t)(view->allowed & view->up & ((1u << view->n) - 1) & ~out);
-	uint32_t best = 0, least = UINT32_MAX;
-	uint16_t peers = 0, calm = 0;
+
+	return (uint16_t)(view->allowed & view->up & ((1u << view->n) - 1) & ~out);
+}
+
+/* Those that are about as good as the best. */
+static uint16_t peers(const struct iso_view *view, uint16_t in)
+{
+	uint32_t best = 0;
+	uint16_t found = 0;
 
 	for (uint32_t i = 0; i < view->n; i++)
 		if (iso_mask_has(in, i) && weight_of(view, i) > best)
 			best = weight_of(view, i);
-	for (uint32_t i = 0; i < view->n; i++) {
-		if (!iso_mask_has(in, i) || weight_of(view, i) < best - best / 2)
-			continue;
-		peers |= (uint16_t)(1u << i);
-		least = unheard[i] < least ? unheard[i] : least;
-	}
 	for (uint32_t i = 0; i < view->n; i++)
-		if (iso_mask_has(peers, i) && unheard[i] - least < UNHEARD_MORE)
+		if (iso_mask_has(in, i) && weight_of(view, i) >= best - best / 2)
+			found |= (uint16_t)(1u << i);
+	return found;
+}
+
+uint16_t iso_spared(const struct iso_view *view, uint16_t quiet)
+{
+	return quiet != 0 && (peers(view, good(view)) & ~quiet) != 0 ? quiet : 0;
+}
+
+uint16_t iso_unheard(const struct iso_view *view, const uint32_t unheard[ISO_VIEW_MAX])
+{
+	uint16_t in = good(view), among = peers(view, in), calm = 0;
+	uint32_t least = UINT32_MAX;
+
+	for (uint32_t i = 0; i < view->n; i++)
+		if (iso_mask_has(among, i) && unheard[i] < least)
+			least = unheard[i];
+	for (uint32_t i = 0; i < view->n; i++)
+		if (iso_mask_has(among, i) && unheard[i] - least < UNHEARD_MORE)
 			calm |= (uint16_t)(1u << i);
-	return calm == peers ? 0 : (uint16_t)(in & ~calm);
+	return calm == among ? 0 : (uint16_t)(in & ~calm);
 }

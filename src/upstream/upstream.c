@@ -138,13 +138,18 @@ uint32_t iso_upstream_unheard(const struct iso_upstream *upstream, uint32_t slot
 	return pool != NULL ? pool->unheard : 0;
 }
 
-bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot)
+bool iso_upstream_quiet(const struct iso_upstream *upstream, uint32_t slot)
 {
 	const struct iso_pool *pool = upstream->pools[slot];
 	uint64_t now_us = upstream->loop->now_us;
 
-	return iso_wary(now_us, failed_us(upstream, slot),
-			pool != NULL ? iso_pool_silence_us(pool, now_us) : 0,
-			upstream->board->regions[slot].usual_us) ||
-	       (pool != NULL && iso_pool_half_overdue(pool, now_us));
+	return pool != NULL &&
+	       (iso_quiet(iso_pool_silence_us(pool, now_us), upstream->board->regions[slot].usual_us) ||
+		iso_pool_half_overdue(pool, now_us));
+}
+
+bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot)
+{
+	return iso_has_just_failed(upstream->loop->now_us, failed_us(upstream, slot)) ||
+	       iso_upstream_quiet(upstream, slot);
 }

@@ -139,6 +139,28 @@ def test_what_must_not_run_twice_goes_where_more_is_heard(start, emulator, h2, s
     raise AssertionError(f"only {posts} POSTs had a choice")
 
 
+def test_what_may_run_twice_avoids_a_silent_region_for_one_as_good(start, emulator, lab, h2):
+    """Before it is suspect: what is sent to the region that has stopped after half of that time would be rescued."""
+    log = lab.path("choices.log")
+    regions = {n: emulator(n, 700) for n in ("one", "two")}
+    proxy = start({n: r.url for n, r in regions.items()}, workers=1, access_log={"path": str(log), "decisions": 1},
+                  service={"health": {"interval": "10s", "timeout": "9s"}})
+    proxy.wait_states({n: "healthy" for n in regions})
+    client = h2(proxy)
+    spread(client, 40)
+    regions["one"].pause()
+    sids = [client.start("GET", "/") for _ in range(20)]
+
+    def spared():
+        sids.append(client.start("GET", "/"))
+        choices = [json.loads(line)["decision"] for line in log.read_text().splitlines()]
+        return [c for c in choices if c["wary"] and not c["suspect"]]
+    choices = wait_until(spared, 10, "a choice that spares it", every=0.05)
+    regions["one"].resume()
+    assert all((c["wary"], c["pick"]) == (1, 1) for c in choices), choices
+    assert all(client.wait(sid).status == 200 for sid in sids)
+
+
 def test_failover_uses_the_first_that_is_up(trio, h2):
     proxy, regions = trio("failover", (60, 5, 5))
     client = h2(proxy)

@@ -1,6 +1,7 @@
 /*
  * A region that is silent while something waits for it is suspect long before a timeout, and before that no
- * place for what must not run twice. Pure.
+ * place for what must not run twice, nor for anything else that would be as well off elsewhere. One that has
+ * just failed is no place for what must not run twice. Pure.
  */
 #ifndef ISO_POLICY_SUSPICION_H
 #define ISO_POLICY_SUSPICION_H
@@ -15,11 +16,17 @@
 uint64_t iso_patience_us(uint32_t usual_us);
 /* How long nothing has come while the oldest of `waiting` attempts waits; 0 when nothing waits. */
 uint64_t iso_silence_us(uint64_t now_us, uint64_t oldest_us, uint64_t progress_us, uint32_t waiting);
+/* Whether it is silent for half of the patience. */
+bool iso_quiet(uint64_t silence_us, uint32_t usual_us);
+/* Whether its last answer was a failure, less than a second ago. failed_us: when; 0: it was none. */
+bool iso_has_just_failed(uint64_t now_us, uint64_t failed_us);
 /*
- * Whether a region that is in is no place for a request that must not run twice: its last answer was a
- * failure, less than a second ago (failed_us; 0: it was none), or it is silent for half of the patience.
+ * Which of the quiet regions (bit i: region i) a request had better avoid that may run twice: what would be
+ * rescued from there if the silence goes on costs a second run. All of them when one that is not quiet and to
+ * which it could go is about as good as the best (half of its weight or more), for then nobody waits longer;
+ * else none.
  */
-bool iso_wary(uint64_t now_us, uint64_t failed_us, uint64_t silence_us, uint32_t usual_us);
+uint16_t iso_spared(const struct iso_view *view, uint16_t quiet);
 /*
  * A region that has stopped shows it so by the next requests: nothing comes back in between. unheard[i]:
  * requests sent there since its last sign of life, which in one that answers is as often none as any, be it

@@ -59,7 +59,7 @@ struct iso_view {
 	uint16_t trial;   /* this request is the region's trial: it is in, though the region is not up */
 	uint16_t lacking; /* a dependency that the route requires is broken there, and not everywhere */
 	uint16_t explore; /* nothing has measured it lately, and this request may be spent on that */
-	uint16_t wary;    /* has just failed or is silent, and this request must not run twice */
+	uint16_t wary;    /* has just failed or is silent, and this request had better avoid it */
 	uint16_t warned;  /* one that it requires is not well there: a quarter of the weight */
 	uint16_t held;    /* the client has just written there, and is to see what it wrote (after_write) */
 	struct iso_view_client client;

@@ -39,7 +39,10 @@ ISO_MUST_USE int iso_upstream_bind(struct iso_upstream *upstream, const struct i
 /* Silent for too long while something waits (PRODUCT.md section 4, suspicion), as this loop sees it or the
  * board says. */
 bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot);
-/* Whether a request that must not run twice had better go elsewhere (policy/suspicion.h), by the same two. */
+/* Silent for half of that (policy/suspicion.h), as this loop sees it. */
+bool iso_upstream_quiet(const struct iso_upstream *upstream, uint32_t slot);
+/* Whether a request that must not run twice had better go elsewhere (policy/suspicion.h), as this loop sees
+ * it or the board says. */
 bool iso_upstream_wary(const struct iso_upstream *upstream, uint32_t slot);
 /* Requests that this loop has sent there since something came back last. */
 uint32_t iso_upstream_unheard(const struct iso_upstream *upstream, uint32_t slot);

@@ -29,19 +29,28 @@ static void test_silence(void **state)
 	assert_int_equal(iso_silence_us(1000, 2000, 0, 1), 0);    /* another thread's clock is ahead */
 }
 
-/* A failure holds for a second, silence from half of the patience on. */
-static void test_wary_edges(void **state)
+/* It holds for a second. */
+static void test_just_failed_edges(void **state)
 {
 	(void)state;
-	assert_false(iso_wary(5000000, 0, 0, 20000));
-	assert_true(iso_wary(5000000, 4000001, 0, 20000));
-	assert_false(iso_wary(5000000, 4000000, 0, 20000));
-	assert_false(iso_wary(5000000, 0, 40000, 20000));
-	assert_true(iso_wary(5000000, 0, 40001, 20000));
-	assert_false(iso_wary(5000000, 0, 100000, 50000));
-	assert_true(iso_wary(5000000, 0, 100001, 50000));
-	assert_false(iso_wary(5000000, 0, 500000, 0)); /* the usual time is unknown */
-	assert_true(iso_wary(100, 50, 0, 0));
+	assert_false(iso_has_just_failed(5000000, 0));
+	assert_true(iso_has_just_failed(5000000, 4000001));
+	assert_false(iso_has_just_failed(5000000, 4000000));
+	assert_true(iso_has_just_failed(100, 50));
+	assert_true(iso_has_just_failed(100, 150)); /* by another thread's clock */
+	assert_false(iso_has_just_failed(100, 0));
+}
+
+static void test_quiet_edges(void **state)
+{
+	(void)state;
+	assert_false(iso_quiet(0, 20000));
+	assert_false(iso_quiet(40000, 20000));
+	assert_true(iso_quiet(40001, 20000));
+	assert_false(iso_quiet(100000, 50000));
+	assert_true(iso_quiet(100001, 50000));
+	assert_false(iso_quiet(500000, 0)); /* the usual time is unknown */
+	assert_true(iso_quiet(500001, 0));
 }
 
 /* Three regions in order, of these parts of the best's weight, in percent. */
@@ -109,12 +118,57 @@ static void test_unheard_where_it_may_go(void **state)
 	}
 }
 
+/* What may run twice avoids a quiet region for one that is as good, and for no other. */
+static void test_spared_for_a_good_one(void **state)
+{
+	struct iso_view view = three((const uint32_t[]){ 100, 50, 49 });
+
+	(void)state;
+	assert_int_equal(iso_spared(&view, 0), 0);
+	assert_int_equal(iso_spared(&view, 1), 1);
+	assert_int_equal(iso_spared(&view, 2), 2);
+	assert_int_equal(iso_spared(&view, 4), 4);
+	assert_int_equal(iso_spared(&view, 1 | 4), 1 | 4);
+	assert_int_equal(iso_spared(&view, 1 | 2), 0); /* the third is too far */
+	assert_int_equal(iso_spared(&view, 1 | 2 | 4), 0);
+	view.warned = 2;
+	assert_int_equal(iso_spared(&view, 1), 0);
+	view.warned = 1; /* 25, 50, 49 */
+	assert_int_equal(iso_spared(&view, 1 | 2), 1 | 2);
+}
+
+/* The one that is left must be one that the request could go to. */
+static void test_spared_where_it_may_go(void **state)
+{
+	const struct iso_view view = three((const uint32_t[]){ 100, 100, 100 });
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		struct iso_view v = view;
+		uint16_t *bits[] = { &v.suspect, &v.tried, &v.full, &v.lacking };
+
+		if (i < 4)
+			*bits[i] = 4;
+		else if (i == 4)
+			v.up = 3;
+		else
+			v.allowed = 3;
+		assert_int_equal(iso_spared(&v, 1 | 2), 0);
+		assert_int_equal(iso_spared(&v, 1), 1);
+		v.up = 0;
+		assert_int_equal(iso_spared(&v, 1), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_wary_edges),
+		cmocka_unit_test(test_just_failed_edges),
+		cmocka_unit_test(test_quiet_edges),
+		cmocka_unit_test(test_spared_for_a_good_one),
+		cmocka_unit_test(test_spared_where_it_may_go),
 		cmocka_unit_test(test_two_more_unheard_are_too_many),
 		cmocka_unit_test(test_unheard_among_the_good_ones),
 		cmocka_unit_test(test_unheard_where_it_may_go),
