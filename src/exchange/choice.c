@@ -49,20 +49,12 @@ static bool is_full(const struct iso_exchange *x, const struct iso_cfg_region *r
 	return full;
 }
 
-static uint16_t unheard(const struct iso_exchange *x, const struct iso_view *view)
-{
-	uint32_t counts[ISO_VIEW_MAX] = { 0 };
-
-	for (uint32_t i = 0; i < view->n; i++)
-		counts[i] = iso_upstream_unheard(x->host->upstream, x->service->regions[i].slot);
-	return iso_unheard(view, counts);
-}
-
 /* What the other policies do not ask for is not looked up. */
 static void be_careful(const struct iso_exchange *x, struct iso_view *view)
 {
 	const struct iso_upstream *up = x->host->upstream;
 	bool once = !iso_safety_may_double(x->safe, x->route->idempotent);
+	uint32_t unheard[ISO_VIEW_MAX];
 	uint16_t avoid = 0;
 
 	if (x->route->policy != ISO_POLICY_LATENCY)
@@ -70,15 +62,13 @@ static void be_careful(const struct iso_exchange *x, struct iso_view *view)
 	for (uint32_t i = 0; i < view->n; i++) {
 		uint32_t slot = x->service->regions[i].slot;
 
+		unheard[i] = iso_upstream_unheard(up, slot);
 		if (once ? iso_upstream_wary(up, slot) : iso_upstream_quiet(up, slot))
 			avoid |= (uint16_t)(1u << i);
 	}
-	if (!once) {
-		view->wary = iso_spared(view, avoid);
-		return;
-	}
-	view->wary = avoid;
-	view->wary |= unheard(x, view);
+	view->wary = once ? avoid : iso_spared(view, avoid, unheard);
+	if (once)
+		view->wary |= iso_unheard(view, unheard);
 }
 
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)

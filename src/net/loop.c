@@ -1,8 +1,8 @@
 /*
  * The turn around libevent's wait. Owns the loop's pools, wheel, queues and scratch memory.
  * Thread: the one that runs the loop. Invariants: now_us stands still during a turn; callbacks never fire
- * inside a start because they go through the run queue; a transport is flushed at most once a turn unless it
- * asks again.
+ * inside a start because they go through the run queue; a transport is flushed once a turn unless it asks
+ * again, and once more after what comes later.
  */
 #include "iso/net/loop.h"
 

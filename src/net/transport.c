@@ -19,7 +19,7 @@
 #include "transport_priv.h"
 
 enum {
-	READS_MAX = 4,               /* recv calls of one transport in a turn */
+	READS_MAX = 4,               /* recv calls of one transport before others have theirs */
 	INPUT_MIN = 2048,            /* less room than this in the input chunk: take a new one */
 	USER_TIMEOUT_MS = 10 * 1000, /* TCP_USER_TIMEOUT upstream: unacknowledged data this old is a dead path
 				      */
@@ -50,6 +50,7 @@ void iso_transport_fail(struct iso_transport *t, int err)
 		return;
 	t->state = ISO_T_DEAD;
 	t->pending_err = err;
+	iso_task_cancel(&t->again); /* what waits for later turns need not */
 	iso_loop_post(t->loop, &t->again);
 }
 
@@ -513,5 +514,8 @@ void iso_transport_resume(struct iso_transport *t)
 	if (t->state == ISO_T_NONE || !t->paused)
 		return;
 	t->paused = false;
-	iso_loop_post(t->loop, &t->again);
+	if (t->patient)
+		iso_loop_post_later(t->loop, &t->again);
+	else
+		iso_loop_post(t->loop, &t->again);
 }

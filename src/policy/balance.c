@@ -92,7 +92,7 @@ static uint16_t choose_set(const struct iso_view *view, enum iso_pick_level *ret
 	return again(view, allowed);
 }
 
-/* The other policies promise a place; `latency` may as well be careful with what must not run twice. */
+/* The other policies promise a place; `latency` may as well be careful. */
 static uint16_t choose_carefully(enum iso_policy policy, const struct iso_view *view,
 				 enum iso_pick_level *ret_level)
 {

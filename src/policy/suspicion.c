@@ -11,6 +11,7 @@ enum {
 	PATIENCE_UNKNOWN_US = 1000 * 1000,
 	FAILED_US = 1000 * 1000,
 	UNHEARD_MORE = 2,
+	UNHEARD_MANY = 3,
 };
 
 uint64_t iso_patience_us(uint32_t usual_us)
@@ -69,11 +70,6 @@ static uint16_t peers(const struct iso_view *view, uint16_t in)
 	return found;
 }
 
-uint16_t iso_spared(const struct iso_view *view, uint16_t quiet)
-{
-	return quiet != 0 && (peers(view, good(view)) & ~quiet) != 0 ? quiet : 0;
-}
-
 uint16_t iso_unheard(const struct iso_view *view, const uint32_t unheard[ISO_VIEW_MAX])
 {
 	uint16_t in = good(view), among = peers(view, in), calm = 0;
@@ -86,4 +82,21 @@ uint16_t iso_unheard(const struct iso_view *view, const uint32_t unheard[ISO_VIE
 		if (iso_mask_has(among, i) && unheard[i] - least < UNHEARD_MORE)
 			calm |= (uint16_t)(1u << i);
 	return calm == among ? 0 : (uint16_t)(in & ~calm);
+}
+
+uint16_t iso_spared(const struct iso_view *view, uint16_t quiet, const uint32_t unheard[ISO_VIEW_MAX])
+{
+	uint16_t among, silent = 0;
+	bool calm = false;
+
+	if (quiet == 0)
+		return 0;
+	among = peers(view, good(view));
+	for (uint32_t i = 0; i < view->n; i++) {
+		if (!iso_mask_has(quiet, i))
+			calm = calm || (iso_mask_has(among, i) && view->c[i].ramp >= ISO_WEIGHT_ONE);
+		else if (unheard[i] >= UNHEARD_MANY)
+			silent |= (uint16_t)(1u << i);
+	}
+	return calm ? silent : 0;
 }

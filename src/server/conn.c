@@ -84,6 +84,7 @@ static uint64_t keepalive_us(const struct iso_sconn *c)
 
 static void set_timer(struct iso_sconn *c, uint64_t in_us)
 {
+	c->postponed = false;
 	iso_timer_set(&c->server->loop->wheel, &c->timer, c->server->loop->now_us + in_us);
 }
 
@@ -252,9 +253,9 @@ static void on_timer(struct iso_timer *timer)
 	const struct iso_cfg_limits *limits = &c->server->limits;
 	uint64_t now_us = c->server->loop->now_us, left_us;
 
-	c->postponed = !c->postponed && iso_transport_is_queued(&c->t);
-	if (c->postponed) {
+	if (!c->postponed && iso_transport_is_queued(&c->t)) {
 		set_timer(c, POSTPONED_US);
+		c->postponed = true;
 		return;
 	}
 	if (c->phase != ISO_SCONN_OPEN) {

@@ -2,9 +2,10 @@
  * A byte stream over a descriptor that we own, in clear or under TLS, bound to one loop.
  *
  * Reading: one large recv into the loop's scratch, decrypted record by record into a chunk, given to `input`
- * as a range of that chunk, which the owner may keep by taking a reference. Writing: `fill` is called once a
- * turn when the transport is dirty; what it writes is gathered into full TLS records, encrypted into pooled
- * chunks and leaves in one send. An idle connection owns no buffer.
+ * as a range of that chunk, which the owner may keep by taking a reference. Writing: `fill` is called at
+ * the end of a turn when the transport is dirty, and once more after what comes later in it; what it writes
+ * is gathered into full TLS records, encrypted into pooled chunks and leaves in one send. An idle connection
+ * owns no buffer.
  *
  * `queued` and `accepted` are monotone offsets of wire bytes: made for the peer, and taken by the kernel. A
  * request whose first byte was made at `queued` = Q has provably not left while accepted <= Q.
@@ -120,7 +121,8 @@ void iso_transport_end(struct iso_transport *t);
 
 /* Asks for a `fill` at the end of this turn. */
 void iso_transport_dirty(struct iso_transport *t);
-/* Whether something of the peer's, that may have come in time, waits to be read in a later turn. */
+/* Whether work waits for a later turn: something of the peer's, that may have come in time, can be among it.
+ */
 static inline bool iso_transport_is_queued(const struct iso_transport *t)
 {
 	return iso_list_linked(&t->again.link);

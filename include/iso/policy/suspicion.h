@@ -21,13 +21,6 @@ bool iso_quiet(uint64_t silence_us, uint32_t usual_us);
 /* Whether its last answer was a failure, less than a second ago. failed_us: when; 0: it was none. */
 bool iso_has_just_failed(uint64_t now_us, uint64_t failed_us);
 /*
- * Which of the quiet regions (bit i: region i) a request had better avoid that may run twice: what would be
- * rescued from there if the silence goes on costs a second run. All of them when one that is not quiet and to
- * which it could go is about as good as the best (half of its weight or more), for then nobody waits longer;
- * else none.
- */
-uint16_t iso_spared(const struct iso_view *view, uint16_t quiet);
-/*
  * A region that has stopped shows it so by the next requests: nothing comes back in between. unheard[i]:
  * requests sent there since its last sign of life, which in one that answers is as often none as any, be it
  * fast or slow, much used or little. Of the regions that this request could go to and that are about as good
@@ -35,5 +28,13 @@ uint16_t iso_spared(const struct iso_view *view, uint16_t quiet);
  * none when there are no such.
  */
 uint16_t iso_unheard(const struct iso_view *view, const uint32_t unheard[ISO_VIEW_MAX]);
+/*
+ * Which of the quiet regions (bit i: region i) a request had better avoid that may run twice: what would be
+ * rescued from there if the silence goes on costs a second run. Those that owe three answers or more: a slow
+ * request and a lull look like silence too, and who is avoided cannot disprove it. And only while one that is
+ * neither quiet nor ramping up, and to which the request could go, is about as good as the best (half of its
+ * weight or more), for then nobody waits longer. unheard: as above.
+ */
+uint16_t iso_spared(const struct iso_view *view, uint16_t quiet, const uint32_t unheard[ISO_VIEW_MAX]);
 
 #endif

@@ -59,7 +59,8 @@ static struct iso_view three(const uint32_t percent[3])
 	struct iso_view view = { .n = 3, .allowed = 7, .up = 7 };
 
 	for (int i = 0; i < 3; i++)
-		view.c[i].weight = ISO_WEIGHT_ONE / 100 * percent[i];
+		view.c[i] = (struct iso_candidate){ .weight = ISO_WEIGHT_ONE / 100 * percent[i],
+						    .ramp = ISO_WEIGHT_ONE };
 	return view;
 }
 
@@ -118,23 +119,40 @@ static void test_unheard_where_it_may_go(void **state)
 	}
 }
 
+#define SPARED(view, quiet) iso_spared(view, quiet, (const uint32_t[ISO_VIEW_MAX]){ 3, 3, 3 })
+
 /* What may run twice avoids a quiet region for one that is as good, and for no other. */
 static void test_spared_for_a_good_one(void **state)
 {
 	struct iso_view view = three((const uint32_t[]){ 100, 50, 49 });
 
 	(void)state;
-	assert_int_equal(iso_spared(&view, 0), 0);
-	assert_int_equal(iso_spared(&view, 1), 1);
-	assert_int_equal(iso_spared(&view, 2), 2);
-	assert_int_equal(iso_spared(&view, 4), 4);
-	assert_int_equal(iso_spared(&view, 1 | 4), 1 | 4);
-	assert_int_equal(iso_spared(&view, 1 | 2), 0); /* the third is too far */
-	assert_int_equal(iso_spared(&view, 1 | 2 | 4), 0);
+	assert_int_equal(SPARED(&view, 0), 0);
+	assert_int_equal(SPARED(&view, 1), 1);
+	assert_int_equal(SPARED(&view, 2), 2);
+	assert_int_equal(SPARED(&view, 4), 4);
+	assert_int_equal(SPARED(&view, 1 | 4), 1 | 4);
+	assert_int_equal(SPARED(&view, 1 | 2), 0); /* the third is too far */
+	assert_int_equal(SPARED(&view, 1 | 2 | 4), 0);
 	view.warned = 2;
-	assert_int_equal(iso_spared(&view, 1), 0);
+	assert_int_equal(SPARED(&view, 1), 0);
 	view.warned = 1; /* 25, 50, 49 */
-	assert_int_equal(iso_spared(&view, 1 | 2), 1 | 2);
+	assert_int_equal(SPARED(&view, 1 | 2), 1 | 2);
+	view.warned = 0;
+	view.c[1].ramp--; /* what comes back is not given all at once */
+	assert_int_equal(SPARED(&view, 1), 0);
+	assert_int_equal(SPARED(&view, 2), 2);
+}
+
+/* A slow request and a lull are no silence: who is avoided cannot answer. */
+static void test_spared_when_three_are_owed(void **state)
+{
+	const struct iso_view view = three((const uint32_t[]){ 100, 100, 100 });
+
+	(void)state;
+	assert_int_equal(iso_spared(&view, 3, (const uint32_t[ISO_VIEW_MAX]){ 2, 2, 9 }), 0);
+	assert_int_equal(iso_spared(&view, 3, (const uint32_t[ISO_VIEW_MAX]){ 3, 2, 0 }), 1);
+	assert_int_equal(iso_spared(&view, 3, (const uint32_t[ISO_VIEW_MAX]){ 0, 3, 0 }), 2);
 }
 
 /* The one that is left must be one that the request could go to. */
@@ -153,10 +171,10 @@ static void test_spared_where_it_may_go(void **state)
 			v.up = 3;
 		else
 			v.allowed = 3;
-		assert_int_equal(iso_spared(&v, 1 | 2), 0);
-		assert_int_equal(iso_spared(&v, 1), 1);
+		assert_int_equal(SPARED(&v, 1 | 2), 0);
+		assert_int_equal(SPARED(&v, 1), 1);
 		v.up = 0;
-		assert_int_equal(iso_spared(&v, 1), 0);
+		assert_int_equal(SPARED(&v, 1), 0);
 	}
 }
 
@@ -168,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_just_failed_edges),
 		cmocka_unit_test(test_quiet_edges),
 		cmocka_unit_test(test_spared_for_a_good_one),
+		cmocka_unit_test(test_spared_when_three_are_owed),
 		cmocka_unit_test(test_spared_where_it_may_go),
 		cmocka_unit_test(test_two_more_unheard_are_too_many),
 		cmocka_unit_test(test_unheard_among_the_good_ones),
