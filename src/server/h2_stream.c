@@ -3,6 +3,8 @@
  */
 #include "h2_stream_priv.h"
 
+#include <assert.h>
+
 #include "iso/http/h2_nv.h"
 #include "iso/http/uri.h"
 
@@ -140,6 +142,8 @@ static void sink_writable(struct iso_sink *to, size_t freed)
 
 	if (s->over || freed == 0)
 		return;
+	assert(freed <= s->unconsumed);
+	s->unconsumed -= freed;
 	session = h2_of(s)->session;
 	nghttp2_session_consume(session, s->id, freed);
 	if (nghttp2_session_want_write(session))
@@ -169,6 +173,11 @@ static void over(struct iso_h2_stream *s, enum iso_reset why)
 	struct iso_sconn *c = s->c;
 	struct iso_sink *request = s->request;
 
+	/* What nobody took is still counted against the connection, which the other streams need. */
+	if (s->unconsumed > 0) {
+		nghttp2_session_consume_connection(h2_of(s)->session, s->unconsumed);
+		iso_transport_dirty(&c->t);
+	}
 	s->over = true;
 	s->request = NULL;
 	iso_task_cancel(&s->end);
@@ -334,6 +343,7 @@ int iso_h2_stream_body(struct iso_h2_stream *s, struct iso_chunk *chunk, const u
 					 data - input_at >= FRAME_HEADER ? FRAME_HEADER : 0);
 	if (err != ISO_OK)
 		return err;
+	s->unconsumed += len;
 	s->request->ops->data(s->request, &piece, false);
 	iso_buf_done(&piece);
 	return ISO_OK;

@@ -260,6 +260,16 @@ def test_outage_of_all_regions_is_not_amplified(start, origin, h2):
     assert 500 <= attempts <= 500 * 1.2 + 100 + 3 * 30, attempts
 
 
+def test_bodies_that_nobody_took_leave_the_connection_its_window(start, h2):
+    """RFC 9113 section 5.2: what a stream that has ended left unread is still counted against its connection."""
+    proxy = start({"gone": f"https://{HOST}:{free_port()}"}, workers=1, service={"health": CALM, "retry": {"attempts": 1}})
+    client = h2(proxy)
+    for _ in range(60):  # of 50 kB each, where the window is a megabyte
+        assert client.conn.outbound_flow_control_window >= 50000
+        answer = client.post("/", b"x" * 50000)
+        assert answer.status == 502 and answer.reset is None, answer.reset
+
+
 def test_problem_document_of_502(start, h2):
     proxy = start({"one": {"url": f"https://{HOST}:{free_port()}", "host": NAME}})
     answer = h2(proxy).post("/")
