@@ -137,6 +137,7 @@ enum iso_step iso_phase_pick(struct iso_exchange *x)
 		x->phase = ISO_PHASE_FAIL;
 		return ISO_STEP_MORE;
 	}
+	iso_exchange_choose_last(x);
 	if (must_stand(x)) {
 		iso_budget_return(iso_exchange_budget(x), x->choice.sent);
 		x->phase = ISO_PHASE_FAIL;

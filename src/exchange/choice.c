@@ -151,16 +151,51 @@ bool iso_exchange_choose(struct iso_exchange *x)
 	return x->choice.pick.level != ISO_PICK_NONE;
 }
 
-bool iso_exchange_choose_out(struct iso_exchange *x)
+/* Those that are out or silent, and that this exchange has not asked. */
+static uint16_t out_of(const struct iso_exchange *x)
 {
 	const struct iso_upstream *up = x->host->upstream;
+	uint16_t out = 0;
 
 	for (uint32_t i = 0; i < x->service->region_count; i++) {
 		uint32_t slot = x->service->regions[i].slot;
+		const struct iso_board_region *board = &up->board->regions[slot];
 
-		if (up->board->regions[slot].up && !iso_upstream_suspect(up, slot))
-			x->choice.allowed &= (uint16_t) ~(1u << i);
+		if (board->state != ISO_REGION_DRAINED && (!board->up || iso_upstream_suspect(up, slot)))
+			out |= (uint16_t)(1u << i);
 	}
-	x->choice.allowed &= (uint16_t)~x->choice.tried;
+	return (uint16_t)(out & x->choice.allowed & ~(uint32_t)x->choice.tried);
+}
+
+bool iso_exchange_choose_out(struct iso_exchange *x)
+{
+	uint16_t out = out_of(x);
+
+	if (out == 0)
+		return false;
+	x->choice.allowed = out;
 	return iso_exchange_choose(x);
+}
+
+void iso_exchange_choose_last(struct iso_exchange *x)
+{
+	const struct iso_attempt *last;
+
+	if (x->choice.pick.level != ISO_PICK_AGAIN || x->try_count < 2)
+		return;
+	last = &x->tries[x->try_count - 1]->a;
+	switch ((enum iso_retry_reason)x->choice.reason) {
+	case ISO_RETRY_REASON_STATUS:
+		if (last->status == 421 || last->status == 425) /* they say nothing of the region */
+			return;
+		break;
+	case ISO_RETRY_REASON_CONNECT:
+	case ISO_RETRY_REASON_TLS:
+	case ISO_RETRY_REASON_RESET:
+	case ISO_RETRY_REASON_TIMEOUT:
+		break;
+	default:
+		return;
+	}
+	(void)iso_exchange_choose_out(x);
 }

@@ -151,8 +151,15 @@ enum iso_step iso_phase_prepare(struct iso_exchange *x);
  */
 bool iso_exchange_choose(struct iso_exchange *x);
 /* The same among those that are out or silent and were not tried: where nothing else is left, one may be
- * well. */
+ * well. False, and nothing has changed, when there are none. */
 bool iso_exchange_choose_out(struct iso_exchange *x);
+/*
+ * When the pick would go back to where this request has failed, for its third try: to one that is out
+ * instead, if there is any; a region that cannot be reached stays in when it is the last one, and what went
+ * out before it may be well by now. Never for the second try: most of what ails a region that is up is over
+ * by then, and one that is out may be a hole.
+ */
+void iso_exchange_choose_last(struct iso_exchange *x);
 /* No try could begin there: what the pick had taken is given back. */
 void iso_exchange_unchoose(const struct iso_exchange *x);
 

@@ -68,11 +68,15 @@ static void compare(struct iso_region_stats *const regions[], uint32_t n, const 
 			regions[i]->wish = iso_anomaly_find(inputs, n, i);
 }
 
+/* One of them stays: rather one that answers, however badly, than one that cannot be reached. */
 static void eject(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge)
 {
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t k = 0; k < 2 * n; k++) {
+		uint32_t i = k % n;
 		struct iso_region_stats *rs = regions[i];
 
+		if (k < n && !iso_outlier_is_unreached(&rs->outlier))
+			continue;
 		if (rs->wish == NULL || rs->outlier.ejected || judge->uplink_down ||
 		    !another_up(regions, n, judge, i))
 			continue;

@@ -98,7 +98,7 @@ void iso_outlier_eject(struct iso_outlier *o, const char *words, uint32_t draw, 
 	o->draw = draw;
 	o->good_probes = 0;
 	o->trial = 0;
-	o->by_connect = o->connect_failed_us != 0 && o->connect_failed_us == o->failed_us[0];
+	o->by_connect = iso_outlier_is_unreached(o);
 	o->words = words;
 }
 

@@ -3,8 +3,6 @@
  */
 #include "h2_stream_priv.h"
 
-#include <assert.h>
-
 #include "iso/http/h2_nv.h"
 #include "iso/http/uri.h"
 
@@ -142,8 +140,7 @@ static void sink_writable(struct iso_sink *to, size_t freed)
 
 	if (s->over || freed == 0)
 		return;
-	assert(freed <= s->unconsumed);
-	s->unconsumed -= freed;
+	s->unconsumed -= freed < s->unconsumed ? freed : s->unconsumed;
 	session = h2_of(s)->session;
 	nghttp2_session_consume(session, s->id, freed);
 	if (nghttp2_session_want_write(session))

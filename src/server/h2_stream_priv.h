@@ -41,8 +41,8 @@ struct iso_h2_stream {
 	struct iso_buf out;
 	uint64_t began_us;     /* when its head began */
 	uint64_t header_bytes; /* decoded, also of those that are not kept */
-	size_t unconsumed;     /* of its body, given to the handler and not come back: the connection's window is
-				  smaller by it */
+	size_t unconsumed; /* of its body, given to the handler and not come back: the connection's window is
+			      smaller by it */
 	int32_t id;
 	bool head_done, request_end, out_end, deferred, too_large, answered, over;
 	bool tunnel;  /* open: its directions end one by one */

@@ -331,7 +331,7 @@ def test_idle_connections_are_closed(start, origin, h1):
     together(upstream, proxy, h1, 4)
     used = {r.connection for r in upstream.served}
     assert len(used) == 4
-    wait_until(lambda: used <= set(upstream.ended), 10, f"the end of {used}; ended {upstream.ended}")
+    wait_until(lambda: used <= set(upstream.ended), 30, f"the end of {used}; ended {upstream.ended}")
     wait_until(lambda: proxy.region("one")["connections"] == 1, 10, "one in reserve")
 
 

@@ -103,6 +103,21 @@ def test_no_listener_goes_elsewhere_whatever_the_method(start, emulator, h2, met
     assert (answer.status, second.executed()) == (200, 1)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_third_try_goes_to_a_region_that_is_out(start, origin, emulator, h2, method):
+    """The only one that is up is gone, the other one was ejected a moment ago, and would answer."""
+    well = threading.Event()
+    first, second = origin(H1Origin, lambda sock, _: h1_status(sock, 200 if well.is_set() else 503)), emulator("second")
+    proxy = over(start, first.url, second.url)
+    client = h2(proxy)
+    wait_until(lambda: client.get("/").status == 200 and proxy.region("first")["state"] == "ejected", 10, "its ejection")
+    well.set()
+    second.kill()
+    answers = [client.request(method, "/", body=b"{}" if method == "POST" else b"") for _ in range(3)]
+    assert proxy.region("first")["state"] == "ejected" and proxy.region("second")["state"] != "ejected", "the last one stays"
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b"body")] * 3
+
+
 def test_stalled_handshake_goes_elsewhere_within_the_connect_timeout(start, origin, emulator, h2):
     """The region accepts and never shakes hands."""
     class Silent(H1Origin):

@@ -49,6 +49,11 @@ void iso_outlier_good(struct iso_outlier *outlier, uint64_t now_us);
 /* A failure that is the region's, live. Returns why it should be ejected (static words), NULL when it need
  * not be. */
 const char *iso_outlier_failure(struct iso_outlier *outlier, enum iso_failure kind, uint64_t now_us);
+/* Whether its last failure was one to connect. */
+static inline bool iso_outlier_is_unreached(const struct iso_outlier *outlier)
+{
+	return outlier->connect_failed_us != 0 && outlier->connect_failed_us == outlier->failed_us[0];
+}
 /*
  * Takes it out for 5 s x 2^k, at most 300 s, +-10 % by draw; k counts ejections less than 60 s after the last
  * return. words are borrowed for as long as it is out. No-op on one that is out.

@@ -84,6 +84,22 @@ static void test_the_last_one_stays(void **state)
 	assert_int_equal(s->facts[0].weight <= ISO_WEIGHT_ONE, true);
 }
 
+static void test_the_one_that_answers_stays(void **state)
+{
+	struct service *s = *state;
+
+	for (int i = 0; i < N; i++) {
+		for (int k = 0; k < 3; k++)
+			(void)iso_outlier_failure(&s->regions[i]->outlier,
+						  i == 1 ? ISO_FAILURE_GATEWAY : ISO_FAILURE_CONNECT,
+						  s->judge.now_us - second);
+		s->regions[i]->wish = "fails";
+	}
+	judge(s, 0);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(s->facts[i].up, i == 1);
+}
+
 /* A drained region is no reason to throw out the last one that takes traffic. */
 static void test_drained_ones_do_not_count(void **state)
 {
@@ -232,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_unknown_regions_are_eligible),
 		TEST(test_the_last_one_stays),
+		TEST(test_the_one_that_answers_stays),
 		TEST(test_drained_ones_do_not_count),
 		TEST(test_undrain_ramps),
 		TEST(test_uplink_ejects_nobody),
