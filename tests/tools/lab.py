@@ -43,15 +43,20 @@ def wait_until(condition, seconds, what="the condition", every=0.01):
 
 # ---- Ports ----
 
-_given = set()
+_given = []  # a name for each port that was given away: for as long as it is bound no other process gives it
 
 
 def free_port():
-    """A port that nobody listens on now and that this process has not given away before."""
+    """A port that nobody listens on now and that no test process on this machine has given away."""
     for _ in range(1000):
         port = random.randrange(10240, 32000)
-        if port in _given:
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0isochrone-test-port-{port}")
+        except OSError:
+            name.close()
             continue
+        _given.append(name)
         with socket.socket() as sock:
             # As servers do: a port whose last connections are in TIME_WAIT counts as free.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,7 +64,6 @@ def free_port():
                 sock.bind((HOST, port))
             except OSError:
                 continue
-        _given.add(port)
         return port
     raise LabError("no free port")
 
