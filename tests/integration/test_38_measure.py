@@ -120,7 +120,8 @@ def test_a_slow_route_is_not_silent(crossed, measure):
     before = rescues(proxy)
     for _ in range(10):
         assert round_of(30)
-    assert (rescues(proxy) == before) == measure
+    # Without it, at least as long as the region does not know that some of its answers take so long.
+    assert rescues(proxy) == before if measure else rescues(proxy) > 0
 
 
 def test_a_reload_keeps_what_was_learnt(crossed):
