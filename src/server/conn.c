@@ -88,12 +88,23 @@ static void set_timer(struct iso_sconn *c, uint64_t in_us)
 	iso_timer_set(&c->server->loop->wheel, &c->timer, c->server->loop->now_us + in_us);
 }
 
+/* Is looked at when its head should have come, and often enough to measure what comes after it. */
+static void watch_head(struct iso_sconn *c)
+{
+	const struct iso_cfg_limits *limits = &c->server->limits;
+	uint64_t left_us = c->head_since_us + limits->header_timeout_us - c->server->loop->now_us;
+
+	set_timer(c, left_us < limits->rate_window_us ? left_us : limits->rate_window_us);
+}
+
 static void open_codec(struct iso_sconn *c, const struct iso_codec_ops *ops)
 {
 	c->phase = ISO_SCONN_OPEN;
 	c->ops = ops;
 	c->idle_since_us = c->server->loop->now_us;
-	iso_sconn_head_began(c); /* a new client has come to say something */
+	if (c->head_since_us == 0)
+		c->head_since_us = c->idle_since_us; /* a new client has come to say something */
+	watch_head(c);
 	if (ops->init(c) != ISO_OK)
 		iso_sconn_close(c);
 	else if (c->draining)
@@ -293,13 +304,10 @@ static void on_timer(struct iso_timer *timer)
 
 void iso_sconn_head_began(struct iso_sconn *c)
 {
-	const struct iso_cfg_limits *limits = &c->server->limits;
-
 	if (c->head_since_us != 0)
 		return;
 	c->head_since_us = c->server->loop->now_us;
-	set_timer(c, limits->header_timeout_us < limits->rate_window_us ? limits->header_timeout_us
-									: limits->rate_window_us);
+	watch_head(c);
 }
 
 void iso_sconn_head_ended(struct iso_sconn *c)

@@ -33,6 +33,7 @@ static void on_head(struct iso_h1_parser *p, struct iso_head *head)
 	h1->head.scheme = h1->c->tls ? ISO_SLICE("https") : ISO_SLICE("http");
 	h1->wants_tunnel = iso_websocket_take_request(&h1->head, &h1->key);
 	h1->request_end = !p->chunked && head->content_length <= 0 && !h1->wants_tunnel;
+	h1->expects = !h1->request_end && iso_fields_get(&head->fields, ISO_FIELD_EXPECT) != NULL;
 	iso_sconn_describe(h1->c, &h1->head, &request);
 	request.arena = &h1->arena;
 	request.response = &h1->sink;
@@ -48,8 +49,14 @@ static void on_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n)
 	struct iso_buf piece;
 	int err;
 
-	if (h1->request == NULL)
+	h1->received += n;
+	h1->c->body_bytes += n;
+	if (h1->request == NULL) {
+		h1->left_over += n;
+		if (h1->left_over > ISO_H1_LEFT_OVER_MAX)
+			iso_sconn_finish(h1->c);
 		return;
+	}
 	iso_buf_init(&piece);
 	if (n < COPY_BELOW)
 		err = iso_buf_append_copy(&piece, &h1->c->server->loop->chunks, bytes, n);
@@ -61,7 +68,6 @@ static void on_body(struct iso_h1_parser *p, const uint8_t *bytes, size_t n)
 		return;
 	}
 	h1->unconsumed += n;
-	h1->c->body_bytes += n;
 	h1->request->ops->data(h1->request, &piece, false);
 	iso_buf_done(&piece);
 }
@@ -80,6 +86,8 @@ static void on_complete(struct iso_h1_parser *p)
 	struct iso_h1_stream *h1 = ISO_CONTAINER(p, struct iso_h1_stream, parser);
 	struct iso_buf none;
 
+	if (h1->out_end)
+		iso_transport_dirty(&h1->c->t); /* the answer was whole before, and its end waits for this */
 	if (h1->request_end || h1->wants_tunnel)
 		return;
 	h1->request_end = true;
@@ -148,11 +156,7 @@ static size_t h1_input(struct iso_sconn *c, struct iso_chunk *chunk, uint8_t *by
 	}
 	if (h1->running) {
 		/* The content broke off in a malformed way: the handler goes, the client gets its 400. */
-		struct iso_sink *request = h1->request;
-
-		h1->request = NULL;
-		if (request != NULL)
-			request->ops->reset(request, ISO_RESET_PROTOCOL);
+		iso_h1_stream_let_go(h1, ISO_RESET_PROTOCOL);
 	}
 	refuse_with(h1, err == ISO_ENOMEM ? 503 : h1->parser.status);
 	return n;
@@ -179,14 +183,18 @@ static void h1_fill(struct iso_sconn *c)
 			iso_sconn_close(c);
 			return;
 		}
+		h1->chunked = false; /* said once, however long the request's own end takes */
 	}
 	if (h1->tunnelling) {
 		iso_transport_end(&c->t); /* the client's direction may go on */
 		iso_loop_post(c->server->loop, &h1->end);
 		return;
 	}
-	if (!h1->request_end)
-		h1->keep_alive = false; /* answered early: the rest of the request is not waited for */
+	if (!h1->request_end && h1->keep_alive) {
+		iso_h1_stream_let_go(h1, ISO_RESET_NONE); /* answered early: the rest is for nobody */
+		iso_transport_resume(&c->t);
+		return;
+	}
 	iso_h1_stream_end(h1, ISO_RESET_NONE);
 	if (!h1->keep_alive) {
 		iso_sconn_finish(c);
@@ -207,8 +215,9 @@ static unsigned int h1_waits_for_client(struct iso_sconn *c, uint64_t by_us)
 	if (!h1->running || h1->began_us > by_us)
 		return 0;
 	/* A region that does not take the body holds it up itself; after the answer's head both may take
-	 * their time. */
-	if (!h1->request_end && !h1->answered && h1->unconsumed <= ISO_H1_UNCONSUMED_MAX / 2)
+	 * their time, until it is whole. */
+	if (!h1->request_end && (!h1->answered || h1->request == NULL) &&
+	    h1->unconsumed <= ISO_H1_UNCONSUMED_MAX / 2)
 		waits |= ISO_WAITS_FOR_BODY;
 	if (h1->out.bytes > 0)
 		waits |= ISO_WAITS_FOR_READER;
@@ -219,16 +228,13 @@ static unsigned int h1_waits_for_client(struct iso_sconn *c, uint64_t by_us)
 static void h1_cut(struct iso_sconn *c, enum iso_cut cut)
 {
 	struct iso_h1_stream *h1 = c->codec;
-	struct iso_sink *request = h1->request;
 
 	if (cut == ISO_CUT_READ_RATE || (h1->running && h1->answered) ||
 	    (!h1->running && !iso_h1_parser_begun(&h1->parser))) {
 		iso_sconn_close(c);
 		return;
 	}
-	h1->request = NULL;
-	if (request != NULL)
-		request->ops->reset(request, ISO_RESET_TIMEOUT);
+	iso_h1_stream_let_go(h1, ISO_RESET_TIMEOUT);
 	refuse_with(h1, 408);
 }
 

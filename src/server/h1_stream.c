@@ -13,16 +13,22 @@ static struct iso_h1_stream *h1_of(struct iso_sink *sink)
 	return ISO_CONTAINER(sink, struct iso_h1_stream, sink);
 }
 
-void iso_h1_stream_end(struct iso_h1_stream *h1, enum iso_reset why)
+void iso_h1_stream_let_go(struct iso_h1_stream *h1, enum iso_reset why)
 {
 	struct iso_sink *request = h1->request;
 
+	h1->request = NULL;
+	h1->unconsumed = 0;
+	if (request != NULL)
+		request->ops->reset(request, why);
+}
+
+void iso_h1_stream_end(struct iso_h1_stream *h1, enum iso_reset why)
+{
 	if (!h1->running)
 		return;
 	h1->running = false;
-	h1->request = NULL;
-	if (request != NULL)
-		request->ops->reset(request, why);
+	iso_h1_stream_let_go(h1, why);
 	iso_buf_done(&h1->out);
 	iso_arena_done(&h1->arena);
 	iso_sconn_stream_ended(h1->c);
@@ -33,8 +39,9 @@ void iso_h1_stream_begin(struct iso_h1_stream *h1)
 	h1->running = true;
 	h1->fresh = false;
 	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->request_end = false;
-	h1->wants_tunnel = h1->tunnelling = h1->client_ended = h1->settled = false;
-	h1->unconsumed = 0;
+	h1->wants_tunnel = h1->tunnelling = h1->client_ended = h1->settled = h1->expects = false;
+	h1->unconsumed = h1->left_over = 0;
+	h1->received = 0;
 	h1->began_us = h1->c->server->loop->now_us;
 	h1->head_len = 0;
 	h1->trailers_out = NULL;
@@ -112,6 +119,20 @@ static int open_tunnel(struct iso_h1_stream *h1, const struct iso_head *head, bo
 	return err;
 }
 
+/*
+ * Whether the next request can come on this connection: what is left of this one is small or, chunked, may
+ * be. A client that waits for a 100 may never send it (RFC 9110 section 10.1.1).
+ */
+static bool can_go_on(const struct iso_h1_stream *h1)
+{
+	if (h1->request_end)
+		return true;
+	if (h1->expects && h1->received == 0)
+		return false;
+	return h1->head.content_length < 0 ||
+	       (uint64_t)h1->head.content_length - h1->received <= ISO_H1_LEFT_OVER_MAX;
+}
+
 static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end)
 {
 	struct iso_h1_stream *h1 = h1_of(to);
@@ -140,7 +161,7 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 	h1->chunked = !end && !h1->no_body && head->content_length < 0 && h1->head.version == ISO_HTTP_11;
 	if (!end && !h1->no_body && head->content_length < 0 && !h1->chunked)
 		h1->keep_alive = false; /* the content ends with the connection */
-	if (h1->c->draining)
+	if (h1->c->draining || !can_go_on(h1))
 		h1->keep_alive = false;
 	if (h1->keep_alive && h1->head.version == ISO_HTTP_10) {
 		/* RFC 9112 section 9.3: such a client closes unless it is told. */

@@ -8,8 +8,11 @@
 #include "conn_priv.h"
 #include "iso/http/h1_parse.h"
 
-/* Request content the handler may hold before we stop reading. */
-enum { ISO_H1_UNCONSUMED_MAX = 256 * 1024 };
+enum {
+	ISO_H1_UNCONSUMED_MAX = 256 * 1024, /* request content the handler may hold before we stop reading */
+	/* Of a request that was answered early so much is read and thrown away, to keep its connection. */
+	ISO_H1_LEFT_OVER_MAX = 256 * 1024,
+};
 
 /* The connection's, used again for each request. */
 struct iso_h1_stream {
@@ -26,6 +29,8 @@ struct iso_h1_stream {
 	struct iso_task free_task;
 	const struct iso_fields *trailers_out;
 	size_t unconsumed;    /* request content that the handler has not freed */
+	size_t left_over;     /* request content that came after the whole answer */
+	uint64_t received;    /* request content in all */
 	uint64_t began_us;    /* when its head was whole */
 	uint64_t head_len;    /* of out's front: bytes of heads that are not content */
 	struct iso_slice key; /* of the WebSocket that the client asks for */
@@ -33,6 +38,7 @@ struct iso_h1_stream {
 	bool tunnelling;
 	bool client_ended; /* its direction */
 	bool settled;      /* the handler has seen both ends of the tunnel */
+	bool expects;      /* 100-continue: may hold its content back until then */
 	bool running, answered, chunked, no_body, out_end, request_end, keep_alive, fresh;
 };
 
@@ -44,7 +50,9 @@ void iso_h1_stream_begin(struct iso_h1_stream *h1);
 void iso_h1_stream_answer(struct iso_h1_stream *h1, uint16_t status);
 /* Writes as much of the answer as the transport has room for; ISO_OK or its failure. */
 ISO_MUST_USE int iso_h1_stream_write(struct iso_h1_stream *h1);
-/* Both messages are over, or the connection is: the handler goes. */
+/* The handler goes: it has nothing more to say, or is not to hear any more. */
+void iso_h1_stream_let_go(struct iso_h1_stream *h1, enum iso_reset why);
+/* Both messages are over, or the connection is. */
 void iso_h1_stream_end(struct iso_h1_stream *h1, enum iso_reset why);
 
 #endif
