@@ -68,22 +68,27 @@ static void compare(struct iso_region_stats *const regions[], uint32_t n, const 
 			regions[i]->wish = iso_anomaly_find(inputs, n, i);
 }
 
+static void eject_one(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge,
+		      uint32_t i)
+{
+	struct iso_region_stats *rs = regions[i];
+
+	if (rs->wish == NULL || rs->outlier.ejected || judge->uplink_down ||
+	    !another_up(regions, n, judge, i))
+		return;
+	iso_outlier_eject(&rs->outlier, rs->wish, judge->draws[i], judge->now_us);
+	rs->eject_words = rs->wish;
+	rs->wish = NULL;
+}
+
 /* One of them stays: rather one that answers, however badly, than one that cannot be reached. */
 static void eject(struct iso_region_stats *const regions[], uint32_t n, const struct iso_judge *judge)
 {
-	for (uint32_t k = 0; k < 2 * n; k++) {
-		uint32_t i = k % n;
-		struct iso_region_stats *rs = regions[i];
-
-		if (k < n && !iso_outlier_is_unreached(&rs->outlier))
-			continue;
-		if (rs->wish == NULL || rs->outlier.ejected || judge->uplink_down ||
-		    !another_up(regions, n, judge, i))
-			continue;
-		iso_outlier_eject(&rs->outlier, rs->wish, judge->draws[i], judge->now_us);
-		rs->eject_words = rs->wish;
-		rs->wish = NULL;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		if (iso_outlier_is_unreached(&regions[i]->outlier))
+			eject_one(regions, n, judge, i);
+	for (uint32_t i = 0; i < n; i++)
+		eject_one(regions, n, judge, i);
 }
 
 /* Where requests failed and probes pass, the probes' word alone brings no traffic back: one request does. */
