@@ -83,12 +83,18 @@ void iso_attempt_consumed(struct iso_attempt *a, size_t n)
 enum iso_written iso_attempt_written(const struct iso_attempt *a)
 {
 	const struct iso_transport *t;
+	bool goes_out;
 
-	if (a->conn == NULL || a->mark == UINT64_MAX || a->conn->t.accepted <= a->mark)
+	if (a->conn == NULL || a->mark == UINT64_MAX)
 		return ISO_WRITTEN_NOTHING;
 	t = &a->conn->t;
-	return a->body_end && a->body.bytes == 0 && t->accepted == t->queued ? ISO_WRITTEN_WHOLE
-									     : ISO_WRITTEN_PART;
+	/* Of a connection that many share the kernel gets in the end whatever was made, unless it is closed:
+	 * a stream that is reset takes nothing back. */
+	goes_out = a->over_h2 && a->conn->state != ISO_UCONN_CLOSED;
+	if (!goes_out && t->accepted <= a->mark)
+		return ISO_WRITTEN_NOTHING;
+	return a->body_end && a->body.bytes == 0 && (goes_out || t->accepted == t->queued) ? ISO_WRITTEN_WHOLE
+											   : ISO_WRITTEN_PART;
 }
 
 enum iso_executed iso_attempt_executed(const struct iso_attempt *a, enum iso_break how)

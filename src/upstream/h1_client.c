@@ -240,8 +240,9 @@ static size_t h1_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 	int err;
 
 	iso_uconn_progress(c);
-	if (h1->a == NULL) {
-		/* Bytes that answer nothing: a 408 before the close, or worse. */
+	if (h1->a == NULL || iso_attempt_written(h1->a) == ISO_WRITTEN_NOTHING) {
+		/* Bytes that answer nothing: a 408 before the close, or another request's answer that came
+		 * too early (RFC 9112 section 9.2). */
 		iso_uconn_close(c, ISO_OUTCOME_PROTOCOL);
 		return n;
 	}

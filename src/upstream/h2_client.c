@@ -123,6 +123,12 @@ static void finish(struct iso_uconn *c, struct iso_attempt *a)
 	iso_attempt_end(a, ISO_OUTCOME_OK, ISO_EXECUTED_YES);
 }
 
+/* Its response's head may be overwritten by trailers. */
+static bool is_tunnel(const struct iso_attempt *a)
+{
+	return a->spec.head->protocol.len > 0 && a->status / 100 == 2;
+}
+
 static void take_headers(struct iso_uconn *c, struct iso_attempt *a, bool end)
 {
 	if (!a->got_final) {
@@ -130,6 +136,10 @@ static void take_headers(struct iso_uconn *c, struct iso_attempt *a, bool end)
 		if (a->response.tunnel) /* some proxies leave it in; it belongs to an HTTP/1.1 connection */
 			iso_fields_remove_name(&a->response.fields, ISO_SLICE("sec-websocket-accept"));
 		iso_attempt_on_head(a, end);
+	} else if (is_tunnel(a)) { /* RFC 9113 section 8.5: DATA and nothing else */
+		nghttp2_submit_rst_stream(session_of(c), NGHTTP2_FLAG_NONE, a->stream_id,
+					  NGHTTP2_PROTOCOL_ERROR);
+		return;
 	} else {
 		a->spec.ops->trailers(a, &a->response.fields);
 	}
@@ -283,11 +293,11 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
 	struct iso_uconn *c = user;
 	struct iso_attempt *a;
 
-	(void)error;
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
 	a = attempt_of(session, frame->hd.stream_id);
-	iso_uconn_drain(c);
+	if (error != NGHTTP2_ERR_STREAM_CLOSING) /* which only says that it was cancelled before */
+		iso_uconn_drain(c);
 	if (a != NULL) {
 		forget(c, a);
 		iso_attempt_end(a, ISO_OUTCOME_GOAWAY, ISO_EXECUTED_NO);

@@ -3,13 +3,10 @@
  * or llhttp, to attempts that read, upload, are cancelled, or want a tunnel. Every attempt ends once, nothing
  * is heard of it afterwards, and every chunk comes back.
  */
-#include <arpa/inet.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "iso/net/resolver.h"
-#include "iso/upstream/attempt.h"
+#include "region_rig.h"
 
 enum { CALLS = 5, ROUNDS = 4, CONNS_MAX = 32, BODY = 20000 };
 
@@ -20,15 +17,8 @@ struct call {
 	bool started, over, got_final, got_end;
 };
 
-static struct iso_loop loop;
-static struct iso_board_stand stand;
-static struct iso_evidence evidence;
-static struct iso_upstream upstream;
-static struct iso_snapshot snapshot;
-static struct iso_cfg_service service;
-static struct iso_sockaddr region;
 static struct call calls[CALLS];
-static int listening, conns[CONNS_MAX];
+static int conns[CONNS_MAX];
 static uint32_t conn_count;
 
 static struct call *call_of(struct iso_attempt *a)
@@ -93,68 +83,6 @@ static void on_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_exe
 	call->over = true;
 }
 
-static void turn_begin(void *arg)
-{
-	iso_upstream_turn_begin(arg);
-}
-
-static void turn_end(void *arg)
-{
-	iso_upstream_turn_end(arg);
-}
-
-static void run_stop(struct iso_task *task)
-{
-	(void)task;
-	iso_loop_stop(&loop);
-}
-
-static void turns(int n)
-{
-	struct iso_task stop;
-
-	iso_task_init(&stop, run_stop);
-	for (int i = 0; i < n; i++) {
-		iso_loop_post_next(&loop, &stop);
-		iso_loop_run(&loop);
-	}
-}
-
-static void begin(void)
-{
-	int one = 1;
-
-	MUST(iso_loop_init(&loop, 4096) == ISO_OK && iso_board_stand_init(&stand) == ISO_OK &&
-	     iso_evidence_init(&evidence) == ISO_OK);
-	MUST(iso_sockaddr_parse("127.0.0.1", 0, &region) == ISO_OK);
-	listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	MUST(listening >= 0 && bind(listening, &region.u.sa, region.len) == 0 && listen(listening, 128) == 0);
-	MUST(setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
-	region.len = sizeof(region.u);
-	MUST(getsockname(listening, &region.u.sa, &region.len) == 0);
-	loop.hooks = (struct iso_loop_hooks){ turn_begin, turn_end, &upstream };
-	service = (struct iso_cfg_service){ .name = ISO_SLICE("s"),
-					    .region_count = 1,
-					    .connect_timeout_us = 1000000,
-					    .connection_idle_us = 50000000 };
-	service.regions[0] = (struct iso_cfg_region){ .name = ISO_SLICE("r"),
-						      .host = ISO_SLICE("127.0.0.1"),
-						      .authority = ISO_SLICE("api.test") };
-	snapshot = (struct iso_snapshot){ .services = &service, .service_count = 1 };
-}
-
-static void publish(void)
-{
-	struct iso_board *board = calloc(1, sizeof(*board));
-
-	MUST(board != NULL);
-	board->regions[0] = (struct iso_board_region){
-		.state = ISO_REGION_HEALTHY, .up = true, .weight = ISO_WEIGHT_ONE, .endpoint_count = 1
-	};
-	board->regions[0].endpoints[0] = (struct iso_board_endpoint){ .addr = region, .usable = true };
-	iso_board_publish(&stand, board);
-}
-
 /* What the region has accepted by now, told what it has to say. */
 static void answer(bool h2, bool greets, const uint8_t *data, size_t size)
 {
@@ -191,14 +119,7 @@ static void start(uint32_t i, const char *method, const char *protocol)
 
 	memset(call, 0, sizeof(*call));
 	iso_arena_init(&call->arena, &loop.arenas, 256 * 1024);
-	call->head = (struct iso_head){ .version = ISO_HTTP_2,
-					.method = iso_slice_str(method),
-					.method_id = iso_method_id(iso_slice_str(method)),
-					.scheme = ISO_SLICE("http"),
-					.authority = ISO_SLICE("api.test"),
-					.path = ISO_SLICE("/x"),
-					.protocol = iso_slice_str(protocol),
-					.content_length = -1 };
+	call->head = rig_head(method, protocol);
 	call->started = true;
 	iso_attempt_start(&call->a, &upstream, &spec);
 	if (upload) {
@@ -222,11 +143,7 @@ static void end_all(void)
 	for (uint32_t i = 0; i < conn_count; i++)
 		close(conns[i]);
 	conn_count = 0;
-	turns(3);
-	iso_upstream_done(&upstream);
-	loop.hooks = (struct iso_loop_hooks){ NULL, NULL, NULL };
-	iso_loop_run_leftovers(&loop);
-	turns(1);
+	rig_unbind();
 	for (uint32_t i = 0; i < CALLS; i++)
 		iso_arena_done(&calls[i].arena);
 	answer(false, false, NULL, 0); /* whoever still stood in the backlog */
@@ -240,16 +157,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool h2 = size > 0 && (data[0] & 1) != 0, greets = size > 0 && (data[0] & 2) == 0;
 
 	if (!begun)
-		begin();
+		rig_begin();
 	begun = true;
 	if (size == 0)
 		return 0;
-	service.regions[0].protocol = h2 ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11;
-	loop.hooks = (struct iso_loop_hooks){ turn_begin, turn_end, &upstream };
-	publish();
-	MUST(iso_upstream_init(&upstream, &loop, &stand, &evidence, 0) == ISO_OK);
-	iso_upstream_turn_begin(&upstream);
-	MUST(iso_upstream_bind(&upstream, &snapshot) == ISO_OK);
+	rig_bind(h2 ? ISO_PROTOCOL_H2 : ISO_PROTOCOL_HTTP11);
 	start(0, "GET", "");
 	start(1, "POST", "");
 	start(2, "HEAD", "");

@@ -139,6 +139,23 @@ def test_a_fin_without_close_notify_ends_a_direction(lay, tls):
     check_over(proxy)
 
 
+@pytest.mark.parametrize("lay", ["h1-h2", "h2-h2"], indirect=True)
+def test_trailers_of_the_region_break_a_tunnel(lay):
+    """RFC 9113 8.5: nothing but DATA belongs on it; a stream error, and no end in order."""
+    client, region, proxy = lay()
+    region.send(b"hello")
+    client.check_got(b"hello", end=False)
+    with region.lock:
+        region.conn.send_headers(region.sid, [("x-checksum", "1")], end_stream=True)
+        wire = region.conn.data_to_send()
+    region.pipe.send(wire)
+    wait_until(lambda: region.broken, SECONDS, "the stream error")
+    assert region.broken == "RST_STREAM 1"
+    wait_until(lambda: client.broken or client.ended, SECONDS, "the client's end")
+    assert client.broken or client.status == 101, "over HTTP/1.1 nothing but the connection's end can say so"
+    check_over(proxy)
+
+
 def test_a_region_that_goes_away(lay):
     """It has said its last word and closes: the client's frames go nowhere, its end is the tunnel's."""
     client, region, proxy = lay()

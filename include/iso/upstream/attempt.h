@@ -91,7 +91,7 @@ void iso_attempt_consumed(struct iso_attempt *a, size_t n);
 /* Stops it (RST_STREAM, or closes an HTTP/1.1 connection); no callback after. Fine on an ended or zeroed one.
  */
 void iso_attempt_cancel(struct iso_attempt *a);
-/* How much of the request the kernel has taken. */
+/* How much of the request the kernel has taken, or will take. */
 enum iso_written iso_attempt_written(const struct iso_attempt *a);
 /* Whether it may have run, if it broke off so now. */
 enum iso_executed iso_attempt_executed(const struct iso_attempt *a, enum iso_break how);
