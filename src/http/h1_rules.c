@@ -244,9 +244,29 @@ const char *iso_h1_judge_request(struct iso_head *head, struct iso_arena *arena,
 	return why;
 }
 
+/*
+ * RFC 9110 section 8.6 and RFC 9112 section 6.1: an answer that cannot have content says nothing of its
+ * length. Some origins say that it is 0, which is true; who says more is read in two ways.
+ */
+static const char *judge_bodyless(struct iso_head *head, bool chunked)
+{
+	if (chunked)
+		return "Transfer-Encoding in an answer that has no content";
+	if (head->content_length > 0)
+		return "Content-Length in an answer that has no content";
+	iso_fields_remove(&head->fields, ISO_FIELD_CONTENT_LENGTH);
+	head->content_length = -1;
+	return NULL;
+}
+
 const char *iso_h1_judge_response(struct iso_head *head, bool upgrade, bool *ret_chunked)
 {
+	const char *why;
+
 	if (head->status == 101 && !upgrade)
 		return "an upgrade that nobody asked for";
-	return judge_framing(head, ret_chunked);
+	why = judge_framing(head, ret_chunked);
+	if (why == NULL && (head->status < 200 || head->status == 204))
+		why = judge_bodyless(head, *ret_chunked);
+	return why;
 }

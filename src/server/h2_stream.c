@@ -304,6 +304,12 @@ void iso_h2_stream_request(struct iso_h2_stream *s, bool end)
 		answer(s, 501); /* RFC 8441 section 5 for another protocol */
 		return;
 	}
+	if (s->head.method_id == ISO_METHOD_CONNECT && s->head.content_length > 0) {
+		/* It has no content (RFC 9110 section 9.3.6): over HTTP/1.1 the next request would be taken
+		 * for it. */
+		abort_stream(s, NGHTTP2_PROTOCOL_ERROR);
+		return;
+	}
 	if (s->head.method_id == ISO_METHOD_CONNECT) {
 		s->head.method_id = ISO_METHOD_GET; /* as everywhere inside */
 		s->head.method = ISO_SLICE("GET");

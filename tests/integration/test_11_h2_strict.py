@@ -273,6 +273,7 @@ MALFORMED = [
     ("8.3.1-method-non-ascii", one(method=b"G\xc9T")), ("8.3.1-scheme-empty", one(scheme=b"")),
     ("8.3.1-scheme-bad", one(scheme=b"ht tp")), ("8.3.1-scheme-injection", one(scheme=b"http://evil/")),
     ("8.5-connect-with-path", one(method=b"CONNECT")),
+    ("9110-9.3.6-tunnel-with-length", up((b":protocol", b"websocket"), (b"content-length", b"5"), method=b"CONNECT")),
     *[(f"8.1.1-content-length-{name}", one((b"content-length", value))) for name, value in (("more-than-none", b"5"),
      ("plus", b"+0"), ("minus", b"-0"), ("empty", b""), ("hex", b"0x0"), ("list", b"0, 0"), ("blank", b"0 0"),
      ("letters", b"a"), ("overflow", b"18446744073709551616"), ("30-digits", b"9" * 30))],
