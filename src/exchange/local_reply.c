@@ -133,10 +133,13 @@ static void send_reply(struct iso_exchange *x)
 	struct iso_head head;
 	struct iso_slice text;
 
-	if (make(x, x->fail_status, x->error.ptr, &head, &text) == ISO_OK)
-		send_whole(x, &head, text);
-	else
-		x->response->ops->reset(x->response, ISO_RESET_INTERNAL);
+	if (make(x, x->fail_status, x->error.ptr, &head, &text) != ISO_OK) {
+		/* What has come of a request or an answer may have used up the memory: the status needs none.
+		 */
+		head = (struct iso_head){ .version = ISO_HTTP_11, .status = x->fail_status };
+		text = ISO_SLICE("");
+	}
+	send_whole(x, &head, text);
 }
 
 void iso_local_answer(struct iso_exchange *x)

@@ -8,10 +8,7 @@
 
 enum state { STATE_IDLE, STATE_HEAD, STATE_BODY, STATE_DONE, STATE_BAD };
 
-enum {
-	TEXT_FIRST = 1024,
-	INTERIM_MAX = 64, /* before one final response */
-};
+enum { TEXT_FIRST = 1024 };
 
 static int refuse(struct iso_h1_parser *p, uint16_t status, const char *why)
 {
@@ -263,7 +260,7 @@ static int parse_head(struct iso_h1_parser *p)
 	if (err == HPE_PAUSED || err == HPE_PAUSED_UPGRADE) {
 		if (p->state == STATE_IDLE) {
 			restart(p); /* after an interim response */
-			if (++p->interim > INTERIM_MAX)
+			if (++p->interim > ISO_INTERIM_MAX)
 				return refuse(p, 400, "too many interim responses");
 		}
 		return ISO_OK;

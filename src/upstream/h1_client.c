@@ -296,6 +296,8 @@ static int write_head(struct iso_uconn *c, struct h1 *h1)
 	if (h1->tunnel) {
 		uint64_t random[2] = { iso_rng_next(&c->t.loop->rng), iso_rng_next(&c->t.loop->rng) };
 
+		iso_fields_remove_name(&head.fields, ISO_SLICE("sec-websocket-key")); /* of an h2 client's:
+											 ours counts */
 		iso_websocket_key(random, h1->key);
 		err = iso_websocket_add_fields(&head.fields, a->spec.arena, ISO_SLICE("sec-websocket-key"),
 					       iso_slice(h1->key, sizeof(h1->key)));

@@ -20,8 +20,10 @@ enum {
 	PRESSED_WINDOW = 64 * 1024,   /* while bodies hold half of the memory they may */
 	CONNECTION_WINDOW = 16 << 20, /* given back at once: it bounds what is on the way */
 	DATA_MAX = ISO_CHUNK_BYTES - ISO_H2_FRAME_HEADER, /* frame header and payload fill one TLS record */
-	COPY_BELOW = 1024, /* a smaller piece is not worth keeping its chunk alive */
-	HEADERS_MAX = 64 * 1024,
+	COPY_BELOW = 1024,       /* a smaller piece is not worth keeping its chunk alive */
+	HEADERS_MAX = 64 * 1024, /* decoded, of all heads of one answer and its trailers */
+	FIELDS_MAX = 200,
+	FIELD_OVERHEAD = 32, /* RFC 9113 section 6.5.2 */
 	/* More than can be cancelled within a round trip: losers of a race, clients that have gone. */
 	RESETS_KEPT = 1024,
 	ENDED_BITS = 1024,
@@ -100,7 +102,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	(void)user;
 	if (a == NULL)
 		return 0;
-	if (iso_h2_take_header(&a->response, a->spec.arena, iso_slice(name, namelen),
+	a->head_bytes += (uint32_t)(namelen + valuelen) + FIELD_OVERHEAD;
+	if (a->head_bytes > HEADERS_MAX || a->response.fields.n >= FIELDS_MAX ||
+	    iso_h2_take_header(&a->response, a->spec.arena, iso_slice(name, namelen),
 			       iso_slice(value, valuelen), flags) != ISO_OK)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
 	return 0;
@@ -131,15 +135,19 @@ static bool is_tunnel(const struct iso_attempt *a)
 
 static void take_headers(struct iso_uconn *c, struct iso_attempt *a, bool end)
 {
+	bool broken = a->got_final ? is_tunnel(a) /* RFC 9113 section 8.5: DATA and nothing else */
+				   : a->response.status < 200 && ++a->interim > ISO_INTERIM_MAX;
+
+	if (broken) {
+		nghttp2_submit_rst_stream(session_of(c), NGHTTP2_FLAG_NONE, a->stream_id,
+					  NGHTTP2_PROTOCOL_ERROR);
+		return;
+	}
 	if (!a->got_final) {
 		a->response.tunnel = a->spec.head->protocol.len > 0 && a->response.status / 100 == 2;
 		if (a->response.tunnel) /* some proxies leave it in; it belongs to an HTTP/1.1 connection */
 			iso_fields_remove_name(&a->response.fields, ISO_SLICE("sec-websocket-accept"));
 		iso_attempt_on_head(a, end);
-	} else if (is_tunnel(a)) { /* RFC 9113 section 8.5: DATA and nothing else */
-		nghttp2_submit_rst_stream(session_of(c), NGHTTP2_FLAG_NONE, a->stream_id,
-					  NGHTTP2_PROTOCOL_ERROR);
-		return;
 	} else {
 		a->spec.ops->trailers(a, &a->response.fields);
 	}

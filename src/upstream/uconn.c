@@ -291,6 +291,10 @@ void iso_uconn_finish(struct iso_uconn *c, enum iso_outcome outcome)
 {
 	if (c->state == ISO_UCONN_CLOSED || c->t.finishing)
 		return;
+	if (c->state == ISO_UCONN_CONNECTING) {
+		iso_uconn_close(c, ISO_OUTCOME_RESET);
+		return;
+	}
 	c->state = ISO_UCONN_DRAINING;
 	iso_transport_finish(&c->t);
 	iso_timer_set(&loop_of(c)->wheel, &c->timer, loop_of(c)->now_us + LINGER_US);
@@ -303,6 +307,10 @@ void iso_uconn_close(struct iso_uconn *c, enum iso_outcome outcome)
 
 	if (c->state == ISO_UCONN_CLOSED)
 		return;
+	if (c->state == ISO_UCONN_CONNECTING && outcome == ISO_OUTCOME_RESET) {
+		connect_failed(c, ISO_ERESET); /* it broke the rules before its SETTINGS came */
+		return;
+	}
 	if (c->state == ISO_UCONN_CONNECTING)
 		pool->connecting -= !c->dedicated;
 	c->state = ISO_UCONN_CLOSED;

@@ -19,6 +19,7 @@ struct call {
 	struct iso_sink *response;
 	struct iso_task task;
 	char way;
+	bool tunnel;
 };
 
 static struct iso_loop loop;
@@ -29,7 +30,9 @@ static struct sockaddr_in address;
 static void answer(struct iso_task *task)
 {
 	struct call *call = ISO_CONTAINER(task, struct call, task);
-	struct iso_head head = { .version = ISO_HTTP_2, .status = 200, .content_length = -1 };
+	struct iso_head head = {
+		.version = ISO_HTTP_2, .status = 200, .content_length = -1, .tunnel = call->tunnel
+	};
 	struct iso_buf body;
 
 	if (call->way == 'r') {
@@ -90,6 +93,8 @@ static struct iso_sink *on_request(struct iso_handler *handler, const struct iso
 	call->sink.ops = &ops;
 	call->response = request->response;
 	call->way = request->head->path.len > 1 ? request->head->path.ptr[1] : 'a';
+	call->tunnel = request->head->protocol.len > 0;
+	MUST(!call->tunnel || request->head->content_length <= 0);
 	iso_task_init(&call->task, answer);
 	if (call->way != 'w')
 		iso_loop_post(&loop, &call->task);

@@ -39,6 +39,8 @@ struct iso_head {
 enum iso_method iso_method_id(struct iso_slice method);
 bool iso_method_is_safe(enum iso_method id);       /* RFC 9110 section 9.2.1 */
 bool iso_method_is_idempotent(enum iso_method id); /* RFC 9110 section 9.2.2 */
+/* Interim responses (1xx) that may come before one final response. */
+enum { ISO_INTERIM_MAX = 64 };
 /* Standard reason phrase; "" for a status without one. */
 struct iso_slice iso_status_reason(uint16_t status);
 /* Whether a response with this status to this method can have content (RFC 9110 section 6.4.1). */
