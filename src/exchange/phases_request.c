@@ -27,37 +27,6 @@ static struct iso_slice bare_ip(struct iso_slice client)
 	return client;
 }
 
-/*
- * The client behind trusted proxies: of X-Forwarded-For, from the right, the first that is not one of them.
- * What stands left of it anybody may have written.
- */
-static void find_client(struct iso_exchange *x)
-{
-	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_X_FORWARDED_FOR);
-	struct iso_slice rest = f != NULL ? f->value : iso_slice("", 0);
-
-	while (rest.len > 0) {
-		size_t comma = rest.len;
-		struct iso_slice entry;
-		struct iso_sockaddr addr;
-		char text[64];
-
-		while (comma > 0 && rest.ptr[comma - 1] != ',')
-			comma--;
-		entry = iso_slice_trim(iso_slice(rest.ptr + comma, rest.len - comma));
-		rest.len = comma > 0 ? comma - 1 : 0;
-		if (entry.len == 0 || entry.len >= sizeof(text))
-			return;
-		memcpy(text, entry.ptr, entry.len);
-		text[entry.len] = '\0';
-		if (iso_sockaddr_parse(text, 0, &addr) != ISO_OK)
-			return; /* no address: nothing further left can be believed */
-		x->from.client = entry;
-		if (!iso_cidr_set_has(x->from.trusted_proxies, &addr.u.sa))
-			return;
-	}
-}
-
 static bool parse_ip(struct iso_slice ip, struct iso_sockaddr *ret_addr)
 {
 	char text[64];
@@ -67,6 +36,46 @@ static bool parse_ip(struct iso_slice ip, struct iso_sockaddr *ret_addr)
 	memcpy(text, ip.ptr, ip.len);
 	text[ip.len] = '\0';
 	return iso_sockaddr_parse(text, 0, ret_addr) == ISO_OK;
+}
+
+/*
+ * One line of X-Forwarded-For, from the right, up to the first address that is not a trusted proxy's. True:
+ * all of them are, what stands before the line counts too.
+ */
+static bool pass_proxies(struct iso_exchange *x, struct iso_slice rest)
+{
+	while (rest.len > 0) {
+		size_t comma = rest.len;
+		struct iso_slice entry;
+		struct iso_sockaddr addr;
+
+		while (comma > 0 && rest.ptr[comma - 1] != ',')
+			comma--;
+		entry = iso_slice_trim(iso_slice(rest.ptr + comma, rest.len - comma));
+		rest.len = comma > 0 ? comma - 1 : 0;
+		if (entry.len == 0)
+			continue; /* RFC 9110 section 5.6.1.2 */
+		if (!parse_ip(entry, &addr))
+			return false; /* no address: nothing further left can be believed */
+		x->from.client = entry;
+		if (!iso_cidr_set_has(x->from.trusted_proxies, &addr.u.sa))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The client behind trusted proxies: of X-Forwarded-For, from the end, the first that is not one of them.
+ * What stands before it anybody may have written. All lines are one list (RFC 9110 section 5.3): there are
+ * proxies that add a line of their own.
+ */
+static void find_client(struct iso_exchange *x)
+{
+	const struct iso_fields *fields = &x->head->fields;
+
+	for (uint32_t i = fields->n; i-- > 0;)
+		if (fields->v[i].id == ISO_FIELD_X_FORWARDED_FOR && !pass_proxies(x, fields->v[i].value))
+			return;
 }
 
 struct iso_slice iso_exchange_client_ip(const struct iso_exchange *x)

@@ -76,23 +76,70 @@ static int drop_hop(struct iso_fields *fields)
 	return err;
 }
 
-/* Sets a list field to "old, more" or to `more`. */
+/* Appends to a text; an empty part leaves nothing behind. Returns its new length. */
+static size_t put(char *text, size_t at, const char between[2], struct iso_slice part)
+{
+	if (part.len == 0)
+		return at;
+	if (at > 0) {
+		memcpy(text + at, between, 2);
+		at += 2;
+	}
+	memcpy(text + at, part.ptr, part.len);
+	return at + part.len;
+}
+
+/*
+ * All lines of a field, in their order, and `more` become one line in the first one's place. Does nothing
+ * when there is no line, or one and no more.
+ */
+static int join(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id,
+		const char between[2], struct iso_slice more)
+{
+	struct iso_field *first = NULL;
+	size_t room = more.len, at = 0;
+	uint32_t lines = 0, kept = 0;
+	char *text;
+
+	for (uint32_t i = 0; i < fields->n; i++) {
+		if (fields->v[i].id != id)
+			continue;
+		if (lines++ == 0)
+			first = &fields->v[i];
+		room += fields->v[i].value.len + 2;
+	}
+	if (lines == 0 || (lines == 1 && more.len == 0))
+		return ISO_OK;
+	text = iso_arena_alloc(arena, room);
+	if (text == NULL)
+		return ISO_ENOMEM;
+	for (uint32_t i = 0; i < fields->n; i++) {
+		struct iso_field *f = &fields->v[i];
+
+		if (f->id == id) {
+			at = put(text, at, between, f->value);
+			first->flags |= f->flags;
+		}
+		if (f->id != id || f == first)
+			fields->v[kept++] = *f;
+	}
+	at = put(text, at, between, more);
+	first->value = iso_slice(text, at);
+	fields->n = kept;
+	return ISO_OK;
+}
+
+/*
+ * Puts an element at the end of a list field. Its lines are one list (RFC 9110 section 5.3), and they become
+ * one line: a region that looks at the first or the last line alone must not take a client's word for a
+ * proxy's.
+ */
 static int append(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id,
 		  struct iso_slice more)
 {
-	struct iso_field *f = iso_fields_get(fields, id);
-	char *both;
-
-	if (f == NULL)
+	if (iso_fields_get(fields, id) == NULL)
 		return iso_fields_add(fields, arena, iso_field_name(id), more);
-	both = iso_arena_alloc(arena, f->value.len + 2 + more.len + 1);
-	if (both == NULL)
-		return ISO_ENOMEM;
-	memcpy(both, f->value.ptr, f->value.len);
-	memcpy(both + f->value.len, ", ", 2);
-	memcpy(both + f->value.len + 2, more.ptr, more.len);
-	f->value = iso_slice(both, f->value.len + 2 + more.len);
-	return ISO_OK;
+	return join(fields, arena, id, ", ", more);
 }
 
 static int set(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id,
@@ -352,34 +399,5 @@ void iso_hop_trailers(struct iso_fields *trailers)
 
 int iso_hop_join_cookies(struct iso_fields *fields, struct iso_arena *arena)
 {
-	struct iso_field *first = NULL;
-	size_t total = 0, at = 0;
-	uint32_t count = 0;
-	char *all;
-
-	for (uint32_t i = 0; i < fields->n; i++) {
-		if (fields->v[i].id != ISO_FIELD_COOKIE)
-			continue;
-		if (first == NULL)
-			first = &fields->v[i];
-		total += fields->v[i].value.len + 2;
-		count++;
-	}
-	if (count < 2)
-		return ISO_OK;
-	all = iso_arena_alloc(arena, total);
-	if (all == NULL)
-		return ISO_ENOMEM;
-	for (uint32_t i = 0; i < fields->n; i++) {
-		if (fields->v[i].id != ISO_FIELD_COOKIE)
-			continue;
-		if (at > 0) {
-			memcpy(all + at, "; ", 2);
-			at += 2;
-		}
-		memcpy(all + at, fields->v[i].value.ptr, fields->v[i].value.len);
-		at += fields->v[i].value.len;
-	}
-	iso_fields_remove(fields, ISO_FIELD_COOKIE);
-	return iso_fields_add(fields, arena, iso_field_name(ISO_FIELD_COOKIE), iso_slice(all, at));
+	return join(fields, arena, ISO_FIELD_COOKIE, "; ", ISO_SLICE(""));
 }

@@ -25,12 +25,16 @@ V2_TCP6 = V2 + b"\x21\x21" + struct.pack(">H16s16sHH", 36, socket.inet_pton(sock
 
 def answer(sock, request):
     """Tells the client what the region was told."""
-    text = json.dumps([[k, v] for k, v in request.headers if k.startswith(("x-forwarded", "forwarded", "trace"))])
+    text = json.dumps([[k, v] for k, v in request.headers
+                       if k.startswith(("x-forwarded", "x_forwarded", "forwarded", "trace", "via"))])
     sock.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
 
 
 def told(response):
-    return dict(json.loads(response.body))
+    """Each in one line: whoever reads the first line, the last or all of them reads the same."""
+    lines = json.loads(response.body)
+    assert len(dict(lines)) == len(lines), lines
+    return dict(lines)
 
 
 @pytest.fixture
@@ -146,8 +150,54 @@ def test_a_trusted_proxy_is_believed(start, lab, region, h1, tmp_path):
     assert seen["x-forwarded-proto"] == "http"
     assert seen["x-forwarded-host"] == "www.example.com"
     assert seen["forwarded"] == "for=203.0.113.9, for=127.0.0.1;proto=https"
+    assert logged_client(log) == "203.0.113.9", "the first from the right that is no proxy of ours"
+
+
+def logged_client(log):
     wait_until(lambda: log.exists() and log.read_text().count("\n") == 1, 5, "the log line")
-    assert json.loads(log.read_text())["client"] == "203.0.113.9", "the first from the right that is no proxy of ours"
+    return json.loads(log.read_text())["client"]
+
+
+def test_all_lines_of_a_field_are_one_list(start, lab, region, h1, tmp_path):
+    """RFC 9110 5.3: in their order. Who has connected comes last; the client is looked for from there."""
+    log = tmp_path / "access.log"
+    port = free_port()
+    proxy = start(region, port=port, access_log={"path": str(log)},
+                  listeners=[listener(lab, port, trusted_proxies=["127.0.0.1", "198.51.100.0/24"])])
+    seen = told(h1(proxy).request("GET", "/", [
+        ("X-Forwarded-For", "192.0.2.66"), ("Via", "1.0 a"), ("Forwarded", "for=192.0.2.66"),
+        ("X-Forwarded-For", "203.0.113.9"), ("Via", "1.1 b, 1.1 c"), ("Forwarded", "for=203.0.113.9"),
+        ("X-Forwarded-For", ", 198.51.100.3"), ("X-Forwarded-For", "")]))
+    assert seen["x-forwarded-for"] == "192.0.2.66, 203.0.113.9, , 198.51.100.3, 127.0.0.1"
+    assert seen["forwarded"] == "for=192.0.2.66, for=203.0.113.9, for=127.0.0.1;proto=https"
+    assert seen["via"] == "1.0 a, 1.1 b, 1.1 c, 1.1 isochrone"
+    assert logged_client(log) == "203.0.113.9"
+
+
+def test_a_client_behind_a_real_haproxy(start, lab, region, h1, tmp_path):
+    """`option forwardfor` adds a line of its own behind those of the client, who may write what it likes."""
+    log = tmp_path / "access.log"
+    port, front = free_port(), free_port()
+    start(region, port=port, access_log={"path": str(log)},
+          listeners=[{"address": f"{HOST}:{port}", "trusted_proxies": ["127.0.0.5"]}])
+    config = lab.write("forwardfor.cfg", f"""
+defaults
+  mode http
+  option forwardfor
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+listen front
+  bind {HOST}:{front}
+  source 127.0.0.5
+  server one {HOST}:{port}
+""")
+    haproxy = lab.start("haproxy", ["haproxy", "-db", "-f", config])
+    haproxy.wait_port(front)
+    seen = told(h1(front, tls=False).request("GET", "/", [("X-Forwarded-For", "192.0.2.66")]))
+    assert seen["x-forwarded-for"] == f"192.0.2.66, {HOST}, 127.0.0.5"
+    assert logged_client(log) == HOST
+    lab.end(haproxy)
 
 
 def test_nobody_else_is_believed(start, lab, region, h1):

@@ -17,8 +17,9 @@ struct iso_hop_facts {
 
 /*
  * Connection-specific fields off, and what an untrusted peer says about others; Via, X-Forwarded-*,
- * X-Request-Id and CDN-Loop on. *ret_id: the request's id. ISO_OK; ISO_ENOMEM; ISO_EEXISTS: the request has
- * been here before (answer 508); ISO_EBAD: Connection names a field that must not be dropped that way.
+ * X-Request-Id and CDN-Loop on. All lines of a list field that is added to become one (RFC 9110 section 5.3).
+ * *ret_id: the request's id. ISO_OK; ISO_ENOMEM; ISO_EEXISTS: the request has been here before (answer 508);
+ * ISO_EBAD: Connection names a field that must not be dropped that way.
  */
 ISO_MUST_USE int iso_hop_request(struct iso_head *head, struct iso_arena *arena,
 				 const struct iso_hop_facts *facts, struct iso_slice *ret_id);

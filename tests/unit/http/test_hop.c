@@ -41,17 +41,22 @@ static void add(struct fixture *f, const char *name, const char *value)
 			 ISO_OK);
 }
 
+/* The field is there in one line with that value; NULL: in none. */
 static void check(const struct fixture *f, const char *name, const char *value)
 {
-	const struct iso_field *field = iso_fields_find(&f->head.fields, iso_slice_str(name));
+	uint32_t lines = 0;
 
-	if (value == NULL) {
-		assert_null(field);
-		return;
+	for (uint32_t i = 0; i < f->head.fields.n; i++) {
+		const struct iso_field *field = &f->head.fields.v[i];
+
+		if (!iso_slice_eq(field->name, iso_slice_str(name)))
+			continue;
+		lines++;
+		if (value == NULL || !iso_slice_eq(field->value, iso_slice_str(value)))
+			fail_msg("%s: %.*s", name, ISO_SLICE_FMT(field->value));
 	}
-	assert_non_null(field);
-	if (!iso_slice_eq(field->value, iso_slice_str(value)))
-		fail_msg("%s: %.*s", name, ISO_SLICE_FMT(field->value));
+	if (lines != (value != NULL))
+		fail_msg("%s: %u lines", name, lines);
 }
 
 static void test_connection_fields_go(void **state)
@@ -106,6 +111,41 @@ static void test_lists_are_appended(void **state)
 	check(&f, "x-forwarded-proto", "http"); /* the proxy knows what its client used */
 	check(&f, "forwarded", "for=198.51.100.1, for=192.0.2.7;proto=https");
 	check(&f, "te", "trailers");
+	iso_arena_done(&f.arena);
+}
+
+/* RFC 9110 section 5.3: all lines of a field are one list in their order, and ours comes last. */
+static void test_lines_become_one(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "x-forwarded-for", "198.51.100.1");
+	add(&f, "via", "");
+	add(&f, "forwarded", "for=198.51.100.1");
+	add(&f, "x-forwarded-for", "");
+	add(&f, "cdn-loop", "a");
+	add(&f, "accept", "yes");
+	add(&f, "via", "1.0 a");
+	add(&f, "x-forwarded-for", "198.51.100.2, 198.51.100.3");
+	add(&f, "via", "1.1 b");
+	add(&f, "cdn-loop", "b");
+	add(&f, "forwarded", "for=198.51.100.2");
+	f.head.fields.v[10].flags = ISO_FIELD_F_NEVER_INDEX;
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &behind_proxy, &f.id), ISO_OK);
+	check(&f, "x-forwarded-for", "198.51.100.1, 198.51.100.2, 198.51.100.3, 192.0.2.7");
+	check(&f, "via", "1.0 a, 1.1 b, 1.1 isochrone");
+	check(&f, "forwarded", "for=198.51.100.1, for=198.51.100.2, for=192.0.2.7;proto=https");
+	check(&f, "cdn-loop", "a, b, isochrone");
+	check(&f, "accept", "yes");
+	assert_int_equal(iso_fields_get(&f.head.fields, ISO_FIELD_FORWARDED)->flags, ISO_FIELD_F_NEVER_INDEX);
+	iso_arena_done(&f.arena);
+	begin(&f);
+	add(&f, "via", "1.0 a");
+	add(&f, "via", "1.1 b");
+	assert_int_equal(iso_hop_response(&f.head, &f.arena), ISO_OK);
+	check(&f, "via", "1.0 a, 1.1 b, 1.1 isochrone");
 	iso_arena_done(&f.arena);
 }
 
@@ -254,6 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connection_fields_go),
 		cmocka_unit_test(test_lists_are_appended),
+		cmocka_unit_test(test_lines_become_one),
 		cmocka_unit_test(test_an_untrusted_client_says_nothing_about_others),
 		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_traces),
