@@ -57,8 +57,9 @@ X("listeners[].proxy_protocol", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
 X("listeners[].proxy_protocol[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("listeners[].trusted_proxies", ARRAY, 0, 1, 64, NULL, NULL, NULL, \
-  "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed and added to. Everybody else's are " \
-  "replaced. Absent: nobody's are believed.") \
+  "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed and added to. Of everybody " \
+  "else's nothing is passed on: what the proxy itself knows stands in their place. Absent: nobody's are " \
+  "believed.") \
 X("listeners[].trusted_proxies[]", STRING, 0, 1, 64, NULL, NETWORK_PATTERN, NULL, \
   "`10.0.0.0/8`, `2001:db8::/32` or an address.") \
 X("listeners[].tls", OBJECT, 0, 0, 0, NULL, NULL, NULL, \

@@ -142,17 +142,6 @@ static int append(struct iso_fields *fields, struct iso_arena *arena, enum iso_f
 	return join(fields, arena, id, ", ", more);
 }
 
-static int set(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id,
-	       struct iso_slice value)
-{
-	struct iso_field *f = iso_fields_get(fields, id);
-
-	if (f == NULL)
-		return iso_fields_add(fields, arena, iso_field_name(id), value);
-	f->value = value;
-	return ISO_OK;
-}
-
 static bool id_ok(struct iso_slice id)
 {
 	if (id.len == 0 || id.len > REQUEST_ID_MAX)
@@ -168,15 +157,29 @@ static bool id_ok(struct iso_slice id)
 	return true;
 }
 
-/* A client's well-formed id is kept; else one is made. */
+/* In how many lines a field is there; *ret_first: the first. */
+static uint32_t lines_of(const struct iso_fields *fields, enum iso_field_id id,
+			 const struct iso_field **ret_first)
+{
+	uint32_t lines = 0;
+
+	for (uint32_t i = 0; i < fields->n; i++)
+		if (fields->v[i].id == id && lines++ == 0)
+			*ret_first = &fields->v[i];
+	return lines;
+}
+
+/* A client's well-formed id is kept; else one is made, also where it is not clear which of them would count.
+ */
 static int request_id(struct iso_fields *fields, struct iso_arena *arena, const uint64_t random[2],
 		      struct iso_slice *ret_id)
 {
 	static const char digits[] = "0123456789abcdef";
-	struct iso_field *f = iso_fields_get(fields, ISO_FIELD_X_REQUEST_ID);
+	const struct iso_field *f = NULL;
+	uint32_t lines = lines_of(fields, ISO_FIELD_X_REQUEST_ID, &f);
 	char *text;
 
-	if (f != NULL && id_ok(f->value)) {
+	if (lines == 1 && id_ok(f->value)) {
 		*ret_id = f->value;
 		return ISO_OK;
 	}
@@ -187,7 +190,9 @@ static int request_id(struct iso_fields *fields, struct iso_arena *arena, const 
 		text[i] = digits[random[i / 16] >> (i % 16 * 4) & 15];
 	text[32] = '\0';
 	*ret_id = iso_slice(text, 32);
-	return set(fields, arena, ISO_FIELD_X_REQUEST_ID, *ret_id);
+	if (lines > 0)
+		iso_fields_remove(fields, ISO_FIELD_X_REQUEST_ID);
+	return iso_fields_add(fields, arena, iso_field_name(ISO_FIELD_X_REQUEST_ID), *ret_id);
 }
 
 /* RFC 8586 section 2: our own token in CDN-Loop means that the request goes round in a circle. */
@@ -261,28 +266,51 @@ static int add_forwarded(struct iso_head *head, struct iso_arena *arena, const s
 	return append(&head->fields, arena, ISO_FIELD_FORWARDED, iso_slice(text, n));
 }
 
+/* X-Forwarded- and whatever follows. Servers that make variables of names (CGI, WSGI) take `_` for `-`. */
+static bool is_x_forwarded(struct iso_slice name)
+{
+	return name.len > 12 && name.ptr[0] == 'x' && (name.ptr[1] == '-' || name.ptr[1] == '_') &&
+	       memcmp(name.ptr + 2, "forwarded", 9) == 0 && (name.ptr[11] == '-' || name.ptr[11] == '_');
+}
+
+static void drop_forwarded(struct iso_fields *fields)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < fields->n; i++)
+		if (fields->v[i].id != ISO_FIELD_FORWARDED && !is_x_forwarded(fields->v[i].name))
+			fields->v[kept++] = fields->v[i];
+	fields->n = kept;
+}
+
+/* One that is not there yet: a trusted proxy's word is kept. */
+static int add_missing(struct iso_fields *fields, struct iso_arena *arena, enum iso_field_id id,
+		       struct iso_slice value)
+{
+	if (iso_fields_get(fields, id) != NULL)
+		return ISO_OK;
+	return iso_fields_add(fields, arena, iso_field_name(id), value);
+}
+
 /*
  * Who the client is and what it asked for. A trusted proxy's word is kept and added to; anybody else's could
- * be made up, so it is replaced.
+ * be made up, so nothing of it is left.
  */
 static int forward(struct iso_head *head, struct iso_arena *arena, const struct iso_hop_facts *facts)
 {
 	struct iso_fields *fields = &head->fields;
 	int err = ISO_OK;
 
-	if (!facts->trusted) {
-		iso_fields_remove(fields, ISO_FIELD_X_FORWARDED_FOR);
-		iso_fields_remove(fields, ISO_FIELD_FORWARDED);
-	} else if (iso_fields_get(fields, ISO_FIELD_FORWARDED) != NULL) {
+	if (!facts->trusted)
+		drop_forwarded(fields);
+	else if (iso_fields_get(fields, ISO_FIELD_FORWARDED) != NULL)
 		err = add_forwarded(head, arena, facts);
-	}
 	if (err == ISO_OK)
 		err = append(fields, arena, ISO_FIELD_X_FORWARDED_FOR, facts->client_ip);
-	if (err == ISO_OK && !(facts->trusted && iso_fields_get(fields, ISO_FIELD_X_FORWARDED_PROTO) != NULL))
-		err = set(fields, arena, ISO_FIELD_X_FORWARDED_PROTO, facts->scheme);
-	if (err == ISO_OK && head->authority.len > 0 &&
-	    !(facts->trusted && iso_fields_get(fields, ISO_FIELD_X_FORWARDED_HOST) != NULL))
-		err = set(fields, arena, ISO_FIELD_X_FORWARDED_HOST, head->authority);
+	if (err == ISO_OK)
+		err = add_missing(fields, arena, ISO_FIELD_X_FORWARDED_PROTO, facts->scheme);
+	if (err == ISO_OK && head->authority.len > 0)
+		err = add_missing(fields, arena, ISO_FIELD_X_FORWARDED_HOST, head->authority);
 	return err;
 }
 
@@ -375,16 +403,13 @@ static bool is_head_only(struct iso_slice name)
 		"vary",
 		"via",
 		"www-authenticate",
-		"x-forwarded-for",
-		"x-forwarded-host",
-		"x-forwarded-proto",
 		"x-request-id",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (iso_slice_eq_nocase(name, iso_slice_str(names[i])))
 			return true;
-	return name.len == 0 || name.ptr[0] == ':';
+	return name.len == 0 || name.ptr[0] == ':' || is_x_forwarded(name);
 }
 
 void iso_hop_trailers(struct iso_fields *trailers)

@@ -200,13 +200,29 @@ listen front
     lab.end(haproxy)
 
 
-def test_nobody_else_is_believed(start, lab, region, h1):
+SPOOFED = [*FORWARDED, *FORWARDED, ("X-Forwarded-Port", "22"), ("X-Forwarded-Port", "23"),
+           ("X-Forwarded-Prefix", "/admin"), ("X_Forwarded_For", "203.0.113.9"), ("X-Forwarded_Proto", "gopher")]
+
+
+@pytest.mark.parametrize("kind", ["http/1.1", "h2"])
+def test_nobody_else_is_believed(start, lab, region, h1, h2, kind):
+    """Nothing of what an untrusted peer says about itself reaches a region, in however many lines it says it."""
     proxy = begin(start, lab, region, trusted_proxies=["198.51.100.0/24"])
-    seen = told(h1(proxy).request("GET", "/", FORWARDED))
-    assert seen["x-forwarded-for"] == HOST
-    assert seen["x-forwarded-proto"] == "https"
-    assert seen["x-forwarded-host"] == NAME
-    assert "forwarded" not in seen
+    client = h1(proxy) if kind == "http/1.1" else h2(proxy)
+    fields = SPOOFED if kind == "http/1.1" else [(name.lower(), value) for name, value in SPOOFED]
+    assert told(client.request("GET", "/", fields)) == {
+        "via": "1.1 isochrone" if kind == "http/1.1" else "2 isochrone",
+        "x-forwarded-for": HOST, "x-forwarded-proto": "https", "x-forwarded-host": NAME}
+
+
+@pytest.mark.parametrize("start_of_it", ["GET / HTTP/1.0", "GET / HTTP/1.1\r\nHost:"])
+def test_nobody_else_is_believed_without_a_host(start, lab, region, h1, start_of_it):
+    """RFC 9112 3.2: no authority to tell of; what the client calls one is not told in its place."""
+    client = h1(begin(start, lab, region))
+    client.send("\r\n".join([start_of_it, *(f"{name}: {value}" for name, value in SPOOFED), "", ""]).encode())
+    seen = told(client.answer("GET"))
+    seen.pop("via")
+    assert seen == {"x-forwarded-for": HOST, "x-forwarded-proto": "https"}
 
 
 def test_traces_go_through(start, lab, region, h1):

@@ -149,23 +149,56 @@ static void test_lines_become_one(void **state)
 	iso_arena_done(&f.arena);
 }
 
+static void add_spoofed(struct fixture *f)
+{
+	for (int i = 0; i < 2; i++) {
+		add(f, "x-forwarded-for", "198.51.100.1");
+		add(f, "x-forwarded-proto", "gopher");
+		add(f, "x-forwarded-host", "bank.example");
+		add(f, "x-forwarded-port", "22");
+		add(f, "x_forwarded_for", "198.51.100.1");
+		add(f, "forwarded", "for=198.51.100.1");
+	}
+	add(f, "x-forwardedness", "much");
+}
+
 static void test_an_untrusted_client_says_nothing_about_others(void **state)
 {
 	struct fixture f;
 
 	(void)state;
-	begin(&f);
-	add(&f, "x-forwarded-for", "198.51.100.1");
-	add(&f, "x-forwarded-for", "198.51.100.2");
-	add(&f, "x-forwarded-proto", "gopher");
-	add(&f, "x-forwarded-host", "bank.example");
-	add(&f, "forwarded", "for=198.51.100.1");
-	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
-	check(&f, "x-forwarded-for", "192.0.2.7");
-	check(&f, "x-forwarded-proto", "https");
-	check(&f, "x-forwarded-host", "api.example.com");
-	check(&f, "forwarded", NULL);
-	iso_arena_done(&f.arena);
+	for (int i = 0; i < 2; i++) {
+		begin(&f);
+		add_spoofed(&f);
+		if (i == 1)
+			f.head.authority = ISO_SLICE("");
+		assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+		check(&f, "x-forwarded-for", "192.0.2.7");
+		check(&f, "x-forwarded-proto", "https");
+		check(&f, "x-forwarded-host", i == 0 ? "api.example.com" : NULL);
+		check(&f, "x-forwarded-port", NULL);
+		check(&f, "x_forwarded_for", NULL);
+		check(&f, "forwarded", NULL);
+		check(&f, "x-forwardedness", "much");
+		iso_arena_done(&f.arena);
+	}
+}
+
+/* RFC 7239 section 6: an IPv6 address is in brackets, and so in quotes. */
+static void test_forwarded_by_ipv6(void **state)
+{
+	struct iso_hop_facts by = behind_proxy;
+	struct fixture f;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		by.client_ip = i == 0 ? ISO_SLICE("2001:db8::7") : ISO_SLICE("[2001:db8::7]");
+		begin(&f);
+		add(&f, "forwarded", "for=198.51.100.1");
+		assert_int_equal(iso_hop_request(&f.head, &f.arena, &by, &f.id), ISO_OK);
+		check(&f, "forwarded", "for=198.51.100.1, for=\"[2001:db8::7]\";proto=https");
+		iso_arena_done(&f.arena);
+	}
 }
 
 /* RFC 9110 section 6.5.1 */
@@ -273,6 +306,21 @@ static void test_request_id(void **state)
 	}
 }
 
+/* Two ids are none: the log must not have one and the region another. */
+static void test_request_ids_in_two_lines(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "x-request-id", "one");
+	add(&f, "x-request-id", "two");
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	assert_int_equal(f.id.len, 32);
+	check(&f, "x-request-id", f.id.ptr);
+	iso_arena_done(&f.arena);
+}
+
 static void test_cookies_are_joined(void **state)
 {
 	struct fixture f;
@@ -296,11 +344,13 @@ int main(void)
 		cmocka_unit_test(test_lists_are_appended),
 		cmocka_unit_test(test_lines_become_one),
 		cmocka_unit_test(test_an_untrusted_client_says_nothing_about_others),
+		cmocka_unit_test(test_forwarded_by_ipv6),
 		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_traces),
 		cmocka_unit_test(test_a_loop_is_refused),
 		cmocka_unit_test(test_protected_names_in_connection),
 		cmocka_unit_test(test_request_id),
+		cmocka_unit_test(test_request_ids_in_two_lines),
 		cmocka_unit_test(test_cookies_are_joined),
 	};
 
