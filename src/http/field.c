@@ -67,6 +67,12 @@ enum iso_field_id iso_field_id(struct iso_slice name)
 	}
 }
 
+bool iso_field_is_framing_twin(struct iso_slice name)
+{
+	return iso_slice_eq(name, ISO_SLICE("content_length")) ||
+	       iso_slice_eq(name, ISO_SLICE("transfer_encoding"));
+}
+
 static int reserve(struct iso_fields *fields, struct iso_arena *arena)
 {
 	uint32_t cap = fields->cap == 0 ? FIRST_CAP : fields->cap * 2;

@@ -145,8 +145,7 @@ static const char *judge_framing(struct iso_head *head, bool *ret_chunked)
 			if (coding != NULL)
 				return "more than one Transfer-Encoding";
 			coding = f;
-		} else if (iso_slice_eq(f->name, ISO_SLICE("content_length")) ||
-			   iso_slice_eq(f->name, ISO_SLICE("transfer_encoding"))) {
+		} else if (iso_field_is_framing_twin(f->name)) {
 			return "a header that some parsers read as a framing header";
 		}
 	}

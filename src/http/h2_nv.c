@@ -120,6 +120,8 @@ int iso_h2_take_header(struct iso_head *head, struct iso_arena *arena, struct is
 		head->authority = value;
 		return ISO_OK;
 	}
+	if (id == ISO_FIELD_OTHER && iso_field_is_framing_twin(name))
+		return ISO_EBAD; /* as over HTTP/1.1, where it may go on */
 	if (id == ISO_FIELD_CONTENT_LENGTH) {
 		uint64_t length;
 

@@ -409,7 +409,7 @@ static bool is_head_only(struct iso_slice name)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (iso_slice_eq_nocase(name, iso_slice_str(names[i])))
 			return true;
-	return name.len == 0 || name.ptr[0] == ':' || is_x_forwarded(name);
+	return name.len == 0 || name.ptr[0] == ':' || is_x_forwarded(name) || iso_field_is_framing_twin(name);
 }
 
 void iso_hop_trailers(struct iso_fields *trailers)

@@ -501,7 +501,8 @@ def test_forbidden_trailers_are_filtered(site, name, split):
 
 
 @both_ways
-@pytest.mark.parametrize("line", [b"Content-Length: 99", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("line", [b"Content-Length: 99", b"Transfer-Encoding: chunked", b"Content_Length: 99",
+                                  b"Transfer_Encoding: chunked"])
 def test_framing_in_trailers(site, line, split):
     """RFC 9110 6.5.1: a framing field of trailers is taken off or the request is refused; it never frames anything."""
     start = len(site.region.complete)

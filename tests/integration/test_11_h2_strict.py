@@ -261,6 +261,8 @@ MALFORMED = [
     *[(f"8.2.2-{name.decode()}", one((name, value))) for name, value in ((b"transfer-encoding", b"chunked"),
      (b"connection", b"close"), (b"connection", b"keep-alive"), (b"keep-alive", b"timeout=5"), (b"proxy-connection",
      b"keep-alive"), (b"upgrade", b"h2c"))],
+    ("9112-6.3-cl-twin", one((b"content_length", b"5"))), ("9112-6.3-te-twin", one((b"transfer_encoding", b"chunked"))),
+    ("9112-6.3-cl-twin-post", up((b"content_length", b"5")) + last(b"hi")),
     ("8.2.2-te-gzip", one((b"te", b"gzip"))), ("8.2.2-te-more", one((b"te", b"trailers, deflate"))),
     *[(f"8.3-repeated-{name.decode()[1:]}", one((name, value))) for name, value in ((b":method", b"GET"), (b":scheme",
      b"http"), (b":path", b"/y"), (b":authority", API))],

@@ -77,6 +77,11 @@ struct iso_fields {
 enum iso_field_id iso_field_id(struct iso_slice lower_name);
 /* Static lower-case name of an id ("" for OTHER). */
 struct iso_slice iso_field_name(enum iso_field_id id);
+/*
+ * content_length or transfer_encoding: servers that make variables of names (CGI, WSGI) take them for what
+ * frames a message. Who sends such a field wants two readers of one message to see two messages.
+ */
+bool iso_field_is_framing_twin(struct iso_slice lower_name);
 
 /* Appends; name and value are borrowed as they are (not copied) and must live as long as the list. */
 int iso_fields_add(struct iso_fields *fields, struct iso_arena *arena, struct iso_slice lower_name,

@@ -20,7 +20,7 @@ ISO_MUST_USE int iso_h2_nv_fields(const struct iso_fields *fields, nghttp2_nv *n
 
 /*
  * One field from nghttp2's on_header, copied into the arena: a pseudo-header goes to its member of head,
- * `host` to an empty authority, content-length is parsed. ISO_OK, ISO_ENOMEM, ISO_EBAD (a value nghttp2 lets
+ * `host` to an empty authority, content-length is parsed. ISO_OK, ISO_ENOMEM, ISO_EBAD (what nghttp2 lets
  * through and we do not).
  */
 ISO_MUST_USE int iso_h2_take_header(struct iso_head *head, struct iso_arena *arena, struct iso_slice name,

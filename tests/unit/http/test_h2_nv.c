@@ -246,6 +246,17 @@ static void test_lengths(void **state)
 	assert_true(head.content_length == INT64_MAX);
 }
 
+/* What some HTTP/1.1 parsers read as framing must not reach them from here. */
+static void test_twins_of_framing_fields(void **state)
+{
+	(void)state;
+	assert_int_equal(take("content_length", "5"), ISO_EBAD);
+	assert_int_equal(take("transfer_encoding", "chunked"), ISO_EBAD);
+	assert_int_equal(head.fields.n, 0);
+	assert_int_equal(take("content_type", "x"), ISO_OK);
+	assert_int_equal(take("content_lengths", "5"), ISO_OK);
+}
+
 /* RFC 9113 section 8.3.1. */
 static void test_host_and_authority(void **state)
 {
@@ -293,6 +304,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_takes_copies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_statuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lengths, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_twins_of_framing_fields, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host_and_authority, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_full_arena_refuses, setup, teardown),
 	};

@@ -213,6 +213,8 @@ static void test_trailers(void **state)
 	add(&f, "authorization", "me");
 	add(&f, "set-cookie", "a=b");
 	add(&f, "if-match", "x");
+	add(&f, "content_length", "1");
+	add(&f, "transfer_encoding", "chunked");
 	add(&f, "grpc-status", "0");
 	iso_hop_trailers(&f.head.fields);
 	assert_int_equal(f.head.fields.n, 2);
