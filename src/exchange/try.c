@@ -9,7 +9,11 @@ static int set_header(struct iso_fields *fields, struct iso_arena *arena, const 
 	return iso_fields_add(fields, arena, header->name, header->value);
 }
 
-/* Host, base path and headers belong to the attempt: each is right for the region that it goes to. */
+/*
+ * Host, base path and headers belong to the attempt: each is right for the region that it goes to. An
+ * asterisk is no path (RFC 9112 section 3.2.4): it asks for the server as a whole, and nothing goes before
+ * it.
+ */
 static int make_head(struct iso_exchange *x, struct iso_try *t, const struct iso_cfg_region *region)
 {
 	struct iso_head *head = &t->head;
@@ -18,7 +22,7 @@ static int make_head(struct iso_exchange *x, struct iso_try *t, const struct iso
 	*head = *x->head;
 	head->authority = region->authority;
 	head->scheme = region->tls ? ISO_SLICE("https") : ISO_SLICE("http");
-	if (region->base_path.len > 0) {
+	if (region->base_path.len > 0 && !iso_slice_eq(path, ISO_SLICE("*"))) {
 		char *joined = iso_arena_alloc(x->arena, region->base_path.len + path.len);
 
 		if (joined == NULL)

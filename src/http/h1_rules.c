@@ -188,7 +188,10 @@ static const char *judge_host(struct iso_head *head)
 	return NULL;
 }
 
-/* Absolute-form (RFC 9112 section 3.2.2) to origin-form; its authority must be the Host's. */
+/*
+ * Absolute-form (RFC 9112 section 3.2.2) to origin-form, or to asterisk-form for OPTIONS without a path
+ * (section 3.2.4); its authority must be the Host's.
+ */
 static const char *judge_target(struct iso_head *head, struct iso_arena *arena)
 {
 	struct iso_slice target = head->path, rest;
@@ -212,7 +215,9 @@ static const char *judge_target(struct iso_head *head, struct iso_arena *arena)
 	if (!iso_slice_eq_nocase(iso_slice(rest.ptr, slash), head->authority))
 		return "the request target's host is not the Host header's";
 	rest = iso_slice(rest.ptr + slash, rest.len - slash);
-	if (rest.len == 0 || rest.ptr[0] == '?') {
+	if (rest.len == 0 && head->method_id == ISO_METHOD_OPTIONS) {
+		rest = ISO_SLICE("*");
+	} else if (rest.len == 0 || rest.ptr[0] == '?') {
 		char *path = iso_arena_alloc(arena, rest.len + 1);
 
 		if (path == NULL)

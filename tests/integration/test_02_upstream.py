@@ -174,6 +174,18 @@ def test_base_path_before_the_path_and_off_the_location(start, origin, h2, kind)
     assert served == ["/prod" + p for p in expected]
 
 
+@pytest.mark.parametrize("kind", [H2Origin, H1Origin])
+def test_the_asterisk_goes_without_the_base_path(start, origin, h1, h2, kind):
+    """RFC 9112 3.2.4, RFC 9113 8.3.1: * is no path. It asks for the server as a whole, and so does a URL without one."""
+    upstream = origin(kind, say_ok if kind is H2Origin else lambda s, r: s.sendall(OK))
+    proxy = start({"one": region(upstream.url + "/prod")})
+    assert h2(proxy).request("OPTIONS", "*").status == 200
+    for target in ("*", f"https://{NAME}", f"https://{NAME}/", f"https://{NAME}?x"):
+        assert h1(proxy).request("OPTIONS", target).status == 200
+    served = [r.path for r in upstream.served if r.method == "OPTIONS"]
+    assert served == ["*", "*", "*", "/prod/", "/prod/?x"]
+
+
 def test_health_goes_below_the_base_path(start, origin):
     upstream = origin(H1Origin, lambda s, r: s.sendall(OK))
     start({"one": region(upstream.url + "/prod")}, service={"health": {"interval": "200ms", "timeout": "200ms"}})

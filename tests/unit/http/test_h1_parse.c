@@ -268,6 +268,9 @@ static void test_forms_of_targets(void **state)
 		{ "GET http://a/x?y HTTP/1.1\r\nHost: a\r\n\r\n", "/x?y" },
 		{ "GET https://a HTTP/1.1\r\nHost: a\r\n\r\n", "/" },
 		{ "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "*" },
+		{ "OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "*" }, /* RFC 9112 section 3.2.4 */
+		{ "OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "/" },
+		{ "OPTIONS http://a?y HTTP/1.1\r\nHost: a\r\n\r\n", "/?y" },
 		{ "GET // HTTP/1.1\r\nHost: a\r\n\r\n", "//" },
 	};
 
