@@ -34,12 +34,32 @@ static uint32_t drop_fixed(struct iso_fields *fields)
 	return n - kept;
 }
 
-/* Names that a Connection header may not make disappear: an attacker would strip what the region relies on.
+/*
+ * Names that a Connection header may not make disappear: an attacker would strip what the region relies on.
  */
-static bool is_protected(enum iso_field_id id)
+static bool is_protected(struct iso_slice name)
 {
+	enum iso_field_id id;
+	char lower[32]; /* longer than any of them */
+
+	if (name.len > sizeof(lower))
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		lower[i] = iso_ascii_lower(name.ptr[i]);
+	id = iso_field_id(iso_slice(lower, name.len));
 	return id == ISO_FIELD_CONTENT_LENGTH || id == ISO_FIELD_HOST || id == ISO_FIELD_AUTHORIZATION ||
 	       id == ISO_FIELD_COOKIE || id == ISO_FIELD_X_FORWARDED_FOR || id == ISO_FIELD_IDEMPOTENCY_KEY;
+}
+
+static bool drop_name(struct iso_fields *fields, struct iso_slice name)
+{
+	uint32_t kept = 0, n = fields->n;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (!iso_slice_eq_nocase(fields->v[i].name, name))
+			fields->v[kept++] = fields->v[i];
+	fields->n = kept;
+	return kept < n;
 }
 
 /* What Connection names goes too. Most messages have no Connection field: then this is one look. */
@@ -52,16 +72,11 @@ static int drop_named(struct iso_fields *fields)
 			continue;
 		rest = fields->v[i].value;
 		while (iso_slice_next(&rest, ',', &part)) {
-			char lower[64];
-
-			if (part.len == 0 || part.len >= sizeof(lower) ||
-			    iso_slice_eq_nocase(part, ISO_SLICE("connection")))
+			if (part.len == 0 || iso_slice_eq_nocase(part, ISO_SLICE("connection")))
 				continue;
-			for (size_t k = 0; k < part.len; k++)
-				lower[k] = iso_ascii_lower(part.ptr[k]);
-			if (is_protected(iso_field_id(iso_slice(lower, part.len))))
+			if (is_protected(part))
 				return ISO_EBAD;
-			if (iso_fields_remove_name(fields, iso_slice(lower, part.len)) > 0)
+			if (drop_name(fields, part))
 				i = 0; /* the list moved */
 		}
 	}

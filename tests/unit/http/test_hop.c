@@ -94,6 +94,27 @@ static void test_connection_fields_go(void **state)
 	iso_arena_done(&f.arena);
 }
 
+/* RFC 9110 section 7.6.1: however long the name is. */
+static void test_long_names_in_connection(void **state)
+{
+	static const size_t lengths[] = { 63, 64, 65, 500 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		char name[501] = { 0 }, upper[501] = { 0 };
+		struct fixture f;
+
+		memset(name, 'x', lengths[i]);
+		memset(upper, 'X', lengths[i]);
+		begin(&f);
+		add(&f, name, "1");
+		add(&f, "connection", upper);
+		assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+		check(&f, name, NULL);
+		iso_arena_done(&f.arena);
+	}
+}
+
 static void test_lists_are_appended(void **state)
 {
 	struct fixture f;
@@ -343,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connection_fields_go),
+		cmocka_unit_test(test_long_names_in_connection),
 		cmocka_unit_test(test_lists_are_appended),
 		cmocka_unit_test(test_lines_become_one),
 		cmocka_unit_test(test_an_untrusted_client_says_nothing_about_others),
