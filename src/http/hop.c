@@ -253,12 +253,16 @@ static bool traceparent_ok(struct iso_slice s)
 	return trace && parent;
 }
 
-/* A trace that nobody can read is not passed on (section 3.2.2.5); a good one goes through as it is. */
+/*
+ * A trace that nobody can read is not passed on (section 3.2.2.5), nor are several, of which each reader may
+ * take another; a good one goes through as it is.
+ */
 static void judge_trace(struct iso_fields *fields)
 {
-	const struct iso_field *f = iso_fields_get(fields, ISO_FIELD_TRACEPARENT);
+	const struct iso_field *f = NULL;
+	uint32_t lines = lines_of(fields, ISO_FIELD_TRACEPARENT, &f);
 
-	if (f == NULL || traceparent_ok(f->value))
+	if (lines == 0 || (lines == 1 && traceparent_ok(f->value)))
 		return;
 	iso_fields_remove(fields, ISO_FIELD_TRACEPARENT);
 	iso_fields_remove_name(fields, ISO_SLICE("tracestate"));

@@ -276,6 +276,23 @@ static void test_traces(void **state)
 	}
 }
 
+/* Section 3.2: one in two lines is none, even if both are good. */
+static void test_traces_in_two_lines(void **state)
+{
+	static const char good[] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, "traceparent", good);
+	add(&f, "tracestate", "a=b");
+	add(&f, "traceparent", good);
+	assert_int_equal(iso_hop_request(&f.head, &f.arena, &facts, &f.id), ISO_OK);
+	check(&f, "traceparent", NULL);
+	check(&f, "tracestate", NULL);
+	iso_arena_done(&f.arena);
+}
+
 static void test_a_loop_is_refused(void **state)
 {
 	struct fixture f;
@@ -371,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_forwarded_by_ipv6),
 		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_traces),
+		cmocka_unit_test(test_traces_in_two_lines),
 		cmocka_unit_test(test_a_loop_is_refused),
 		cmocka_unit_test(test_protected_names_in_connection),
 		cmocka_unit_test(test_request_id),
