@@ -174,6 +174,15 @@ def test_all_lines_of_a_field_are_one_list(start, lab, region, h1, tmp_path):
     assert logged_client(log) == "203.0.113.9"
 
 
+def test_forwarded_with_an_ipv6_address(start, lab, region, certs):
+    """RFC 7239 section 6: in brackets and quoted."""
+    proxy = begin(start, lab, region, proxy_protocol=["127.0.0.0/8"], trusted_proxies=["2001:db8::/32"])
+    with after(V2_TCP6, proxy.port, certs.ca) as client:
+        seen = told(client.request("GET", "/", [("Forwarded", "for=203.0.113.9")]))
+    assert seen["forwarded"] == 'for=203.0.113.9, for="[2001:db8::7]";proto=https'
+    assert seen["x-forwarded-for"] == "2001:db8::7"
+
+
 def test_a_client_behind_a_real_haproxy(start, lab, region, h1, tmp_path):
     """`option forwardfor` adds a line of its own behind those of the client, who may write what it likes."""
     log = tmp_path / "access.log"
