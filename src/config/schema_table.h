@@ -77,7 +77,8 @@ X("listeners[].tls.certificates[].ocsp", STRING, 0, 1, 4096, NULL, NULL, NULL, \
   "configuration file's directory.") \
 X("listeners[].tls.certificates[].client_certificates", OBJECT, 0, 0, 0, NULL, NULL, NULL, \
   "What holds for the names in this certificate instead of `tls.client_certificates`. A request for " \
-  "them that comes on a connection of another certificate's, under another policy, is answered 421.") \
+  "them that comes on a connection of another certificate's, under another policy, is answered 421; so is " \
+  "one for a name that no certificate bears, below a wildcard certificate that asks for more.") \
 X("listeners[].tls.certificates[].client_certificates.ca", STRING, 1, 1, 4096, NULL, NULL, NULL, \
   "PEM file of the CAs that sign them. A relative name starts at the configuration file's directory.") \
 X("listeners[].tls.certificates[].client_certificates.required", BOOLEAN, 0, 0, 0, "true", NULL, NULL, \

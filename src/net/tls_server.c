@@ -144,22 +144,53 @@ static int acknowledge_name(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* Whether a connection under `own` lacks what is asked of one under `other`. */
+static bool asks_more(SSL_CTX *other, SSL_CTX *own)
+{
+	return SSL_CTX_get_app_data(other) != SSL_CTX_get_app_data(own) &&
+	       (SSL_CTX_get_verify_mode(other) != SSL_VERIFY_NONE ||
+		SSL_CTX_get_min_proto_version(other) > SSL_CTX_get_min_proto_version(own));
+}
+
+/*
+ * A host that no certificate names, after find_ctx, which has overwritten its first label: whether a wildcard
+ * at any height above it asks for more. A route's wildcard stands for any number of labels, so that what is
+ * asked for "*.example.com" must not be passed by with a label more.
+ */
+static bool wildcard_asks_more(const struct iso_tls_server *server, char *host, SSL_CTX *own)
+{
+	for (char *dot = strchr(host, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
+		const struct name *above;
+
+		dot[-1] = '*';
+		above = find_text(server, dot - 1);
+		if (above != NULL && asks_more(server->ctxs[above->cert], own))
+			return true;
+	}
+	return false;
+}
+
 bool iso_tls_server_fits(const struct iso_tls_server *server, const struct ssl_st *ssl,
 			 struct iso_slice authority)
 {
-	SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+	SSL_CTX *own = SSL_get_SSL_CTX(ssl), *found;
 	struct iso_slice name;
-	char host[256];
+	char buf[1 + 256], *host = buf + 1; /* in front: room for the star of ".example.com" */
 
 	if (server->policy_count == 1)
 		return true;
 	name = iso_uri_host(authority);
-	if (name.len >= sizeof(host) || memchr(name.ptr, '\0', name.len) != NULL)
+	if (name.len > 0 && name.ptr[name.len - 1] == '.')
+		name.len--; /* the same host: RFC 3986 section 3.2.2 */
+	if (name.len >= sizeof(buf) - 1 || memchr(name.ptr, '\0', name.len) != NULL)
 		name.len = 0;
 	for (size_t i = 0; i < name.len; i++)
 		host[i] = iso_ascii_lower(name.ptr[i]);
 	host[name.len] = '\0';
-	return SSL_CTX_get_app_data(ctx) == SSL_CTX_get_app_data(ctx_for(server, host));
+	found = find_ctx(server, host);
+	if (found == NULL && wildcard_asks_more(server, host, own))
+		return false;
+	return SSL_CTX_get_app_data(own) == SSL_CTX_get_app_data(found != NULL ? found : server->ctxs[0]);
 }
 
 static int add_name(struct iso_tls_server *server, const char *text, size_t len, size_t cert)

@@ -276,12 +276,13 @@ def test_client_certificates(start, lab, region, certs, stranger, required):
 
 
 OTHER = "other.example.test"
+WILDCARD = "*.wild.example.test"
 
 
-def two_policies(start, lab, region, certs, **of_other):
-    """The first certificate is for everybody, OTHER's asks for more; the region answers both."""
+def two_policies(start, lab, region, certs, other=OTHER, **of_other):
+    """The first certificate is for everybody, the other one asks for more; the region answers both."""
     port = free_port()
-    items = [{"cert": str(certs.cert(name)), "key": str(certs.key(name))} for name in (NAME, OTHER)]
+    items = [{"cert": str(certs.cert(name)), "key": str(certs.key(name))} for name in (NAME, other)]
     items[1].update(of_other)
     return start(region, port=port, listeners=[{"address": f"{HOST}:{port}", "protocols": ["h2", "http/1.1"],
                                                 "tls": {"certificates": items}}])
@@ -323,12 +324,31 @@ def test_a_request_under_another_policy_is_misdirected(start, lab, region, certs
     status, body = ask_by(kind, proxy.port, certs, NAME, OTHER)
     assert status == 421 and json.loads(body)["status"] == 421
     assert ask(NAME, OTHER.upper() + f":{proxy.port}") == 421, "a name in other letters, with a port"
+    for spelled in (OTHER + ".", OTHER.upper() + ".", OTHER + f".:{proxy.port}", OTHER + ":"):
+        assert ask(NAME, spelled) == 421, f"{spelled} is routed as {OTHER}"
+    assert ask(OTHER, OTHER + ".", identity=identity) == 200, "RFC 6066 section 3: no dot in SNI"
     assert ask(NAME, OTHER, identity=identity) == 421, "nobody has asked for the certificate"
     assert ask("unknown.example.test", OTHER) == 421, "an unknown name gets the first certificate's policy"
     assert ask("unknown.example.test", "another.example.test") == 200
     assert ask(OTHER, OTHER, identity=identity) == 200
     assert ask(OTHER, NAME, identity=identity) == 421, "the other way round too"
     assert ask(OTHER, OTHER) == 200 if not required else isinstance(ask(OTHER, OTHER), str)
+
+
+@pytest.mark.parametrize("kind", ["h2", "http/1.1"])
+def test_a_wildcard_is_not_passed_by_with_a_label_more(start, lab, region, certs, kind):
+    """RFC 9110 7.4: a route's wildcard stands for many labels, a certificate's for one (RFC 6125 6.4.3)."""
+    proxy = two_policies(start, lab, region, certs, WILDCARD, client_certificates={"ca": str(certs.ca)})
+
+    def ask(sni, authority, **more):
+        return ask_by(kind, proxy.port, certs, sni, authority, **more)[0]
+    below = WILDCARD[2:]
+    identity = (certs.cert(), certs.key())
+    for host in ("a." + below, "a.b." + below, "a.b." + below + ".", "a.." + below, "A.B.C." + below.upper()):
+        assert ask(NAME, host) == 421, host
+        assert ask("a.b." + below, host) == 421, "nobody has asked for the certificate"
+    assert ask(NAME, below) == 200, "no wildcard stands for this one"
+    assert ask("a." + below, "a." + below, identity=identity) == 200
 
 
 @pytest.mark.parametrize("kind", ["h2", "http/1.1"])

@@ -79,8 +79,11 @@ void iso_tls_use_page_pool(void);
 void iso_tls_forget_tickets(void);
 
 /*
- * Whether a request for this authority may come on this connection: RFC 9110 section 15.5.20. Not where the
- * certificate that SNI would have chosen for it has another policy than the one that was chosen.
+ * Whether a request for this authority may come on this connection: RFC 9110 sections 7.4 and 15.5.20. Not
+ * where the certificate that SNI would have chosen for it has another policy than the one that was chosen. A
+ * name that no certificate bears is under the first one's policy; it does not fit where a wildcard
+ * certificate for names above it asks for more (a client's certificate, a later version). A final dot changes
+ * nothing.
  */
 bool iso_tls_server_fits(const struct iso_tls_server *server, const struct ssl_st *ssl,
 			 struct iso_slice authority);
