@@ -36,7 +36,8 @@ bool iso_websocket_take_request(struct iso_head *head, struct iso_slice *ret_key
 
 	if (head->method_id != ISO_METHOD_GET || head->version != ISO_HTTP_11 || head->content_length > 0 ||
 	    !has_token(fields, ISO_FIELD_CONNECTION, ISO_SLICE("upgrade")) ||
-	    !has_token(fields, ISO_FIELD_UPGRADE, ISO_SLICE("websocket")) || key.len != ISO_WEBSOCKET_KEY ||
+	    !has_token(fields, ISO_FIELD_UPGRADE, ISO_SLICE("websocket")) ||
+	    iso_fields_get(fields, ISO_FIELD_TRANSFER_ENCODING) != NULL || key.len != ISO_WEBSOCKET_KEY ||
 	    !iso_slice_eq(value_of(fields, ISO_SLICE("sec-websocket-version")), ISO_SLICE("13")))
 		return false;
 	iso_fields_remove_name(fields, ISO_SLICE("sec-websocket-key"));

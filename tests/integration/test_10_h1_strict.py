@@ -473,6 +473,18 @@ def test_good(site, data, path, split):
 
 
 @both_ways
+@pytest.mark.parametrize("chunks", [True, False], ids=["chunked", "length"])
+def test_an_upgrade_with_content_is_passed_over(site, chunks, split):
+    """RFC 9110 7.8, RFC 9112 6: the content is the request's own, neither a tunnel's bytes nor the next request."""
+    asks = [b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13",
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED) if chunks else SMUGGLED
+    framing = b"Transfer-Encoding: chunked" if chunks else b"Content-Length: %d" % len(SMUGGLED)
+    seen = passed(site, message(*asks, framing, body=body), split)
+    assert (seen.path, bytes(seen.body), seen.get("upgrade")) == ("/x", SMUGGLED, None)
+
+
+@both_ways
 def test_options_asterisk(site, split):
     """RFC 9112 3.2.4: OPTIONS * reaches the region in this form or is answered here."""
     with site.client() as client:

@@ -14,7 +14,9 @@ enum { ISO_WEBSOCKET_KEY = 24, ISO_WEBSOCKET_ACCEPT = 28 };
 
 /*
  * Whether an HTTP/1.1 request asks for a WebSocket, well formed: then the key is moved out of its fields to
- * *ret_key (in the head's memory) and `protocol` is set. Other upgrades are not: they are passed over.
+ * *ret_key (in the head's memory) and `protocol` is set. Other upgrades are not: they are passed over (RFC
+ * 9110 section 7.8), and so is one with content, whose bytes would be taken for the tunnel's or the next
+ * request's.
  */
 bool iso_websocket_take_request(struct iso_head *head, struct iso_slice *ret_key);
 /* The accept value for a key (RFC 6455 section 4.2.2). */

@@ -84,6 +84,26 @@ static void test_not_another_protocol(void **state)
 	refused();
 }
 
+/* RFC 9110 section 7.8: the upgrade is passed over, and the content stays the request's. */
+static void test_not_with_content(void **state)
+{
+	(void)state;
+	head.content_length = 1;
+	refused();
+	head.content_length = -1;
+	add("transfer-encoding", "chunked");
+	refused();
+}
+
+static void test_empty_content_is_none(void **state)
+{
+	struct iso_slice key;
+
+	(void)state;
+	head.content_length = 0;
+	assert_true(iso_websocket_take_request(&head, &key));
+}
+
 /* RFC 6455 section 1.3 */
 static void test_accept(void **state)
 {
@@ -114,6 +134,8 @@ int main(void)
 		TEST(test_not_in_http_1_0),
 		TEST(test_not_another_version),
 		TEST(test_not_another_protocol),
+		TEST(test_not_with_content),
+		TEST(test_empty_content_is_none),
 		TEST(test_accept),
 		TEST(test_response),
 	};
