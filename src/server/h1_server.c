@@ -167,7 +167,7 @@ static void h1_fill(struct iso_sconn *c)
 	struct iso_h1_stream *h1 = c->codec;
 	int err;
 
-	if (!h1->running)
+	if (!h1->running || h1->stuck)
 		return;
 	err = iso_h1_stream_write(h1);
 	if (err != ISO_OK || c->closed || !h1->running)
@@ -175,10 +175,10 @@ static void h1_fill(struct iso_sconn *c)
 	if (!h1->out_end || h1->out.bytes > 0)
 		return;
 	if (h1->chunked) {
-		char last[4096];
+		char *last = (char *)c->t.loop->scratch; /* free during a flush */
 		size_t n;
 
-		if (iso_h1_write_last_chunk(h1->trailers_out, last, sizeof(last), &n) != ISO_OK ||
+		if (iso_h1_write_last_chunk(h1->trailers_out, last, ISO_H1_HEAD_MAX, &n) != ISO_OK ||
 		    iso_transport_write(&c->t, last, n) != ISO_OK) {
 			iso_sconn_close(c);
 			return;

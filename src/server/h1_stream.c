@@ -3,10 +3,15 @@
  */
 #include "h1_stream_priv.h"
 
+#include <stdlib.h>
+
 #include "iso/http/h1_write.h"
 #include "iso/http/websocket.h"
 
-enum { DATA_MAX = ISO_CHUNK_BYTES };
+enum {
+	DATA_MAX = ISO_CHUNK_BYTES,
+	HEAD_USUAL = 16 * 1024, /* no allocation up to here */
+};
 
 static struct iso_h1_stream *h1_of(struct iso_sink *sink)
 {
@@ -40,6 +45,7 @@ void iso_h1_stream_begin(struct iso_h1_stream *h1)
 	h1->fresh = false;
 	h1->answered = h1->chunked = h1->no_body = h1->out_end = h1->request_end = false;
 	h1->wants_tunnel = h1->tunnelling = h1->client_ended = h1->settled = h1->expects = false;
+	h1->stuck = h1->unsaid = false;
 	h1->unconsumed = h1->left_over = 0;
 	h1->received = 0;
 	h1->began_us = h1->c->server->loop->now_us;
@@ -49,22 +55,61 @@ void iso_h1_stream_begin(struct iso_h1_stream *h1)
 	iso_sconn_stream_began(h1->c);
 }
 
-/* Serialises a head into `out`. */
-static int put_head(struct iso_h1_stream *h1, const struct iso_head *head, bool chunked, bool close)
+static int append_head(struct iso_h1_stream *h1, const char *bytes, size_t n)
 {
-	struct iso_loop *loop = h1->c->server->loop;
-	/* The stage is free outside a flush; a head comes from a handler's callback, never from a fill of
-	 * ours. */
-	char bytes[16 * 1024];
-	size_t n;
-	int err = iso_h1_write_head(head, chunked, close, bytes, sizeof(bytes), &n);
+	int err = iso_buf_append_copy(&h1->out, &h1->c->server->loop->chunks, bytes, n);
 
-	if (err == ISO_OK)
-		err = iso_buf_append_copy(&h1->out, &loop->chunks, bytes, n);
 	if (err == ISO_OK)
 		h1->head_len += n;
 	iso_transport_dirty(&h1->c->t);
 	return err;
+}
+
+static int put_large_head(struct iso_h1_stream *h1, const struct iso_head *head, bool chunked, bool close)
+{
+	char *bytes = malloc(ISO_H1_HEAD_MAX);
+	size_t n;
+	int err;
+
+	if (bytes == NULL)
+		return ISO_ENOMEM;
+	err = iso_h1_write_head(head, chunked, close, bytes, ISO_H1_HEAD_MAX, &n);
+	if (err == ISO_OK)
+		err = append_head(h1, bytes, n);
+	free(bytes);
+	return err;
+}
+
+/*
+ * Serialises a head into `out`. Neither of the loop's large buffers is free here: the scratch may be in use
+ * for the input that a handler's callback comes from.
+ */
+static int put_head(struct iso_h1_stream *h1, const struct iso_head *head, bool chunked, bool close)
+{
+	char bytes[HEAD_USUAL];
+	size_t n;
+	int err = iso_h1_write_head(head, chunked, close, bytes, sizeof(bytes), &n);
+
+	if (err == ISO_ELIMIT)
+		return put_large_head(h1, head, chunked, close);
+	return err == ISO_OK ? append_head(h1, bytes, n) : err;
+}
+
+/*
+ * The answer cannot go on. The connection is not ended from here, where the handler is on the stack, which
+ * would lose its memory.
+ */
+static void give_up(struct iso_h1_stream *h1)
+{
+	h1->stuck = true;
+	iso_loop_post(h1->c->server->loop, &h1->broken);
+}
+
+/* A head that is too large or cannot be written in HTTP/1.1; or there is no memory. */
+static void head_failed(struct iso_h1_stream *h1, int err)
+{
+	h1->unsaid = err != ISO_ENOMEM;
+	give_up(h1);
 }
 
 /* What the client had to say through the tunnel is said; the answer goes on. */
@@ -109,6 +154,8 @@ static int open_tunnel(struct iso_h1_stream *h1, const struct iso_head *head, bo
 				       iso_slice(accept, ISO_WEBSOCKET_ACCEPT));
 	if (err == ISO_OK)
 		err = put_head(h1, &switching, false, false);
+	if (err != ISO_OK)
+		return err;
 	h1->wants_tunnel = h1->keep_alive = false;
 	h1->tunnelling = true;
 	h1->out_end = end;
@@ -116,7 +163,7 @@ static int open_tunnel(struct iso_h1_stream *h1, const struct iso_head *head, bo
 	if (h1->client_ended)     /* not from here: the handler is on the stack */
 		iso_loop_post(h1->c->server->loop, &h1->end);
 	iso_transport_resume(&h1->c->t);
-	return err;
+	return ISO_OK;
 }
 
 /*
@@ -140,18 +187,20 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 	struct iso_head with_keep_alive;
 	int err;
 
-	if (!h1->running || h1->answered)
+	if (!h1->running || h1->answered || h1->stuck)
 		return;
 	if (!final) {
 		/* HTTP/1.0 knows none: RFC 9110 section 15.2. */
-		if (h1->head.version == ISO_HTTP_11 && put_head(h1, head, false, false) != ISO_OK)
-			iso_sconn_close(h1->c);
+		err = h1->head.version == ISO_HTTP_11 ? put_head(h1, head, false, false) : ISO_OK;
+		if (err != ISO_OK)
+			head_failed(h1, err);
 		return;
 	}
 	h1->answered = true;
 	if (head->tunnel && h1->wants_tunnel) {
-		if (open_tunnel(h1, head, end) != ISO_OK)
-			iso_sconn_close(h1->c);
+		err = open_tunnel(h1, head, end);
+		if (err != ISO_OK)
+			head_failed(h1, err);
 		return;
 	}
 	/* Refused: the request is over, and the next one may come. */
@@ -181,14 +230,14 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 	}
 	h1->out_end = end;
 	if (err != ISO_OK)
-		iso_sconn_close(h1->c);
+		head_failed(h1, err);
 }
 
 static void sink_data(struct iso_sink *to, struct iso_buf *data, bool end)
 {
 	struct iso_h1_stream *h1 = h1_of(to);
 
-	if (!h1->running)
+	if (!h1->running || h1->stuck)
 		return;
 	h1->out_end = h1->out_end || end;
 	if (h1->no_body) {
@@ -198,7 +247,7 @@ static void sink_data(struct iso_sink *to, struct iso_buf *data, bool end)
 		if (n > 0 && h1->request != NULL)
 			h1->request->ops->writable(h1->request, n);
 	} else if (iso_buf_move(&h1->out, data) != ISO_OK) {
-		iso_sconn_close(h1->c);
+		give_up(h1);
 		return;
 	}
 	iso_transport_dirty(&h1->c->t);
@@ -208,7 +257,7 @@ static void sink_trailers(struct iso_sink *to, const struct iso_fields *trailers
 {
 	struct iso_h1_stream *h1 = h1_of(to);
 
-	if (!h1->running)
+	if (!h1->running || h1->stuck)
 		return;
 	h1->trailers_out = trailers;
 	h1->out_end = true;
@@ -230,8 +279,15 @@ static void run_broken(struct iso_task *task)
 {
 	struct iso_h1_stream *h1 = ISO_CONTAINER(task, struct iso_h1_stream, broken);
 
-	if (!h1->c->closed)
+	if (h1->c->closed)
+		return;
+	if (!h1->running || !h1->unsaid) {
 		iso_sconn_close(h1->c);
+		return;
+	}
+	iso_h1_stream_let_go(h1, ISO_RESET_INTERNAL);
+	h1->answered = h1->stuck = h1->unsaid = false;
+	iso_h1_stream_answer(h1, 502);
 }
 
 /* Nothing but the end of the connection tells an HTTP/1.1 client that an answer is broken. */

@@ -12,6 +12,8 @@ enum {
 	ISO_H1_UNCONSUMED_MAX = 256 * 1024, /* request content the handler may hold before we stop reading */
 	/* Of a request that was answered early so much is read and thrown away, to keep its connection. */
 	ISO_H1_LEFT_OVER_MAX = 256 * 1024,
+	/* Of a head or of trailers that are written: twice what a region may send, for what is added here. */
+	ISO_H1_HEAD_MAX = 128 * 1024,
 };
 
 /* The connection's, used again for each request. */
@@ -24,7 +26,7 @@ struct iso_h1_stream {
 	struct iso_chunk *chunk;  /* of the running input */
 	struct iso_head head;     /* the request's, while it runs */
 	struct iso_buf out;       /* serialised heads and content */
-	struct iso_task broken;   /* the handler cannot go on with its answer */
+	struct iso_task broken;   /* the answer cannot go on */
 	struct iso_task end;      /* one of a tunnel's directions has come to its end */
 	struct iso_task free_task;
 	const struct iso_fields *trailers_out;
@@ -38,6 +40,8 @@ struct iso_h1_stream {
 	bool tunnelling;
 	bool client_ended; /* its direction */
 	bool settled;      /* the handler has seen both ends of the tunnel */
+	bool stuck;        /* nothing more is taken or written: `broken` ends it */
+	bool unsaid;       /* and the head did not fit into HTTP/1.1: the client gets 502 in its place */
 	bool expects;      /* 100-continue: may hold its content back until then */
 	bool running, answered, chunked, no_body, out_end, request_end, keep_alive, fresh;
 };

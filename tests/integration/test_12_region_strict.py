@@ -561,6 +561,53 @@ def test_h2_initial_window_overflow(over, origin, client):
     wait_until(lambda: broken <= set(region.ended), SECONDS, "the end of the broken connections")
 
 
+# ---- Large heads and trailers ----
+
+def many_fields(kib):
+    """Of a KiB each; in no HPACK table twice."""
+    return [(f"x-{i:03}", f"{i:03}" + "v" * 1015) for i in range(kib)]
+
+
+def large_answers(origin, upstream, head, trailers=(), status=200):
+    if upstream == "h2":
+        return origin(H2Origin, lambda c, r: c.respond(r.sid, status, head if r.path == "/x" else (), b"ok",
+                                                       trailers if r.path == "/x" else None), tls=False)
+
+    def script(sock, request):
+        lines = [f"{name}: {value}".encode() for name, value in head]
+        end = b"".join(f"{name}: {value}\r\n".encode() for name, value in trailers)
+        start = b"HTTP/1.1 %d Large" % status
+        sock.sendall(OK if request.path != "/x" else answer(
+            b"Transfer-Encoding: chunked", *lines, start=start, body=b"2\r\nok\r\n0\r\n" + end + b"\r\n"))
+    return origin(H1Origin, script, tls=False)
+
+
+@pytest.mark.parametrize("kind", ["http/1.1", "h2"])
+@pytest.mark.parametrize("upstream", ["http/1.1", "h2"])
+@pytest.mark.parametrize("kib", [15, 17, 40, 60])
+def test_large_heads_and_trailers_pass(over, origin, client, kind, upstream, kib):
+    """RFC 9110 5.4: what a region may send the client gets, and the connection goes on."""
+    head, trailers = many_fields(kib), many_fields(min(kib, 40) // 2)
+    region = large_answers(origin, upstream, head, trailers)
+    one = client(over(region), kind)
+    for _ in range(2):
+        got = one.request("GET", "/x", [("te", "trailers")])
+        assert (got.status, got.body) == (200, b"ok")
+        assert [(n, v) for n, v in got.headers if n.startswith("x-0")] == head
+        assert got.trailers == trailers
+    assert one.request("GET", "/next").body == b"ok"
+
+
+@pytest.mark.parametrize("upstream,kib", [("http/1.1", 70), ("h2", 150)])
+@pytest.mark.parametrize("status", [200, 503], ids=["good", "put aside"])
+def test_a_head_beyond_the_limit_is_a_bad_gateway(over, origin, client, upstream, kib, status):
+    """RFC 9110 15.6.3; 503 is kept while another region is looked for, and its content with it."""
+    region = large_answers(origin, upstream, many_fields(kib), status=status)
+    proxy = over(region)
+    assert client(proxy).request("GET", "/x").status == 502
+    assert client(proxy).request("GET", "/next").body == b"ok"
+
+
 # ---- Trailers ----
 
 @pytest.mark.parametrize("kind", ["http/1.1", "h2"])
