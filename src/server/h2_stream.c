@@ -366,6 +366,13 @@ void iso_h2_stream_body_end(struct iso_h2_stream *s)
 void iso_h2_stream_trailers(struct iso_h2_stream *s)
 {
 	s->request_end = true;
+	if (s->head.protocol.len > 0) {
+		/* RFC 9113 section 8.5. Nothing is whole any more, though both sides may have said their end.
+		 */
+		s->out_end = false;
+		abort_stream(s, NGHTTP2_PROTOCOL_ERROR);
+		return;
+	}
 	if (s->request != NULL)
 		s->request->ops->trailers(s->request, &s->trailers_in);
 }

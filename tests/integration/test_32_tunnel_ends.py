@@ -5,7 +5,7 @@ a direction comes out at the other side, before that end; the other direction go
 """
 import pytest
 from lab import HOST, NAME, free_port, wait_until
-from tunnel import SECONDS, H1Region, H2Client, H2Region, h1_client
+from tunnel import SECONDS, H1End, H1Region, H2Client, H2Region, h1_client
 
 CLOSE = bytes([0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xe8 ^ 2])  # a masked Close frame, 1000
 MUCH = bytes(range(256)) * 8192  # 2 MiB: more than any window or buffer on the way
@@ -153,6 +153,26 @@ def test_trailers_of_the_region_break_a_tunnel(lay):
     assert region.broken == "RST_STREAM 1"
     wait_until(lambda: client.broken or client.ended, SECONDS, "the client's end")
     assert client.broken or client.status == 101, "over HTTP/1.1 nothing but the connection's end can say so"
+    check_over(proxy)
+
+
+@pytest.mark.parametrize("lay", ["h2-h1", "h2-h2"], indirect=True)
+@pytest.mark.parametrize("half", [False, True], ids=["open", "half-closed"])
+def test_trailers_of_a_client_break_its_tunnel(lay, half):
+    """RFC 9113 8.5: anything but DATA on a connected stream is a stream error, and no end of the client's direction."""
+    client, region, proxy = lay()
+    client.send(b"hello")
+    region.check_got(b"hello", end=False)
+    if half:
+        region.send(CLOSE, end=True)
+        client.check_got(CLOSE, end=True)
+    with client.lock:
+        client.conn.send_headers(1, [("x-a", "1")], end_stream=True)
+        wire = client.conn.data_to_send()
+    client.pipe.send(wire)
+    wait_until(lambda: region.broken or region.ended, SECONDS, "the region to hear of it")
+    assert region.broken or isinstance(region, H1End), "an end in order"
+    wait_until(lambda: half or client.broken, SECONDS, "the stream's reset")
     check_over(proxy)
 
 
