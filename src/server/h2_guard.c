@@ -27,11 +27,12 @@ enum {
 	CONTINUATIONS_MAX = 64,
 };
 
-void iso_h2_guard_init(struct iso_h2_guard *g, bool (*is_open)(void *arg, int32_t stream_id), void *arg)
+void iso_h2_guard_init(struct iso_h2_guard *g, uint32_t streams,
+		       bool (*is_open)(void *arg, int32_t stream_id), void *arg)
 {
 	*g = (struct iso_h2_guard){ .update_credit = UPDATES_PER_STREAM, .is_open = is_open, .arg = arg };
 	iso_h2_frames_init(&g->frames, PREFACE);
-	iso_h2_closed_init(&g->closed, ISO_GUARD_RESETS_KEPT);
+	iso_h2_closed_init(&g->closed, streams + ISO_GUARD_RESETS_MORE);
 }
 
 void iso_h2_guard_done(struct iso_h2_guard *g)
@@ -107,8 +108,8 @@ static enum iso_cut begin_frame(struct iso_h2_guard *g, const struct iso_cfg_lim
 {
 	g->goaway_code = f->type == TYPE_DATA ? STREAM_CLOSED : PROTOCOL_ERROR;
 	/* What nghttp2 passes over: RFC 9113 sections 5.1 and 6.3. */
-	if ((f->type == TYPE_DATA && iso_h2_guard_is_late(g, f->stream_id) &&
-	     !g->is_open(g->arg, f->stream_id)) ||
+	if ((f->type == TYPE_DATA && !g->is_open(g->arg, f->stream_id) &&
+	     iso_h2_guard_is_late(g, f->stream_id)) ||
 	    (f->type == TYPE_PRIORITY && f->stream_id == 0))
 		return ISO_CUT_PROTOCOL;
 	g->goaway_code = ENHANCE_YOUR_CALM;

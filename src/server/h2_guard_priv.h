@@ -11,7 +11,8 @@
 #include "iso/http/h2_frames.h"
 #include "iso/server/server.h"
 
-enum { ISO_GUARD_RESETS_KEPT = 64 };
+/* Beside the streams that may run: those that a client opens before it has read how many these are. */
+enum { ISO_GUARD_RESETS_MORE = 128 };
 
 struct iso_h2_guard {
 	uint64_t window_ends_us;
@@ -27,7 +28,9 @@ struct iso_h2_guard {
 	bool pad_next;        /* the next byte says how much of a DATA payload is padding */
 };
 
-void iso_h2_guard_init(struct iso_h2_guard *g, bool (*is_open)(void *arg, int32_t stream_id), void *arg);
+/* streams: how many may run. All of them may be reset at once, and frames for each be on their way. */
+void iso_h2_guard_init(struct iso_h2_guard *g, uint32_t streams,
+		       bool (*is_open)(void *arg, int32_t stream_id), void *arg);
 void iso_h2_guard_done(struct iso_h2_guard *g);
 
 /* The next n bytes that have come, the preface included: what the connection is to be cut for, or none. */

@@ -264,7 +264,7 @@ static int h2_init(struct iso_sconn *c)
 	c->codec = h2;
 	h2->cut = ISO_CUT_NONE;
 	iso_list_init(&h2->streams);
-	iso_h2_guard_init(&h2->guard, is_open, h2);
+	iso_h2_guard_init(&h2->guard, c->server->limits.streams, is_open, h2);
 	iso_h2_mem_init(&h2->mem);
 	if (nghttp2_session_server_new3(&h2->session, callbacks, c, options, &h2->mem.mem) != 0)
 		return ISO_ENOMEM;

@@ -348,6 +348,17 @@ def test_more_data_than_the_window(site, streams, frames):
         assert {*wire.resets.values(), *(code for _, code in wire.goaways)} == {FLOW}, wire.story()
 
 
+def test_data_that_crosses_many_resets(site):
+    """RFC 9113 5.1: uploads that were answered early, as many as may run at once; what was on the way is no error."""
+    streams = range(1, 257, 2)
+    with site.wire() as wire:
+        wire.send(b"".join(post(sid, path=b"/%zz") for sid in streams))
+        wire.until(lambda: len(wire.resets) == len(streams), "the resets")
+        assert {int(wire.answers[sid][-1][":status"]) for sid in streams} == {400} and {*wire.resets.values()} == {0}
+        wire.send(b"".join(frame(DATA, END, sid, b"late") for sid in streams))
+        site.check_alive(wire, 257)
+
+
 # ---- Connection errors of frames ----
 
 CONNECTION = [
