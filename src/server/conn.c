@@ -223,7 +223,7 @@ static bool too_slow(struct iso_sconn *c, struct iso_rate *rate, unsigned int di
 	bool waits = (c->ops->waits_for_client(c, now_us) & direction) != 0;
 	bool whole = rate->since_us != 0 && now_us >= rate->since_us + limits->rate_window_us;
 	uint64_t least = limits->body_rate * (limits->rate_window_us / 1000) / 1000;
-	bool slow = whole && total - rate->bytes < least &&
+	bool slow = whole && (int64_t)(total - rate->bytes) < (int64_t)least &&
 		    (c->ops->waits_for_client(c, rate->since_us) & direction) != 0;
 
 	if (!waits)
@@ -235,13 +235,12 @@ static bool too_slow(struct iso_sconn *c, struct iso_rate *rate, unsigned int di
 
 /*
  * Content that the client has taken. The kernel accepts in lumps of a large send buffer, and frames that
- * carry nothing are no reading: so what was handed over, less all that still waits here and there.
+ * carry nothing are no reading: so what was handed over, less all that still waits here and there. What
+ * frames and TLS add waits as well, so that it may be less than nothing: only differences mean anything.
  */
 static uint64_t content_taken(const struct iso_sconn *c)
 {
-	uint64_t waiting = iso_transport_unacknowledged(&c->t);
-
-	return c->content_bytes > waiting ? c->content_bytes - waiting : 0;
+	return c->content_bytes - iso_transport_unacknowledged(&c->t);
 }
 
 /* A request runs: is it the client that holds it up? */

@@ -83,7 +83,7 @@ struct iso_sconn {
 	uint64_t idle_since_us;  /* 0: a request is running */
 	uint64_t head_since_us;  /* when the head that is coming in began; 0: none is */
 	uint64_t body_bytes;     /* of request bodies, ever */
-	uint64_t content_bytes;  /* of answers, ever: handed to the transport */
+	uint64_t content_bytes;  /* of answers, over h2 their heads too, ever: handed to the transport */
 	struct iso_rate in, out; /* of request bodies, of answers */
 	uint32_t streams;
 	uint8_t phase;

@@ -201,6 +201,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 		iso_sconn_count_cut(c, ISO_CUT_PROTOCOL);
 	if (frame->hd.type == NGHTTP2_DATA)
 		iso_h2_guard_sent_data(&h2->guard);
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		c->content_bytes += ISO_H2_FRAME_HEADER + frame->hd.length;
 	if ((frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) ||
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
 		return 0;
@@ -368,13 +370,14 @@ static void h2_idle(struct iso_sconn *c)
 static unsigned int h2_waits_for_client(struct iso_sconn *c, uint64_t by_us)
 {
 	struct iso_h2_conn *h2 = c->codec;
-	unsigned int waits = 0;
+	/* Heads without content wait there alone: their streams have nothing more to send. */
+	unsigned int blocked = iso_transport_is_blocked(&c->t) ? ISO_WAITS_FOR_READER : 0, waits = 0;
 
 	for (struct iso_list *l = h2->streams.next; l != &h2->streams; l = l->next) {
 		const struct iso_h2_stream *s = ISO_CONTAINER(l, struct iso_h2_stream, link);
 
 		if (s->began_us <= by_us)
-			waits |= iso_h2_stream_waits(s, STREAM_WINDOW / 2);
+			waits |= blocked | iso_h2_stream_waits(s, STREAM_WINDOW / 2);
 	}
 	return waits;
 }

@@ -13,7 +13,7 @@ import pytest
 from attacker import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GET, HEADERS, PING, POST, PREFACE, RST_STREAM,
                       SETTINGS, Attacker, cuts, ended, frame, head, update, wait_cut)
 from h1client import client_tls, connect
-from lab import HOST, NAME, free_port, wait_until
+from lab import HOST, NAME, LabError, free_port, wait_until
 
 EVERY_S = 0.1
 TIMES = {"header_timeout": "1s", "handshake_timeout": "1s", "rate_window": "1s"}
@@ -354,6 +354,71 @@ def test_reader_far_above_the_usual_rate_is_not_cut(start, emulator, certs):
     with ask_over_h1(proxy, certs, None) as sock:
         over, pace = read_slowly(sock, 20_000, 32)
         assert not over and not cuts(proxy), (over, pace, cuts(proxy))
+
+
+class Heads:
+    """Asks over h2 for answers without content, heads of 8 KiB each, at most 50 at once."""
+
+    def __init__(self, start, emulator, certs, rate=RATE, receive_buffer=4096, **limits):
+        values = {f"x-{i}": str(i) * 2000 for i in range(4)}
+        routes = [{"respond": {"status": 204}, "response_headers": {"set": values}}]
+        self.proxy = start({"one": emulator("one").url}, workers=1, routes=routes,
+                           limits={**TIMES, "body_rate": f"{rate}B", **limits})
+        self.sock = tls(self.proxy, certs, "h2", receive_buffer=receive_buffer)
+        self.sock.sendall(PREFACE + frame(SETTINGS))
+        self.next = 1
+
+    def ask(self):
+        ids = range(self.next, self.next + 100, 2)
+        self.next += 100
+        self.sock.sendall(b"".join(frame(HEADERS, END_HEADERS | END_STREAM, sid, GET) for sid in ids))
+
+    def waiting(self):
+        """Of all that was asked for: what has not been answered, whether it has been read or not."""
+        return self.next // 2 - self.proxy.metric("isochrone_requests_total")
+
+    def fill(self):
+        """Asks until answers wait for the reader, or the connection has been cut for that."""
+        while not stands_still(self.waiting) and not cuts(self.proxy):
+            assert self.next < 200_000, "all of it went somewhere, though nobody reads"
+            self.ask()
+
+
+def stands_still(count):
+    """Whether a number that falls comes to rest before it is zero."""
+    last = count()
+    while last > 0:
+        try:
+            wait_until(lambda before=last: count() < before, 0.5, "one less")
+        except LabError:
+            return True
+        last = count()
+    return False
+
+
+def test_heads_that_nobody_takes(start, emulator, certs, slow):
+    """Answers without content are answers: who takes none of them is cut."""
+    heads = Heads(start, emulator, certs)
+    with heads.sock:
+        heads.fill()
+        wait_cut(heads.proxy, {"read_rate"}, 4 + 2 * slow)
+        wait_until(lambda: heads.waiting() == 0, 5, "the streams' end")
+
+
+def test_heads_taken_at_twice_the_rate(start, emulator, certs):
+    """Always as many wait as before: it is what is taken that counts, not what is left."""
+    rate = 100_000
+    heads = Heads(start, emulator, certs, rate, 65536, rate_window="2s")
+    with heads.sock:
+        heads.fill()
+        first, began, over, got = heads.next, time.monotonic(), False, 0
+        while not over and (spent := time.monotonic() - began) < (6 if heads.next > first else 20):
+            over, pace = read_slowly(heads.sock, 2 * rate, 0.5)
+            got += pace * 0.5
+            if not over and heads.waiting() < 50:
+                heads.ask()
+        assert not over and not cuts(heads.proxy), (over, got, cuts(heads.proxy))
+        assert heads.next > first and got > 1.2 * rate * spent, f"{got:.0f} bytes: the test itself was too slow"
 
 
 class Windows:

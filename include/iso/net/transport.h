@@ -127,6 +127,11 @@ static inline bool iso_transport_is_queued(const struct iso_transport *t)
 {
 	return iso_list_linked(&t->again.link);
 }
+/* The kernel takes no more of what has been written: the peer is not reading, or slowly. */
+static inline bool iso_transport_is_blocked(const struct iso_transport *t)
+{
+	return t->out != NULL && !t->kernel.writable;
+}
 /* Continues `input` after it took less than it got. */
 void iso_transport_resume(struct iso_transport *t);
 
