@@ -37,6 +37,7 @@ struct h2 {
 	struct iso_h2_closed closed;
 	struct iso_chunk *chunk; /* of the running input */
 	const uint8_t *chunk_at; /* where that input begins */
+	int32_t ending; /* the stream that the last frame ends, which may go on in the next input; 0: none */
 };
 
 static nghttp2_session_callbacks *callbacks;
@@ -473,6 +474,12 @@ static bool feed(struct iso_uconn *c, const uint8_t *bytes, size_t n)
 	return n == 0 || nghttp2_session_mem_recv(session_of(c), bytes, n) >= 0;
 }
 
+static bool ends_stream(const struct iso_h2_frame *f)
+{
+	return f->type == NGHTTP2_RST_STREAM || ((f->type == NGHTTP2_DATA || f->type == NGHTTP2_HEADERS) &&
+						 (f->flags & NGHTTP2_FLAG_END_STREAM) != 0);
+}
+
 /*
  * Gives the session an input. nghttp2 passes over what comes for streams that are over; RFC 9113 section 5.1
  * calls it a connection error. A stream may come to its end within the input: where one is in doubt the
@@ -483,12 +490,15 @@ static bool feed_strictly(struct iso_uconn *c, const uint8_t *bytes, size_t n)
 	struct h2 *h2 = c->codec;
 	uint8_t ended[ENDED_BITS / 8] = { 0 }; /* streams whose end is in this input; some others too */
 	struct iso_h2_frame f;
+	uint32_t bit = (uint32_t)h2->ending / 2 % ENDED_BITS;
 	size_t at = 0, fed = 0;
 
+	if (h2->ending != 0)
+		ended[bit / 8] = (uint8_t)(1u << bit % 8);
 	while (iso_h2_frames_next(&h2->frames, bytes, n, &at, &f)) {
-		uint32_t bit = (uint32_t)f.stream_id / 2 % ENDED_BITS;
 		size_t start = at > ISO_H2_FRAME_HEADER ? at - ISO_H2_FRAME_HEADER : 0;
 
+		bit = (uint32_t)f.stream_id / 2 % ENDED_BITS;
 		if ((f.type == NGHTTP2_DATA || f.type == NGHTTP2_HEADERS) && f.stream_id % 2 == 1 &&
 		    ((ended[bit / 8] >> bit % 8 & 1) != 0 ||
 		     nghttp2_session_find_stream(h2->session, f.stream_id) == NULL)) {
@@ -503,8 +513,9 @@ static bool feed_strictly(struct iso_uconn *c, const uint8_t *bytes, size_t n)
 				return false;
 			}
 		}
-		if (f.type == NGHTTP2_RST_STREAM || ((f.type == NGHTTP2_DATA || f.type == NGHTTP2_HEADERS) &&
-						     (f.flags & NGHTTP2_FLAG_END_STREAM) != 0))
+		if (f.type != NGHTTP2_CONTINUATION) /* that goes on with a HEADERS, which says it */
+			h2->ending = ends_stream(&f) ? f.stream_id : 0;
+		if (h2->ending != 0)
 			ended[bit / 8] = (uint8_t)(ended[bit / 8] | 1u << bit % 8);
 	}
 	return feed(c, bytes + fed, n - fed);

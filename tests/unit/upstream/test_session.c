@@ -14,6 +14,7 @@
 #include "region_rig.h"
 #include "uconn_priv.h"
 
+enum { FRAME_HEADERS = 1, FRAME_GOAWAY = 7, END_STREAM = 1 };
 enum { CALLS = 3, PIECE = 8192, PIECES_MAX = 4096, PATIENCE_S = 20 };
 
 struct call {
@@ -144,16 +145,16 @@ static struct call *upload_into_a_stalled_connection(void)
 	return call;
 }
 
-/* Reads what the region gets until it ends; whether a whole request, that is HEADERS with END_STREAM, of this
- * stream was among it. */
-static bool comes_whole(uint8_t stream)
+/* Reads what the region gets until a frame of this type with these flags, on this stream; whether it comes.
+ */
+static bool comes(uint8_t type, uint8_t flags, uint8_t stream)
 {
 	uint8_t head[9];
 	uint32_t have = 0, skip = 24; /* the preface */
 	time_t since = time(NULL);
-	bool whole = false;
+	bool found = false;
 
-	while (!whole && in_time(since)) {
+	while (!found && in_time(since)) {
 		uint8_t bytes[65536];
 		ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
@@ -170,10 +171,15 @@ static bool comes_whole(uint8_t stream)
 				continue;
 			have = 0;
 			skip = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2];
-			whole = whole || (head[3] == 1 && (head[4] & 1) != 0 && head[8] == stream);
+			found = found || (head[3] == type && (head[4] & flags) == flags && head[8] == stream);
 		}
 	}
-	return whole;
+	return found;
+}
+
+static bool comes_whole(uint8_t stream)
+{
+	return comes(FRAME_HEADERS, END_STREAM, stream);
 }
 
 static void end(void)
@@ -310,6 +316,37 @@ static void test_an_answer_before_its_request(void **state)
 	end();
 }
 
+/* RFC 9113 section 5.1, wherever the reads part what comes: frames on a stream that has ended are an error.
+ */
+static void test_frames_behind_an_end_in_any_pieces(void **state)
+{
+	static const uint8_t all[] = {
+		0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88,                 /* HEADERS: 200 */
+		0, 0, 2, 0, 1, 0, 0, 0, 1, 'o',  'k',            /* DATA, END_STREAM */
+		0, 0, 5, 1, 4, 0, 0, 0, 1, 0x88, 15,  13, 1, '6' /* HEADERS once more */
+	};
+	static const uint8_t settings[] = { 0, 0, 0, 4, 0, 0, 0, 0, 0 };
+
+	(void)state;
+	for (size_t cut = 1; cut < sizeof(all); cut++) {
+		struct call *call;
+		time_t since = time(NULL);
+
+		rig_bind(ISO_PROTOCOL_H2);
+		call = start(0, "GET", true);
+		accept_one();
+		say(settings, sizeof(settings));
+		while (call->a.sent_us == 0 && in_time(since))
+			turns(1);
+		say(all, cut);
+		turns(3);
+		say(all + cut, sizeof(all) - cut);
+		assert_true(comes(FRAME_GOAWAY, 0, 0));
+		assert_true(call->over && call->got_head && call->executed == ISO_EXECUTED_YES);
+		end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_what_waits_on_a_closed_connection_has_not_run),
 		cmocka_unit_test(test_a_request_that_is_never_sent),
 		cmocka_unit_test(test_an_answer_before_its_request),
+		cmocka_unit_test(test_frames_behind_an_end_in_any_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
