@@ -205,12 +205,14 @@ uint32_t iso_exchange_api_key(const struct iso_exchange *x)
 	return hash != 0 ? hash : 1;
 }
 
-/* A 429 that may be this client's own quota, as long as nothing says that the region throttles all. */
-static bool own_quota(const struct iso_try *t)
+/* Of an answer just come: a 429 that may be this client's own quota, for nobody else is refused there now. */
+static bool is_own_quota(const struct iso_try *t)
 {
-	return t->fault == ISO_FAULT_THROTTLE && t->executed != ISO_EXECUTED_NO &&
-	       t->x->host->upstream->board->regions[t->a.slot].limit_milli == 0 &&
-	       iso_exchange_api_key(t->x) != 0;
+	struct iso_throttle_gate *gate = &t->x->host->upstream->stand->shared.gates[t->a.slot];
+
+	return t->fault == ISO_FAULT_THROTTLE &&
+	       !iso_throttle_gate_refused(gate, iso_exchange_api_key(t->x), t->x->host->loop->now_us) &&
+	       t->executed != ISO_EXECUTED_NO;
 }
 
 static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed executed,
@@ -222,7 +224,7 @@ static void judge(struct iso_try *t, enum iso_ending ending, enum iso_executed e
 	struct iso_safety_facts facts = {
 		.ending = ending,
 		.executed = executed,
-		.fault = own_quota(t) ? ISO_FAULT_CLIENT : (enum iso_fault)t->fault,
+		.fault = t->own_quota ? ISO_FAULT_CLIENT : (enum iso_fault)t->fault,
 		.key = !keyed || x->service->honoured == ISO_HONOURED_NONE ? ISO_KEY_NONE
 		       : x->service->honoured == ISO_HONOURED_REGION       ? ISO_KEY_REGION
 									   : ISO_KEY_GLOBAL,
@@ -306,6 +308,7 @@ static void classify(struct iso_try *t, const struct iso_head *head)
 	t->fault = (uint8_t)c.fault;
 	t->executed = (uint8_t)c.executed;
 	t->words = c.words;
+	t->own_quota = is_own_quota(t);
 	if (after != NULL)
 		t->retry_after_us = asked_us(t->x, after->value);
 }

@@ -46,8 +46,9 @@ struct iso_try {
 	uint64_t retry_after_us;      /* what the region asked for; 0: nothing */
 	uint8_t region, fault, executed, outcome, reason;
 	bool live, kept_head, kept_end, sampled;
-	bool suspect; /* silent for longer than it ever is */
-	bool overdue; /* for longer than per_try_timeout, and nothing may follow it yet */
+	bool suspect;   /* silent for longer than it ever is */
+	bool own_quota; /* its answer is a 429 that says nothing of the region */
+	bool overdue;   /* for longer than per_try_timeout, and nothing may follow it yet */
 };
 
 /* Where the request came from. */

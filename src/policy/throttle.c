@@ -65,14 +65,12 @@ static uint64_t rate_milli(const struct iso_throttle *t)
 
 bool iso_throttle_refused(struct iso_throttle *t, uint32_t key, uint64_t now_us)
 {
-	bool counts = key == 0 || t->limit_milli != 0 ||
-		      (t->suspect_key != 0 && t->suspect_key != key && now_us < t->suspect_us + SECOND_US);
+	bool counts = key == 0 ||
+		      (t->suspect_us != 0 && t->suspect_key != key && now_us < t->suspect_us + SECOND_US);
 
 	roll(t, now_us);
-	if (key != 0) {
-		t->suspect_key = key;
-		t->suspect_us = now_us;
-	}
+	t->suspect_key = key;
+	t->suspect_us = now_us;
 	if (!counts)
 		return false;
 	t->refused++;
@@ -155,4 +153,14 @@ void iso_throttle_gate_pass(struct iso_throttle_gate *gate, uint64_t limit_milli
 		if (next > most_ns)
 			next = most_ns;
 	} while (!atomic_compare_exchange_weak(&gate->arrival_ns, &had, next));
+}
+
+bool iso_throttle_gate_refused(struct iso_throttle_gate *gate, uint32_t key, uint64_t now_us)
+{
+	uint32_t now_ms = (uint32_t)(now_us / 1000);
+	uint64_t had = atomic_exchange_explicit(&gate->refused, (uint64_t)key << 32 | now_ms,
+						memory_order_relaxed);
+
+	return key == 0 ||
+	       (had != 0 && (uint32_t)(had >> 32) != key && now_ms - (uint32_t)had < SECOND_US / 1000);
 }

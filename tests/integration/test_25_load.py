@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from conftest import H2Origin
 from lab import wait_until
 from load import good, quantile
+from test_08_retry import over
 
 FAST = {"interval": "500ms", "timeout": "400ms"}
 SLOW = pytest.mark.slow
@@ -63,7 +65,31 @@ def test_a_clients_quota_is_its_own(start, emulator, h2):
     # A second key is refused too: it is the region.
     wait_until(lambda: client.get("/", [("x-api-key", "k1")]).status == 200 or
                client.get("/", [("x-api-key", "k2")]).status == 200, 10, "the other region")
-    assert proxy.region("one")["limit"] is not None
+    wait_until(lambda: proxy.region("one")["limit"] is not None, 10, "the limit")
+
+
+def test_a_clients_quota_beside_a_learnt_limit(start, origin, emulator, h2):
+    """The limit is known, one client's quota is used up: it alone is told so, its tries go nowhere else, no limit falls."""
+    refused = []
+
+    def script(connection, request):
+        ok = request.path == "/" and request.get("x-api-key") is None
+        if not ok:
+            refused.append(request)
+        connection.respond(request.sid, 200 if ok else 429)
+    one, two = origin(H2Origin, script), emulator("two", 5)
+    proxy = over(start, one.url, two.url)
+    client = h2(proxy)
+    for _ in range(200):
+        client.get("/")
+    assert client.get("/over").status == 200  # by the other region: it came with no key
+    wait_until(lambda: proxy.region("first")["limit"] is not None, 10, "the limit")
+    limit = proxy.region("first")["limit"]
+    told = sum(client.get("/", [("x-api-key", "k1")]).status == 429 for _ in range(600))
+    # The first one may have come within a second of the one without a key: two clients have seen that.
+    assert told >= len(refused) - 2 > 100
+    assert proxy.metric("isochrone_retries_total", reason="throttle") <= 2
+    assert proxy.region("first")["limit"] >= 0.8 * limit
 
 
 # ---- Everything fails ----

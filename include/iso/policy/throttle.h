@@ -20,8 +20,8 @@ struct iso_throttle {
 	uint64_t refused_us;                 /* the last 429 that counts; 0: there was none */
 	uint64_t cut_us;                     /* when the limit was last lowered */
 	uint64_t grown_us;                   /* up to when it has grown */
-	uint64_t suspect_us;                 /* the last 429 that may be one client's own quota */
-	uint32_t suspect_key;                /* that client's API key, hashed; 0: none */
+	uint64_t suspect_us;                 /* the last 429, be it one client's own quota; 0: none */
+	uint32_t suspect_key;                /* the API key that it came with, hashed; 0: none */
 	uint32_t refused;                    /* 429s that count since the last step */
 };
 
@@ -30,7 +30,9 @@ void iso_throttle_init(struct iso_throttle *t);
 void iso_throttle_passed(struct iso_throttle *t, uint64_t now_us);
 /*
  * A 429. key: hash of the API key that the request came with; 0: none. Whether it counts against the region:
- * without a key, or when another key was refused within a second. Else it is that client's own quota.
+ * without a key, or when another key, or a request without any, was refused within a second. Else it is that
+ * client's own quota, also when a limit is known: one client's 429s, which go on whatever is sent there,
+ * would lower it without end.
  */
 bool iso_throttle_refused(struct iso_throttle *t, uint32_t key, uint64_t now_us);
 /* Time passes: lowers or raises the limit. Every 100 ms or so. */
@@ -39,11 +41,19 @@ void iso_throttle_step(struct iso_throttle *t, uint64_t now_us);
 /* The gate (generic cell rate algorithm): the theoretical arrival time of the next request, in ns. */
 struct iso_throttle_gate {
 	_Atomic uint64_t arrival_ns;
+	_Atomic uint64_t refused; /* the last 429: key in the upper half, ms in the lower; 0: there was none
+				   */
 };
 
 /* Whether a request would exceed the limit now. */
 bool iso_throttle_gate_closed(const struct iso_throttle_gate *gate, uint64_t limit_milli, uint64_t now_us);
 /* A request goes there, be it that it exceeds the limit. */
 void iso_throttle_gate_pass(struct iso_throttle_gate *gate, uint64_t limit_milli, uint64_t now_us);
+
+/*
+ * A 429, which the other workers hear of at once. Whether it is the region's throttle, by the learner's rule:
+ * then the request may be answered elsewhere.
+ */
+bool iso_throttle_gate_refused(struct iso_throttle_gate *gate, uint32_t key, uint64_t now_us);
 
 #endif
