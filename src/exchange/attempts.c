@@ -249,6 +249,9 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 {
 	struct iso_retry_step step;
 
+	/* Where they went is known by now, whether they have ended or only their heads have come. */
+	for (uint32_t i = 0; i < x->try_count; i++)
+		iso_retry_endpoint(&x->plan, i, x->tries[i]->a.endpoint);
 	iso_retry_next(&x->plan, verdict, t->region, x->route->region_mask, &step);
 	x->choice.final = step.stay;
 	if (!step.go || x->try_count >= ISO_TRIES_MAX)
@@ -545,11 +548,6 @@ static void on_end(struct iso_attempt *a, enum iso_outcome outcome, enum iso_exe
 
 	t->live = false;
 	iso_timer_clear(&x->host->loop->wheel, &t->patience);
-	iso_retry_endpoint(&x->plan,
-			   (uint32_t)(t == x->tries[0]   ? 0
-				      : t == x->tries[1] ? 1
-							 : 2),
-			   a->endpoint);
 	iso_record_try_end(t, outcome, executed);
 	if (x->winner == t) {
 		if (outcome != ISO_OUTCOME_OK && !x->response_end) {

@@ -148,7 +148,7 @@ def test_retry_after_beyond_the_deadline_is_the_clients(start, origin, h2, lab):
 
 
 def test_pauses_differ_and_stay_below_their_bounds(start, origin, h2):
-    """Full jitter: up to 50 ms, then up to 100 ms."""
+    """Full jitter: up to 50 ms, then up to 100 ms; 25 and 50 ms in the mean."""
     times = []
 
     def script(sock, request):
@@ -156,13 +156,32 @@ def test_pauses_differ_and_stay_below_their_bounds(start, origin, h2):
         h1_status(sock, 503)
     one, proxy = one_region(start, origin, script)
     client = h2(proxy)
-    for _ in range(8):
+    for _ in range(24):
         assert client.get("/").status == 503
-    assert len(times) == 24
-    firsts = [times[i + 1] - times[i] for i in range(0, 24, 3)]
-    seconds = [times[i + 2] - times[i + 1] for i in range(0, 24, 3)]
+    assert len(times) == 72
+    firsts = [times[i + 1] - times[i] for i in range(0, 72, 3)]
+    seconds = [times[i + 2] - times[i + 1] for i in range(0, 72, 3)]
     assert max(firsts) < 0.25 and max(seconds) < 0.3
     assert max(firsts + seconds) - min(firsts + seconds) > 0.01, "no jitter"
+    # Of 24 draws: five standard deviations (of 14 and 29 ms) of the mean below it.
+    assert sum(firsts) / 24 > 0.010 and sum(seconds) / 24 > 0.020, (firsts, seconds)
+
+
+def test_a_try_given_up_is_paused_after_too(start, origin, h2):
+    """per_try_timeout ends it before the region has said anything: full jitter before the same region is asked again."""
+    times = []
+
+    def script(connection, request):
+        times.append(time.monotonic())
+        if len(times) % 2 == 0:
+            connection.respond(request.sid)
+    one = origin(H2Origin, script)
+    client = h2(start({"one": {"url": one.url, "host": NAME}}, workers=1, service={
+        "health": CALM, "retry": {"budget": 2, "attempts": 2, "per_try_timeout": "60ms"}}))
+    for _ in range(24):
+        assert client.get("/").status == 200
+    pauses = [times[i + 1] - times[i] - 0.06 for i in range(0, 48, 2)]
+    assert len(times) == 48 and sum(pauses) / 24 > 0.010, pauses
 
 
 def test_a_throttled_region_is_not_asked_again(start, origin, h2):

@@ -182,6 +182,27 @@ def test_one_of_two_addresses_is_unwell_under_load(lab, site, fault):
     assert (seen["slower"] if fault == "slow" else seen["ejected"]), seen
 
 
+@pytest.mark.parametrize("fault, retry", [("503_but_its_health", {}), ("hangs", {"per_try_timeout": "150ms"})])
+def test_the_next_try_goes_to_the_other_address(lab, start, h2, fault, retry):
+    """A bad status and per_try_timeout: of two addresses the one that failed the request does not get it again."""
+    begin, heal = FAULTS[fault]
+    log = lab.path("access.log")
+    made = named.Site(lab, start, named.Dnsmasq(lab), [BAD, GOOD], [BAD, GOOD], workers=1, access_log={"path": str(log)},
+                      service={"health": {"interval": "60s"}, "retry": {"attempts": 2, "budget": 2, **retry}},
+                      routes=[{"match": {"path": "/*"}, "service": "orders", "regions": ["named"]}])
+    client = h2(made.proxy)
+    wait_until(lambda: ask(client, 10) and all(e.executed() > 10 for e in made.emulators.values()), 10 * SLOW, "both in use")
+    begin(made.emulators[BAD])
+    made.emulators[GOOD].set(delay_ms=60)  # requests wait there: the bad one seems to be freer
+    statuses = [a.status for _ in range(2) for a in ask(client, 6)]
+    heal(made.emulators[BAD])
+    wait_until(lambda: made.proxy.metric("isochrone_retries_total") and log.read_text().count("\n") ==
+               made.proxy.metric("isochrone_requests_total"), 10 * SLOW, "the lines")
+    failed = [[a["endpoint"].split(":")[0] for a in json.loads(x)["attempts"]] for x in log.read_text().splitlines()]
+    assert {tuple(x) for x in failed if x[0] == BAD and len(x) > 1} == {(BAD, GOOD)}, failed
+    assert statuses == [200] * 12
+
+
 def test_the_parts_of_the_time_are_told_apart(start, origin, emulator, h2, lab):
     """DNS, connect, TLS and first byte of a probe; of traffic connect, TLS and the whole; the network's round trip."""
     made = named.Site(lab, start, named.Dnsmasq(lab), [GOOD], [GOOD], near=40, workers=1)
