@@ -47,15 +47,6 @@ struct iso_budget *iso_exchange_budget(struct iso_exchange *x)
 	return &x->host->budgets[x->service->slot];
 }
 
-/* What the region asked for when it was last tried. */
-static uint64_t retry_after_us(const struct iso_exchange *x, uint32_t region)
-{
-	for (uint32_t i = x->try_count; i > 0; i--)
-		if (x->tries[i - 1]->region == region)
-			return x->tries[i - 1]->retry_after_us;
-	return 0;
-}
-
 /* Another address of the region, which this exchange has not tried: as good as another region. */
 static bool other_endpoint(const struct iso_exchange *x, const struct iso_cfg_region *region)
 {
@@ -73,7 +64,7 @@ static bool other_endpoint(const struct iso_exchange *x, const struct iso_cfg_re
 static uint64_t pause_us(struct iso_exchange *x)
 {
 	uint32_t region = x->choice.pick.index;
-	uint64_t after_us = retry_after_us(x, region);
+	uint64_t after_us = iso_exchange_asked_us(x, region);
 
 	if (x->choice.pick.level != ISO_PICK_AGAIN)
 		return 0;
@@ -97,7 +88,7 @@ static bool must_stand(struct iso_exchange *x)
 		return true;
 	}
 	if (x->choice.pick.level == ISO_PICK_AGAIN &&
-	    x->host->loop->now_us + retry_after_us(x, x->choice.pick.index) >= x->deadline_us) {
+	    x->host->loop->now_us + iso_exchange_asked_us(x, x->choice.pick.index) >= x->deadline_us) {
 		x->choice.final = ISO_STAY_RETRY_AFTER;
 		return true;
 	}

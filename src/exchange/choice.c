@@ -71,6 +71,44 @@ static void be_careful(const struct iso_exchange *x, struct iso_view *view)
 		view->wary |= iso_unheard(view, unheard);
 }
 
+uint64_t iso_exchange_asked_us(const struct iso_exchange *x, uint32_t region)
+{
+	uint64_t now_us = x->host->loop->now_us;
+
+	for (uint32_t i = x->try_count; i > 0; i--) {
+		const struct iso_try *t = x->tries[i - 1];
+		uint64_t until_us = t->a.head_us + t->retry_after_us;
+
+		if (t->region == region)
+			return t->retry_after_us != 0 && until_us > now_us ? until_us - now_us : 0;
+	}
+	return 0;
+}
+
+/* Of the regions that this exchange has tried and that are up, those are left that may be asked soonest. */
+static void put_off(const struct iso_exchange *x, struct iso_view *view)
+{
+	uint16_t tried = (uint16_t)(view->tried & view->allowed), soonest = 0;
+	uint16_t up = (uint16_t)(tried & view->up & ~(uint32_t)view->lacking);
+	uint16_t among = up != 0 ? up : tried;
+	uint64_t least_us = UINT64_MAX;
+
+	for (uint32_t i = 0; i < view->n; i++) {
+		uint64_t asked_us;
+
+		if ((among >> i & 1) == 0)
+			continue;
+		asked_us = iso_exchange_asked_us(x, i);
+		if (asked_us < least_us)
+			soonest = 0;
+		if (asked_us <= least_us) {
+			soonest |= (uint16_t)(1u << i);
+			least_us = asked_us;
+		}
+	}
+	view->allowed &= (uint16_t) ~(uint32_t)(among & ~soonest);
+}
+
 static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 {
 	const struct iso_upstream *up = x->host->upstream;
@@ -101,6 +139,8 @@ static void build_view(const struct iso_exchange *x, struct iso_view *ret_view)
 		ret_view->client = *x->from.known;
 	if (up->board->unwell)
 		iso_view_require(ret_view, boards, x->route, x->head->path);
+	if (x->try_count > 1)
+		put_off(x, ret_view);
 	be_careful(x, ret_view);
 	if (x->from.writer != 0)
 		ret_view->held = iso_after_write_held(x);

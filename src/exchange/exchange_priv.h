@@ -161,6 +161,8 @@ bool iso_exchange_choose_out(struct iso_exchange *x);
  * by then, and one that is out may be a hole.
  */
 void iso_exchange_choose_last(struct iso_exchange *x);
+/* For how long the region asked to be left alone (Retry-After) when this exchange tried it last, from now. */
+uint64_t iso_exchange_asked_us(const struct iso_exchange *x, uint32_t region);
 /* No try could begin there: what the pick had taken is given back. */
 void iso_exchange_unchoose(const struct iso_exchange *x);
 

@@ -123,6 +123,80 @@ def test_retry_after_may_be_a_date(start, origin, h2):
     assert len(times) == 2 and times[1] >= int(times[0] + 2)
 
 
+@pytest.mark.parametrize("policy, first, seconds", [("failover", 503, 5), ("failover", 503, 60), ("failover", 429, 5),
+                                                    ("latency", 503, 5), ("latency", 503, 60)])
+def test_retry_after_holds_for_its_region_alone(start, origin, h2, policy, first, seconds):
+    """RFC 9110 10.2.3: one region asks for time, the other has failed by chance. The third try is that one's, at once."""
+    asked = []
+
+    def script(name):
+        def answer(sock, request):
+            asked.append(name)
+            if name == "slow":
+                h1_status(sock, first, f"Retry-After: {seconds}\r\n")
+            else:
+                h1_status(sock, 503 if asked.count(name) % 2 else 200)
+        return answer
+    regions = {n: {"url": origin(H1Origin, script(n)).url, "host": NAME} for n in ("slow", "well")}
+    for _ in range(2 if policy == "failover" else 8):
+        # A proxy that knows nothing yet: what the first tries of others have met must not decide where this one's go.
+        proxy = start(regions, workers=1, service={"balance": {"policy": policy}, "health": CALM, "retry": {"budget": 2}})
+        del asked[:]
+        began = time.monotonic()
+        assert h2(proxy).get("/").status == 200, asked
+        assert time.monotonic() - began < 3 and asked.count("slow") == 1, asked
+        proxy.stop()
+
+
+def test_the_region_that_asks_for_less_is_waited_for(start, origin, h2):
+    times = {"first": [], "second": []}
+
+    def script(name, seconds):
+        def answer(sock, request):
+            times[name].append(time.monotonic())
+            h1_status(sock, 503 if len(times[name]) == 1 else 200, f"Retry-After: {seconds}\r\n")
+        return answer
+    first, second = origin(H1Origin, script("first", 20)), origin(H1Origin, script("second", 1))
+    proxy = start({"first": {"url": first.url, "host": NAME}, "second": {"url": second.url, "host": NAME}}, workers=1,
+                  service={"balance": {"policy": "failover"}, "health": CALM, "retry": {"budget": 2}})
+    assert h2(proxy).get("/").status == 200
+    assert len(times["first"]) == 1 and len(times["second"]) == 2
+    assert 1 <= times["second"][1] - times["second"][0] < 10
+
+
+def test_retry_after_of_a_throttle_keeps_the_excess_away(start, origin, emulator, h2):
+    """Across requests: a region refuses once, for 30 s. What it has taken goes on, and its limit is not tried out."""
+    def script(connection, request):
+        refused = request.get("x-over") is not None
+        connection.respond(request.sid, 429 if refused else 200, [("retry-after", "30")] if refused else [])
+    first, second = origin(H2Origin, script), emulator("second")
+    proxy = over(start, first.url, second.url, retry={"budget": 2})
+    client = h2(proxy)
+    for _ in range(300):
+        assert client.get("/").status == 200
+    assert client.get("/", [("x-over", "1")]).status == 200  # by the other region
+    limit = wait_until(lambda: proxy.region("first")["limit"], 20, "a limit")
+    until, before = time.monotonic() + 4, len(first.served)
+    while time.monotonic() < until:
+        assert client.get("/").status == 200
+    assert proxy.region("first")["limit"] == limit
+    assert len(first.served) - before > limit, "it is in use all the time"
+
+
+def test_retry_after_of_one_clients_quota_keeps_nobody_away(start, origin, h2):
+    """Across requests: a 429 with an API key asks that client alone for time."""
+    def script(connection, request):
+        over_quota = request.get("x-api-key") == "k1"
+        connection.respond(request.sid, 429 if over_quota else 200, [("retry-after", "60")] if over_quota else [])
+    first, second = origin(H2Origin, script), origin(H2Origin, script)
+    client = h2(over(start, first.url, second.url, retry={"budget": 2}))
+    for _ in range(20):
+        refused = client.get("/", [("x-api-key", "k1")])
+        assert (refused.status, refused.get("retry-after")) == (429, "60")
+        assert client.get("/", [("x-api-key", "k2")]).status == 200
+    assert len(first.served) == 40 and not second.served
+
+
 @pytest.mark.parametrize("value", ["Sun, 06 Nov 1994 08:49:37 GMT", "soon", "-1"])
 def test_retry_after_that_asks_for_nothing(start, origin, h2, value):
     seen = []
