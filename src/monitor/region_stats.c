@@ -131,6 +131,7 @@ static void throttled(struct iso_region_stats *rs, const struct iso_sample *samp
 
 	if (!iso_throttle_refused(&rs->throttle, sample->api_key, sample->end_us))
 		return;
+	iso_throttle_asked(&rs->throttle, sample->retry_after_us, sample->end_us);
 	if (rs->refused_run == 0)
 		rs->refused_us = sample->end_us;
 	if (rs->refused_run < REFUSED_RUN)

@@ -89,14 +89,24 @@ static void cut(struct iso_throttle *t, uint64_t now_us)
 	t->cut_us = t->grown_us = now_us;
 }
 
+void iso_throttle_asked(struct iso_throttle *t, uint64_t retry_after_us, uint64_t now_us)
+{
+	uint64_t for_us = retry_after_us < FORGET_US ? retry_after_us : FORGET_US;
+
+	if (now_us + for_us > t->asked_us)
+		t->asked_us = now_us + for_us;
+}
+
 static void grow(struct iso_throttle *t, uint64_t now_us)
 {
-	uint64_t since_us = now_us - t->cut_us, dt_us = now_us - t->grown_us, percent;
+	uint64_t from_us = t->cut_us + HOLD_US, dt_us = now_us - t->grown_us, percent;
 
+	if (from_us < t->asked_us)
+		from_us = t->asked_us;
 	t->grown_us = now_us;
-	if (since_us < HOLD_US)
+	if (now_us < from_us)
 		return;
-	percent = GROW_PERCENT + GROW_PERCENT * (since_us - HOLD_US) / GROW_MORE_US;
+	percent = GROW_PERCENT + GROW_PERCENT * (now_us - from_us) / GROW_MORE_US;
 	t->limit_milli += t->limit_milli * percent * dt_us / 100 / SECOND_US + dt_us / 1000;
 }
 

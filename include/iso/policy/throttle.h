@@ -18,11 +18,12 @@ struct iso_throttle {
 	uint64_t slot, first;                /* number of the newest, and of the first since it was idle */
 	uint64_t limit_milli;                /* requests a second, thousandths; 0: none is known */
 	uint64_t refused_us;                 /* the last 429 that counts; 0: there was none */
-	uint64_t cut_us;                     /* when the limit was last lowered */
-	uint64_t grown_us;                   /* up to when it has grown */
-	uint64_t suspect_us;                 /* the last 429, be it one client's own quota; 0: none */
-	uint32_t suspect_key;                /* the API key that it came with, hashed; 0: none */
-	uint32_t refused;                    /* 429s that count since the last step */
+	uint64_t asked_us;    /* up to when it asked to be left alone with more; 0: it did not */
+	uint64_t cut_us;      /* when the limit was last lowered */
+	uint64_t grown_us;    /* up to when it has grown */
+	uint64_t suspect_us;  /* the last 429, be it one client's own quota; 0: none */
+	uint32_t suspect_key; /* the API key that it came with, hashed; 0: none */
+	uint32_t refused;     /* 429s that count since the last step */
 };
 
 void iso_throttle_init(struct iso_throttle *t);
@@ -35,6 +36,12 @@ void iso_throttle_passed(struct iso_throttle *t, uint64_t now_us);
  * would lower it without end.
  */
 bool iso_throttle_refused(struct iso_throttle *t, uint32_t key, uint64_t now_us);
+/*
+ * A 429 that counts came with Retry-After (RFC 9110 section 10.2.3). What was refused is what exceeds the
+ * limit, and the rest is answered: nothing more is tried before, that is, the limit does not grow. Up to a
+ * minute counts; a limit that is older is forgotten anyway.
+ */
+void iso_throttle_asked(struct iso_throttle *t, uint64_t retry_after_us, uint64_t now_us);
 /* Time passes: lowers or raises the limit. Every 100 ms or so. */
 void iso_throttle_step(struct iso_throttle *t, uint64_t now_us);
 

@@ -205,6 +205,31 @@ static void test_a_quota_is_no_failure(void **state)
 	assert_int_equal(sums.bad, 1);
 }
 
+/* Retry-After of a region's throttle keeps its limit from growing; that of one client's quota keeps nobody.
+ */
+static void test_retry_after_of_a_429(void **state)
+{
+	struct iso_region_stats *rs = *state;
+	struct iso_sample s = { .outcome = ISO_OUTCOME_STATUS,
+				.fault = ISO_FAULT_THROTTLE,
+				.status = 429,
+				.ttfb_us = 2000,
+				.start_us = 10 * second,
+				.end_us = 10 * second + 2000,
+				.retry_after_us = 30 * second,
+				.api_key = 7 };
+
+	rs->learns = true;
+	ok(rs, 10 * second, 40000);
+	for (int i = 0; i < 10; i++)
+		iso_region_stats_sample(rs, &s);
+	assert_int_equal(rs->throttle.asked_us, 0);
+	s.api_key = 8;
+	iso_region_stats_sample(rs, &s);
+	assert_int_equal(rs->throttle.asked_us, 40 * second + 2000);
+	assert_in_range(iso_estimate_us(&rs->estimate), 39999, 40001); /* what does not exceed it goes on */
+}
+
 /* Nothing but 429s for a second is no limit: it takes nothing. Also where limits are learnt. */
 static void test_a_region_that_refuses_everything(void **state)
 {
@@ -550,6 +575,7 @@ int main(void)
 		TEST(test_a_quota_is_no_failure),
 		TEST(test_slow_probes_of_a_region_that_answers),
 		TEST(test_a_region_that_refuses_everything),
+		TEST(test_retry_after_of_a_429),
 		TEST(test_silence_after_a_429),
 		TEST(test_what_set_out_before_the_return_is_no_news),
 		TEST(test_cancelled_counts_its_age),

@@ -217,6 +217,34 @@ static void test_a_limit_is_forgotten(void **state)
 	assert_int_equal(w.r[0].throttle.limit_milli, 0);
 }
 
+/* Retry-After: what exceeds the limit stays away for so long, and what does not goes on. */
+static void test_retry_after_holds_the_limit(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct world w;
+		uint64_t limit;
+
+		make(&w, seed, 200, 20);
+		w.r[1].rate = w.r[1].burst = 1e9;
+		run(&w, 600, 5 * second);
+		iso_throttle_asked(&w.r[0].throttle, 20 * second, w.now_us);
+		limit = w.r[0].throttle.limit_milli;
+		w.r[0].rate = w.r[0].burst = 1e9;
+		clear(&w);
+		run(&w, 600, 19 * second);
+		assert_true(w.r[0].throttle.limit_milli <= limit);
+		assert_true(w.r[0].good >= limit * 19 / 1000 * 9 / 10);
+		run(&w, 600, 3 * second);
+		assert_in_range(w.r[0].throttle.limit_milli, limit + 1, limit * 125 / 100);
+		/* Not for longer than a limit is kept that nobody confirms. */
+		iso_throttle_asked(&w.r[0].throttle, 300 * second, w.now_us);
+		assert_int_equal(w.r[0].throttle.asked_us, w.now_us + 60 * second);
+		iso_throttle_asked(&w.r[0].throttle, 0, w.now_us + second); /* another one asks for nothing */
+		assert_int_equal(w.r[0].throttle.asked_us, w.now_us + 60 * second);
+	}
+}
+
 static void test_one_clients_quota_is_not_the_regions(void **state)
 {
 	struct iso_throttle t;
@@ -336,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_only_the_excess_spills),
 		cmocka_unit_test(test_a_limit_that_rises_is_found),
 		cmocka_unit_test(test_a_limit_is_forgotten),
+		cmocka_unit_test(test_retry_after_holds_the_limit),
 		cmocka_unit_test(test_one_clients_quota_is_not_the_regions),
 		cmocka_unit_test(test_the_gate_knows_a_quota),
 		cmocka_unit_test(test_limits_with_keys),
