@@ -356,7 +356,7 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 		/* It does not commit; only the first attempt's reach the client, so that none is said twice.
 		 */
 		if (t == x->tries[0] && !x->committed)
-			x->response->ops->head(x->response, head, false);
+			iso_exchange_interim(x, t, head);
 		return;
 	}
 	classify(t, head);

@@ -200,6 +200,9 @@ void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct
 void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool end);
 
 /* A trailer section as it goes on (RFC 9110 section 6.5.1), in the exchange's arena. */
+/* An interim answer (1xx) on its way; it commits to nothing, and goes without a word where memory is short.
+ */
+void iso_exchange_interim(struct iso_exchange *x, const struct iso_try *t, const struct iso_head *answer);
 const struct iso_fields *iso_exchange_trailers(struct iso_exchange *x, const struct iso_fields *trailers);
 
 /*

@@ -19,16 +19,35 @@ static struct iso_slice client_origin(struct iso_exchange *x)
 	return iso_slice(text, scheme.len + x->head->authority.len);
 }
 
+/* What must not leave any head of a region's: what is the connection's, and the marker, which is a secret. */
+static int strip(struct iso_exchange *x, struct iso_head *head)
+{
+	if (x->service->marker.header.len > 0)
+		iso_fields_remove_name(&head->fields, x->service->marker.header);
+	return iso_hop_response(head, x->arena);
+}
+
+void iso_exchange_interim(struct iso_exchange *x, const struct iso_try *t, const struct iso_head *answer)
+{
+	struct iso_head head = *answer;
+
+	if (strip(x, &head) != ISO_OK ||
+	    iso_edit_fields(x, &x->route->response_edits, &x->service->regions[t->region], &head.fields) !=
+		    ISO_OK)
+		return;
+	/* It has no content, and must not say how long that is (RFC 9110 section 8.6). */
+	(void)iso_fields_remove(&head.fields, ISO_FIELD_CONTENT_LENGTH);
+	head.content_length = -1;
+	x->response->ops->head(x->response, &head, false);
+}
+
 /* The region's own names do not reach the client. */
 static int edit_response(struct iso_exchange *x, const struct iso_try *t, struct iso_head *head)
 {
 	const struct iso_cfg_region *region = &x->service->regions[t->region];
 	const struct iso_slice hosts[2] = { region->authority, region->host };
-	int err = iso_hop_response(head, x->arena);
+	int err = strip(x, head);
 
-	/* Its value holds a secret. */
-	if (x->service->marker.header.len > 0)
-		iso_fields_remove_name(&head->fields, x->service->marker.header);
 	if (err == ISO_OK)
 		err = iso_rate_limit_tell(x, &head->fields);
 	if (err == ISO_OK)

@@ -17,6 +17,12 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
+# Of an interim head, what is the connection's, the proxy's own or another message's must not go on.
+ODD_HINTS = [("link", "</a.css>; rel=preload"), ("x-gw-type", "f3dd1cba-gw:THROTTLED"), ("x-taken-off", "1")]
+ODD_H1_HINTS = [("Connection", "keep-alive, x-mine"), ("Keep-Alive", "timeout=5"), ("X-Mine", "1"), ("Upgrade", "h9"),
+                ("Proxy-Connection", "close")]
+
+
 def answer_h2(connection, request):
     """The region of most tests: the path says what it answers."""
     path, sid = request.path, request.sid
@@ -30,6 +36,9 @@ def answer_h2(connection, request):
         connection.respond(sid, body=b"with trailers", trailers=[("x-checksum", digest(b"with trailers"))])
     elif path == "/early-hints":
         connection.informational(sid, 103, [("link", "</a.css>; rel=preload")])
+        connection.respond(sid, body=b"final")
+    elif path == "/odd-hints":
+        connection.informational(sid, 103, ODD_HINTS)
         connection.respond(sid, body=b"final")
     elif path == "/head":
         connection.respond(sid, headers=[("content-length", "12345")])
@@ -55,6 +64,9 @@ def answer_h1(sock, request):
     elif path == "/early-hints":
         sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
                      b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal")
+    elif path == "/odd-hints":
+        fields = "".join(f"{k}: {v}\r\n" for k, v in [*ODD_HINTS, *ODD_H1_HINTS])
+        sock.sendall(f"HTTP/1.1 103 Early Hints\r\n{fields}\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal".encode())
     elif path == "/head":
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n")
     elif path == "/until-close":
@@ -71,7 +83,9 @@ def proxy(request, start, origin):
     """A proxy over one region that speaks this protocol."""
     kind, script = (H2Origin, answer_h2) if request.param == "h2" else (H1Origin, answer_h1)
     region = origin(kind, script)
-    made = start({"one": region.url}, protocol=request.param)
+    made = start({"one": region.url}, protocol=request.param, service={"marker": {"header": "x-gw-type", "secret": "f3dd1cba-gw:"}},
+                 routes=[{"match": {"path": "/*"}, "service": "orders",
+                          "response_headers": {"remove": ["x-taken-off"]}}])
     made.region_seen, made.upstream = region, request.param
     return made
 
@@ -127,6 +141,14 @@ def test_h2_early_hints(proxy, h2):
     answer = h2(proxy).get("/early-hints")
     assert answer.body == b"final"
     assert [dict(i)[":status"] for i in answer.informational] == ["103"]
+    assert dict(answer.informational[0])["link"] == "</a.css>; rel=preload"
+
+
+def test_h2_interim_heads_are_filtered_too(proxy, h2):
+    """RFC 9113 8.2.2, RFC 9110 7.6.1: of a 103 too; a malformed one would end the stream."""
+    answer = h2(proxy).get("/odd-hints")
+    assert (answer.status, answer.body, answer.reset) == (200, b"final", None)
+    assert {k for k, _ in answer.informational[0]} <= {":status", "link", "via"}
     assert dict(answer.informational[0])["link"] == "</a.css>; rel=preload"
 
 
@@ -200,6 +222,26 @@ def test_h1_early_hints(proxy, h1):
     answer = h1(proxy).request("GET", "/early-hints")
     assert answer.body == b"final"
     assert [i.status for i in answer.informational] == [103]
+
+
+def test_h1_interim_heads_are_filtered_too(proxy, h1):
+    client = h1(proxy)
+    for _ in range(2):
+        answer = client.request("GET", "/odd-hints")
+        assert (answer.status, answer.body) == (200, b"final")
+        assert {k for k, _ in answer.informational[0].headers} <= {"link", "via"}
+
+
+@pytest.mark.parametrize("field", ["Content-Length: 7", "Transfer-Encoding: chunked"])
+def test_h1_no_framing_on_an_interim_head(start, origin, h1, field):
+    """RFC 9110 8.6, RFC 9112 6.1: neither on a 1xx. A region that sends it anyway is not passed on, or is at fault."""
+    def script(sock, request):
+        sock.sendall(f"HTTP/1.1 103 Early Hints\r\n{field}\r\nLink: <a>\r\n\r\n"
+                     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfinal".encode())
+    answer = h1(start({"one": {"url": origin(H1Origin, script).url, "host": NAME}})).request("GET", "/")
+    assert answer.status in (200, 502)
+    for interim in answer.informational:
+        assert interim.get("content-length") is None and interim.get("transfer-encoding") is None
 
 
 def test_h1_expect_continue(proxy, h1):
