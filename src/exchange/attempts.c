@@ -47,6 +47,13 @@ struct iso_budget *iso_exchange_budget(struct iso_exchange *x)
 	return &x->host->budgets[x->service->slot];
 }
 
+void iso_exchange_refund(struct iso_exchange *x)
+{
+	if (x->choice.paid)
+		iso_budget_return(iso_exchange_budget(x), true);
+	x->choice.paid = false;
+}
+
 /* Another address of the region, which this exchange has not tried: as good as another region. */
 static bool other_endpoint(const struct iso_exchange *x, const struct iso_cfg_region *region)
 {
@@ -115,6 +122,7 @@ static bool begin(struct iso_exchange *x)
 		x->phase = ISO_PHASE_FAIL;
 		return false;
 	}
+	x->choice.paid = false;
 	iso_hedge_arm(x);
 	return true;
 }
@@ -122,7 +130,6 @@ static bool begin(struct iso_exchange *x)
 enum iso_step iso_phase_pick(struct iso_exchange *x)
 {
 	if (!iso_exchange_choose(x)) {
-		iso_budget_return(iso_exchange_budget(x), x->choice.sent);
 		x->error = ISO_SLICE("every region that this route allows is drained");
 		x->fail_status = 503;
 		x->phase = ISO_PHASE_FAIL;
@@ -130,7 +137,6 @@ enum iso_step iso_phase_pick(struct iso_exchange *x)
 	}
 	iso_exchange_choose_last(x);
 	if (must_stand(x)) {
-		iso_budget_return(iso_exchange_budget(x), x->choice.sent);
 		x->phase = ISO_PHASE_FAIL;
 		return ISO_STEP_MORE;
 	}
@@ -255,7 +261,7 @@ static bool may_follow(struct iso_exchange *x, const struct iso_try *t, const st
 	x->choice.allowed = step.allowed;
 	x->choice.tried = step.tried;
 	x->choice.reason = (int)verdict->reason;
-	x->choice.sent = sent;
+	x->choice.paid = sent;
 	return true;
 }
 
@@ -478,7 +484,6 @@ static void stay(struct iso_exchange *x, const struct iso_exchange_choice *befor
 	x->choice.pick = before->pick;
 	if (x->try_count < ISO_TRIES_MAX)
 		x->choice.decisions[x->try_count] = iso_slice(NULL, 0);
-	x->choice.sent = before->sent;
 	x->choice.final = before->final;
 }
 
@@ -500,8 +505,7 @@ static bool make_way(struct iso_exchange *x, struct iso_try *t)
 	spent = all_overdue(x) && may_follow(x, t, &verdict, executed != ISO_EXECUTED_NO);
 	goes = spent && iso_exchange_choose(x) && !must_stand(x);
 	if (!goes) {
-		if (spent)
-			iso_budget_return(iso_exchange_budget(x), x->choice.sent);
+		iso_exchange_refund(x);
 		stay(x, &before);
 		x->plan.bound = bound;
 		return false;

@@ -45,7 +45,10 @@ static bool double_up(struct iso_exchange *x, enum iso_retry_reason reason)
 		return false;
 	}
 	x->choice.reason = (int)reason;
-	if (!iso_try_start(x, x->choice.pick.index))
+	x->choice.paid = true;
+	if (iso_try_start(x, x->choice.pick.index))
+		x->choice.paid = false;
+	else
 		iso_exchange_run(x, ISO_PHASE_FAIL);
 	return true;
 }

@@ -102,6 +102,7 @@ static void on_reset(struct iso_sink *to, enum iso_reset why)
 	iso_timer_clear(&loop->wheel, &x->timer);
 	iso_timer_clear(&loop->wheel, &x->choice.timer);
 	iso_task_cancel(&x->advance);
+	iso_exchange_refund(x);
 	iso_record_exchange(x, why);
 	iso_keys_done(x);
 	for (uint32_t i = 0; i < x->try_count; i++)

@@ -81,7 +81,7 @@ struct iso_exchange_choice {
 	struct iso_slice decisions[ISO_TRIES_MAX];
 	bool recorded;          /* it was sampled, by its first pick */
 	struct iso_timer timer; /* PAUSE: the end of it; WAIT: time for a hedge */
-	bool sent;              /* the try before it had sent something: it has cost the budget a token */
+	bool paid;              /* the next try has cost the budget a token, and has not begun */
 	enum iso_stay final;    /* why no other try followed the last one that failed; NONE: none failed */
 };
 
@@ -187,6 +187,8 @@ enum iso_step iso_phase_pick(struct iso_exchange *x);
 /* Hash of the x-api-key that the request came with; 0: none. */
 uint32_t iso_exchange_api_key(const struct iso_exchange *x);
 struct iso_budget *iso_exchange_budget(struct iso_exchange *x);
+/* No other try begins, whatever ended the wait for it: the budget gets back what it has cost. */
+void iso_exchange_refund(struct iso_exchange *x);
 void iso_exchange_cancel_tries(struct iso_exchange *x, const struct iso_try *but);
 bool iso_exchange_live(const struct iso_exchange *x);
 

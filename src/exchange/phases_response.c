@@ -121,6 +121,7 @@ enum iso_step iso_phase_fail(struct iso_exchange *x)
 {
 	struct iso_try *t = kept_answer(x);
 
+	iso_exchange_refund(x);
 	if (t != NULL && !x->in_request && x->service != NULL && (t->live || t->kept_end)) {
 		bool whole = t->kept_end && t->kept.bytes == 0;
 

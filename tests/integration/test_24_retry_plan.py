@@ -382,6 +382,22 @@ def test_the_budget_is_one_for_all_workers(start, origin, h2, workers):
     assert proxy.metric("isochrone_retries_refused_total") > 0
 
 
+def test_who_leaves_before_the_next_try_pays_for_none(start, origin, h2):
+    """Retry-After (RFC 9110 10.2.3) is waited for: clients that leave meanwhile do not use up the others' budget."""
+    one = origin(H2Origin, lambda connection, request: connection.respond(request.sid, 503, [("retry-after", "20")]))
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=1,
+                  service={"health": CALM, "retry": {"budget": 0, "attempts": 2}})
+    client = h2(proxy)
+    for i in range(1, 21):
+        sids = [client.start("GET", "/") for _ in range(2)]
+        wait_until(lambda: proxy.metric("isochrone_attempts_total", region="one") == 2 * i, 10, "two pauses")
+        for sid in sids:
+            client.conn.reset_stream(sid, 8)
+        client.flush()
+        wait_until(lambda: proxy.metric("isochrone_exchanges_in_flight") == 0, 10, "their ends")
+    assert proxy.metric("isochrone_retries_refused_total") == 0 and len(one.served) == 40
+
+
 # ---- Hedges ----
 
 def test_a_hedge_wins_and_is_counted(start, emulator, h2):
