@@ -413,6 +413,25 @@ def test_a_hedge_wins_and_is_counted(start, emulator, h2):
     assert fast.executed() == 1
 
 
+def test_a_hedges_loser_is_cancelled_at_its_region(start, origin, emulator, h2):
+    """RFC 9113 7: CANCEL, the stream is no longer needed. The region hears of it, and the connection goes on."""
+    slow, fast = origin(H2Origin, lambda connection, request: None), emulator("second", 5)
+    client = h2(over(start, slow.url, fast.url, hedge={"after": "30ms", "share": 1}, retry={"budget": 2}))
+    answer = client.get("/")
+    assert (answer.status, answer.get("x-emulated-region")) == (200, "second")
+    wait_until(lambda: slow.resets, 10, "the loser's end")
+    assert slow.resets == [(slow.served[0].sid, 8)]
+
+
+def test_what_was_rescued_is_cancelled_at_its_region(start, origin, emulator, h2):
+    """By RST_STREAM, or with its connection, which is silent and has nothing else to do."""
+    slow, fast = origin(H2Origin, lambda connection, request: None), emulator("second", 5)
+    answer = h2(over(start, slow.url, fast.url, retry={"budget": 2})).get("/")
+    assert (answer.status, answer.get("x-emulated-region")) == (200, "second")
+    wait_until(lambda: slow.resets or slow.served[0].connection in slow.ended, 10, "the loser's end")
+    assert [code for _, code in slow.resets] in ([], [8])
+
+
 def test_no_hedge_for_what_must_not_run_twice(start, emulator, h2):
     slow, fast = emulator("first", 400), emulator("second", 5)
     client = h2(over(start, slow.url, fast.url, hedge={"after": "50ms", "share": 1}, retry={"budget": 2}))

@@ -206,6 +206,7 @@ class H2Origin(Origin):
 
     def __init__(self, lab, script, early=None, streams=None, acknowledge=True, **more):
         self.early, self.streams, self.acknowledge = early, streams, acknowledge
+        self.resets = []  # streams that the proxy has reset, and its error codes
         super().__init__(lab, script, **more)
 
     def serve(self, sock, number):
@@ -247,6 +248,8 @@ class H2Origin(Origin):
             elif request and self.script:
                 self.script(connection, request)
         elif isinstance(event, h2.events.StreamReset):
+            if event.remote_reset:
+                self.resets.append((event.stream_id, int(event.error_code)))
             running.pop(event.stream_id, None)
             connection.pending.pop(event.stream_id, None)
         elif isinstance(event, h2.events.WindowUpdated):
