@@ -348,7 +348,7 @@ X("services.*.idempotency.client[]", STRING, 0, 1, 128, NULL, \
   "(cookie:)?[!#$%&'*+.^_`|~0-9A-Za-z-]+", NULL, \
   "A header field, such as `x-user`, or a cookie, such as `cookie:session`.") \
 X("services.*.idempotency.ttl", DURATION, 0, SEC, 9600 * HOUR, "\"24h\"", NULL, NULL, \
-  "How long a key is remembered, from when it first came.") \
+  "How long a key is remembered, from when its request ended.") \
 X("services.*.idempotency.max_answer", SIZE, 0, 0, 16 * MIB, "\"64KiB\"", NULL, NULL, \
   "Larger answers are not kept: what comes again gets 409.") \
 X("idempotency", OBJECT, 0, 0, 0, NULL, NULL, NULL, \

@@ -150,13 +150,12 @@ static int take(const char *at, size_t left, struct iso_ledger_table *t, uint64_
 	memcpy(&expires_us, at + 1, 8);
 	memcpy(id.bytes, at + 9, sizeof(id.bytes));
 	memcpy(print.bytes, at + 41, sizeof(print.bytes));
-	if (state == RELEASED || now_us >= expires_us) {
+	/* What runs neither expires nor makes room for others, as it did not when this was written. */
+	if (state == RELEASED || (state != ISO_LEDGER_RUNNING && now_us >= expires_us)) {
 		iso_ledger_table_release(t, &id);
 	} else if (state > ISO_LEDGER_UNKNOWN) {
 		return ISO_OK;
 	} else {
-		if (state == ISO_LEDGER_RUNNING)
-			state = ISO_LEDGER_UNKNOWN;
 		err = iso_ledger_table_put(t, &id, &print, state, expires_us,
 					   iso_slice(at + FIXED, len - FIXED));
 		if (err != ISO_OK)
@@ -186,7 +185,7 @@ static int read_all(struct iso_journal *j, struct iso_ledger_table *t, uint64_t 
 		*ret_why = "it cannot be written";
 		return write_all(j->fd, magic, sizeof(magic));
 	}
-	*ret_why = "memory does not suffice to read it";
+	*ret_why = "memory, or idempotency.memory, does not suffice to read it";
 	bytes = malloc(size);
 	if (bytes == NULL)
 		return ISO_ENOMEM;
@@ -215,6 +214,33 @@ static int read_all(struct iso_journal *j, struct iso_ledger_table *t, uint64_t 
 	return ISO_OK;
 }
 
+/*
+ * What still runs when all is read was interrupted. To its client that is its end: the answer can be missed
+ * from now on, not from when the key came, and nobody could ask again before. So it is remembered for as
+ * long, from the restart on, as what ends now is; or as it was when it came, if that is longer. That is
+ * noted, or each further restart would begin to count anew; where it cannot be written, that is all that
+ * happens.
+ */
+static void end_running(struct iso_journal *j, struct iso_ledger_table *t, uint64_t interrupted_us)
+{
+	size_t n = t->map.count;
+	struct iso_list *next;
+
+	/* They turn to the back. */
+	for (struct iso_list *l = t->used.next; n > 0; l = next, n--) {
+		struct iso_ledger_entry *e = ISO_CONTAINER(l, struct iso_ledger_entry, link);
+
+		next = l->next;
+		if (e->state != ISO_LEDGER_RUNNING)
+			continue;
+		iso_ledger_table_finish(t, &e->id, ISO_LEDGER_UNKNOWN,
+					e->expires_us > interrupted_us ? e->expires_us : interrupted_us,
+					iso_slice("", 0));
+		(void)!iso_journal_note(j, e);
+	}
+	(void)!iso_journal_flush(j, false);
+}
+
 /* Whether the path still names it: who wrote it anew has locked the new file and let go of this one. */
 static bool is_there(const struct iso_journal *j)
 {
@@ -225,7 +251,7 @@ static bool is_there(const struct iso_journal *j)
 }
 
 int iso_journal_open(struct iso_journal *j, const char *path, struct iso_ledger_table *t, uint64_t now_us,
-		     const char **ret_why)
+		     uint64_t interrupted_us, const char **ret_why)
 {
 	int err;
 
@@ -244,7 +270,9 @@ int iso_journal_open(struct iso_journal *j, const char *path, struct iso_ledger_
 		return ISO_EEXISTS;
 	}
 	err = read_all(j, t, now_us, ret_why);
-	if (err != ISO_OK)
+	if (err == ISO_OK)
+		end_running(j, t, interrupted_us);
+	else
 		iso_journal_close(j);
 	j->live = j->size;
 	return err;

@@ -18,10 +18,11 @@ struct iso_journal {
 
 /*
  * Opens the file (made with mode 0600 when it is not there) and puts what it holds into the table; what ran
- * when the process ended is UNKNOWN. One process at a time: it is locked. ISO_OK, or why not and *ret_why.
+ * when the process ended is UNKNOWN, until interrupted_us (wall clock, as now_us). One process at a time: it
+ * is locked. ISO_OK, or why not and *ret_why.
  */
 ISO_MUST_USE int iso_journal_open(struct iso_journal *j, const char *path, struct iso_ledger_table *t,
-				  uint64_t now_us, const char **ret_why);
+				  uint64_t now_us, uint64_t interrupted_us, const char **ret_why);
 void iso_journal_close(struct iso_journal *j);
 /* It cannot be used: every further write fails, and says so. */
 void iso_journal_break(struct iso_journal *j);

@@ -27,6 +27,7 @@ struct iso_ledger {
 	struct iso_letter wake; /* the last one before the thread ends */
 	pthread_t thread;
 	enum iso_ledger_sync sync;
+	uint64_t ttl_us;
 	const char *path; /* of a journal that another process still uses; NULL: it is ours, or there is none
 			   */
 	struct {          /* the ledger's thread */
@@ -146,7 +147,7 @@ static void end(struct iso_ledger *l, struct iso_ledger_ask *ask)
 		err = iso_journal_note_released(&l->own.journal, &ask->id);
 	} else {
 		iso_ledger_table_finish(&l->own.table, &ask->id, states[ask->how],
-					iso_slice(ask->answer, ask->len));
+					l->own.now_us + ask->ttl_us, iso_slice(ask->answer, ask->len));
 		entry = entry_of(l, &ask->id);
 		err = entry != NULL ? iso_journal_note(&l->own.journal, entry) : ISO_OK;
 	}
@@ -255,6 +256,13 @@ static void play_round(struct iso_ledger *l, bool tick)
 	publish(l);
 }
 
+static int open_journal(struct iso_ledger *l, const char *path, const char **ret_why)
+{
+	uint64_t now_us = iso_clock_wall_us();
+
+	return iso_journal_open(&l->own.journal, path, &l->own.table, now_us, now_us + l->ttl_us, ret_why);
+}
+
 /* The process before still has the journal: until then what is asked stays in the mailbox. */
 static void await_journal(struct iso_ledger *l)
 {
@@ -263,7 +271,7 @@ static void await_journal(struct iso_ledger *l)
 
 	while (l->path != NULL && err == ISO_EEXISTS && !atomic_load(&l->shared.stopping)) {
 		(void)poll(NULL, 0, JOURNAL_LOOK_MS);
-		err = iso_journal_open(&l->own.journal, l->path, &l->own.table, iso_clock_wall_us(), &why);
+		err = open_journal(l, l->path, &why);
 	}
 	if (err != ISO_OK && l->path != NULL) {
 		count(&l->shared.counters.journal_errors, 1);
@@ -303,11 +311,11 @@ int iso_ledger_start(const struct iso_ledger_config *config, const char **ret_wh
 	if (l == NULL)
 		return ISO_ENOMEM;
 	l->sync = config->sync;
+	l->ttl_us = config->ttl_us;
 	iso_ledger_table_init(&l->own.table, config->memory, config->seed);
 	err = iso_mailbox_init(&l->mailbox);
 	if (err == ISO_OK) {
-		err = iso_journal_open(&l->own.journal, config->journal, &l->own.table, iso_clock_wall_us(),
-				       ret_why);
+		err = open_journal(l, config->journal, ret_why);
 		if (err == ISO_EEXISTS && config->wait) {
 			l->path = config->journal;
 			err = ISO_OK;

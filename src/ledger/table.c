@@ -114,12 +114,19 @@ enum iso_ledger_verdict iso_ledger_table_begin(struct iso_ledger_table *t, const
 	return verdicts[e->state];
 }
 
+static bool is_too_large(const struct iso_ledger_table *t, uint32_t len)
+{
+	return cost_of(len) > t->bytes_max / 2;
+}
+
 int iso_ledger_table_put(struct iso_ledger_table *t, const struct iso_ledger_id *id,
 			 const struct iso_ledger_id *print, enum iso_ledger_state state, uint64_t expires_us,
 			 struct iso_slice answer)
 {
 	struct iso_ledger_entry *e = iso_hmap_get(&t->map, key_of(id));
 
+	if (answer.len > 0 && is_too_large(t, (uint32_t)answer.len))
+		return ISO_ENOMEM;
 	if (e != NULL)
 		drop(t, e);
 	e = add(t, id, (uint32_t)answer.len);
@@ -141,7 +148,7 @@ static bool keep_answer(struct iso_ledger_table *t, struct iso_ledger_entry *e, 
 	struct iso_ledger_entry *whole;
 
 	/* It still runs, so that it does not go itself. */
-	if (cost_of(len) > t->bytes_max / 2 || !make_room(t, cost_of(len) - cost_of(0)))
+	if (is_too_large(t, len) || !make_room(t, cost_of(len) - cost_of(0)))
 		return false;
 	whole = calloc(1, sizeof(*whole) + len);
 	if (whole == NULL)
@@ -163,15 +170,17 @@ static bool keep_answer(struct iso_ledger_table *t, struct iso_ledger_entry *e, 
 }
 
 void iso_ledger_table_finish(struct iso_ledger_table *t, const struct iso_ledger_id *id,
-			     enum iso_ledger_state state, struct iso_slice answer)
+			     enum iso_ledger_state state, uint64_t expires_us, struct iso_slice answer)
 {
 	struct iso_ledger_entry *e = iso_hmap_get(&t->map, key_of(id));
 
 	assert(e != NULL && e->state == ISO_LEDGER_RUNNING && state != ISO_LEDGER_RUNNING);
-	if (state != ISO_LEDGER_DONE)
-		e->state = state;
-	else if (!keep_answer(t, e, answer))
-		e->state = ISO_LEDGER_SPENT;
+	e->expires_us = expires_us;
+	if (state == ISO_LEDGER_DONE && keep_answer(t, e, answer))
+		return;
+	e->state = state == ISO_LEDGER_DONE ? ISO_LEDGER_SPENT : state;
+	iso_list_remove(&e->link);
+	iso_list_push_back(&t->used, &e->link);
 }
 
 void iso_ledger_table_release(struct iso_ledger_table *t, const struct iso_ledger_id *id)

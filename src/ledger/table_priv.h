@@ -20,7 +20,7 @@ enum iso_ledger_state {
 struct iso_ledger_entry {
 	struct iso_list link; /* least recently used first */
 	struct iso_ledger_id id, print;
-	uint64_t expires_us;            /* wall clock */
+	uint64_t expires_us;            /* wall clock; while it runs it counts for nothing */
 	struct iso_ledger_ask *waiting; /* for its end, newest first, linked by letter.next; the ledger's */
 	enum iso_ledger_state state;
 	uint32_t len;
@@ -44,12 +44,19 @@ enum iso_ledger_verdict iso_ledger_table_begin(struct iso_ledger_table *t, const
 					       const struct iso_ledger_id *print, uint64_t now_us,
 					       uint64_t expires_us,
 					       const struct iso_ledger_entry **ret_entry);
-/* The entry ends so, with a copy of its answer (DONE only); without memory it is SPENT. */
+/*
+ * The entry ends so, with a copy of its answer (DONE only); without memory it is SPENT. It is remembered
+ * until expires_us, counted from this end: who waits for a request that runs for longer than its key is
+ * remembered would else run it again. It has just been used.
+ */
 void iso_ledger_table_finish(struct iso_ledger_table *t, const struct iso_ledger_id *id,
-			     enum iso_ledger_state state, struct iso_slice answer);
+			     enum iso_ledger_state state, uint64_t expires_us, struct iso_slice answer);
 /* It has provably not run: as if it had never come. */
 void iso_ledger_table_release(struct iso_ledger_table *t, const struct iso_ledger_id *id);
-/* From the journal: whatever there is under that key is replaced. ISO_OK or ISO_ENOMEM. */
+/*
+ * From the journal: whatever there is under that key is replaced. ISO_OK; or ISO_ENOMEM, also for an answer
+ * of more than half of all memory, which is not worth what would have to go for it.
+ */
 ISO_MUST_USE int iso_ledger_table_put(struct iso_ledger_table *t, const struct iso_ledger_id *id,
 				      const struct iso_ledger_id *print, enum iso_ledger_state state,
 				      uint64_t expires_us, struct iso_slice answer);

@@ -197,6 +197,20 @@ static int start_scribe(struct iso_process *p, const struct iso_snapshot *snapsh
 	return err;
 }
 
+/* The longest that a service asks for: the journal does not say whose a key is. */
+static uint64_t longest_ttl_us(const struct iso_snapshot *snapshot)
+{
+	uint64_t longest_us = 0;
+
+	for (uint32_t i = 0; i < snapshot->service_count; i++) {
+		const struct iso_cfg_keys *keys = &snapshot->services[i].keys;
+
+		if (keys->store && keys->ttl_us > longest_us)
+			longest_us = keys->ttl_us;
+	}
+	return longest_us;
+}
+
 static int start_ledger(struct iso_process *p, const struct iso_snapshot *snapshot, const char **ret_why)
 {
 	struct iso_ledger_config config = {
@@ -204,6 +218,7 @@ static int start_ledger(struct iso_process *p, const struct iso_snapshot *snapsh
 		.journal = snapshot->ledger.journal.len > 0 ? snapshot->ledger.journal.ptr : NULL,
 		.sync = (enum iso_ledger_sync)snapshot->ledger.sync,
 		.wait = iso_upgrade_is_one(),
+		.ttl_us = longest_ttl_us(snapshot),
 		.seed = { iso_rng_next(&p->loop.rng), iso_rng_next(&p->loop.rng) },
 	};
 	const char *why;

@@ -2,6 +2,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -279,6 +280,25 @@ def test_a_duplicate_waits_for_the_answer(start, emulator, h2):
     assert second.post("/", b"{2}", [KEY]).status == 422
 
 
+def test_a_duplicate_waits_for_longer_than_keys_are_remembered(start, origin, h2):
+    """That time counts from the end: the one that waits must not find it over, and run."""
+    held = threading.Event()
+
+    def script(connection, request):
+        held.wait(30)
+        connection.respond(request.sid)
+    one = origin(H2Origin, script)
+    proxy = keeping(start, one.url, idempotency={**WAIT, "ttl": "1s"})
+    first, second = h2(proxy), h2(proxy)
+    begun, sid = time.monotonic(), first.start("POST", "/", [KEY], b"{}")
+    wait_until(lambda: len(one.served) == 1, 10, "the first to run")
+    waiting = second.start("POST", "/", [KEY], b"{}")
+    wait_until(lambda: time.monotonic() > begun + 1.2, 10, "the key's time to be over")
+    held.set()
+    assert first.wait(sid).status == 200
+    assert second.wait(waiting).get("idempotent-replayed") == "true" and len(one.served) == 1
+
+
 def test_it_waits_no_longer_than_its_own_timeout(start, origin, h2):
     held = threading.Event()
 
@@ -389,11 +409,11 @@ def test_two_hundred_duplicates_at_once(start, emulator, h2, mode):
     assert sum(status == 200 for status, _, _ in answers) >= 1
 
 
-def restartable(lab, one, journal, before=(), **more):
+def restartable(lab, one, journal, before=(), keys=None, **more):
     config, port = isochrone_config(lab, {"one": {"url": one.url, "host": NAME}}, workers=4,
                                     admin={"address": f"{HOST}:{free_port()}"},
                                     idempotency={"journal": str(journal), **more},
-                                    service={"health": CALM, "idempotency": {"store": True}})
+                                    service={"health": CALM, "idempotency": {"store": True, **(keys or {})}})
     return Isochrone(lab, config, port, config["admin"]["address"].split(":")[1], before=before)
 
 
@@ -416,6 +436,35 @@ def test_killed_in_the_middle_it_does_not_run_again(lab, emulator, h2, sync):
     again = h2(proxy).post("/", b"{}", [done, ("x-request-id", "done")])
     assert (again.status, again.get("idempotent-replayed")) == (200, "true")
     assert one.executions() == {"dup": 1, "done": 1}
+    proxy.stop()
+
+
+def test_killed_it_forgets_what_has_ended_first(lab, origin, h2):
+    """The key runs for longer than it is remembered, and the memory turns over meanwhile; then kill -9."""
+    held = threading.Event()
+
+    def script(sock, request):
+        if request.get(KEY[0]) == KEY[1]:
+            held.wait(30)
+            return False
+        h1_status(sock, 200)
+        return True
+    one, journal = origin(H1Origin, script), lab.path("keys.journal")
+    proxy = restartable(lab, one, journal, memory="64KiB", keys={"ttl": "1s"})
+    client, other = h2(proxy), h2(proxy)
+    client.start("POST", "/", [KEY], b"{}")
+    wait_until(lambda: len(one.served) == 1, 10, "the first to run")
+    begun = time.monotonic()
+    for i in range(300):
+        assert other.post("/", b"{}", [(KEY[0], f"k{i}")]).status == 200
+    wait_until(lambda: time.monotonic() > begun + 1.2, 10, "the key's time to be over")
+    os.kill(proxy.process.pid, signal.SIGKILL)
+    lab.end(proxy.process)
+    held.set()
+    served = len(one.served)
+    proxy = restartable(lab, one, journal, memory="64KiB", keys={"ttl": "60s"})
+    answer = h2(proxy).post("/", b"{}", [KEY])
+    assert answer.status == 409 and b"unknown" in answer.body and len(one.served) == served
     proxy.stop()
 
 

@@ -34,6 +34,7 @@ struct iso_ledger_config {
 	uint64_t memory;           /* bytes of all entries */
 	const char *journal;       /* path; NULL: nothing outlives the process */
 	enum iso_ledger_sync sync; /* ALWAYS: what begins is on disk before it may run */
+	uint64_t ttl_us;           /* how long what a kill has interrupted is remembered, from now on */
 	bool wait;                 /* another process may still use the journal: who asks waits for its end */
 	uint64_t seed[2];
 };
@@ -55,7 +56,7 @@ struct iso_ledger_ask {
 	void *arg;
 	struct iso_ledger *ledger;
 	struct iso_ledger_id id, print;
-	uint64_t ttl_us;
+	uint64_t ttl_us; /* how long it is remembered, from its end on */
 	enum iso_ledger_verdict verdict;
 	bool wait;    /* not BUSY: answered when the one that runs has ended */
 	char *answer; /* REPLAY: malloc'ed, the ask's */

@@ -14,7 +14,7 @@
 
 #include "journal_priv.h"
 
-enum { NOW = 1000, KEYS = 20 };
+enum { NOW = 1000, TTL = 50, KEYS = 20 };
 
 static const uint64_t seed[2] = { 1, 2 };
 static char path[] = "/tmp/isochrone-journal-XXXXXX";
@@ -27,13 +27,18 @@ static struct iso_ledger_id id_of(uint32_t n)
 	return id;
 }
 
-static void open_it(struct iso_journal *j, struct iso_ledger_table *t)
+static void open_small(struct iso_journal *j, struct iso_ledger_table *t, uint64_t memory, uint64_t now)
 {
 	const char *why = "";
 
-	iso_ledger_table_init(t, 64 << 20, seed);
-	if (iso_journal_open(j, path, t, NOW, &why) != ISO_OK)
+	iso_ledger_table_init(t, memory, seed);
+	if (iso_journal_open(j, path, t, now, now + TTL, &why) != ISO_OK)
 		fail_msg("%s", why);
+}
+
+static void open_it(struct iso_journal *j, struct iso_ledger_table *t)
+{
+	open_small(j, t, 64 << 20, NOW);
 }
 
 static void close_it(struct iso_journal *j, struct iso_ledger_table *t)
@@ -67,9 +72,9 @@ static long fill(void)
 		char answer[32];
 
 		(void)snprintf(answer, sizeof(answer), "answer %u", i);
-		assert_int_equal(iso_ledger_table_begin(&t, &id, &print, NOW, NOW + 50, &e), ISO_LEDGER_NEW);
+		assert_int_equal(iso_ledger_table_begin(&t, &id, &print, NOW, NOW + TTL, &e), ISO_LEDGER_NEW);
 		note(&j, &t, i);
-		iso_ledger_table_finish(&t, &id, ISO_LEDGER_DONE, iso_slice_str(answer));
+		iso_ledger_table_finish(&t, &id, ISO_LEDGER_DONE, NOW + TTL, iso_slice_str(answer));
 		note(&j, &t, i);
 	}
 	close_it(&j, &t);
@@ -82,7 +87,7 @@ static enum iso_ledger_verdict look(struct iso_ledger_table *t, uint32_t i)
 {
 	struct iso_ledger_id id = id_of(i), print = id_of(i + 1000);
 	const struct iso_ledger_entry *e = NULL;
-	enum iso_ledger_verdict v = iso_ledger_table_begin(t, &id, &print, NOW, NOW + 50, &e);
+	enum iso_ledger_verdict v = iso_ledger_table_begin(t, &id, &print, NOW, NOW + TTL, &e);
 	char answer[32];
 
 	if (v == ISO_LEDGER_REPLAY) {
@@ -138,6 +143,100 @@ static void test_cut_at_every_byte(void **state)
 	(void)unlink(whole);
 }
 
+/* How the key stands at that time; what is new begins. */
+static enum iso_ledger_verdict ask(struct iso_ledger_table *t, uint32_t i, uint64_t now)
+{
+	struct iso_ledger_id id = id_of(i), print = id_of(i + 1000);
+	const struct iso_ledger_entry *e = NULL;
+
+	return iso_ledger_table_begin(t, &id, &print, now, now + TTL, &e);
+}
+
+/* One key runs when the process is killed; all others have come since and are answered. */
+static void run_and_fill(void)
+{
+	struct iso_ledger_table t;
+	struct iso_journal j;
+
+	(void)unlink(path);
+	open_it(&j, &t);
+	assert_int_equal(ask(&t, KEYS, NOW), ISO_LEDGER_NEW);
+	note(&j, &t, KEYS);
+	for (uint32_t i = 0; i < KEYS; i++) {
+		struct iso_ledger_id id = id_of(i);
+
+		assert_int_equal(ask(&t, i, NOW), ISO_LEDGER_NEW);
+		note(&j, &t, i);
+		iso_ledger_table_finish(&t, &id, ISO_LEDGER_SPENT, NOW + TTL, ISO_SLICE(""));
+		note(&j, &t, i);
+	}
+	close_it(&j, &t);
+}
+
+/* What others have pushed out of the memory since is not what ran: that was safe from them. */
+static void test_what_ran_is_known_in_a_memory_that_is_too_small(void **state)
+{
+	struct iso_ledger_table t;
+	struct iso_journal j;
+
+	(void)state;
+	run_and_fill();
+	for (int restarts = 0; restarts < 2; restarts++) {
+		open_small(&j, &t, 4 * (sizeof(struct iso_ledger_entry) + 128), NOW);
+		assert_true(t.evicted > 0);
+		assert_int_equal(ask(&t, KEYS, NOW), ISO_LEDGER_LOST);
+		close_it(&j, &t);
+	}
+}
+
+/* What runs does not expire; what was interrupted does, so long after the restart that found it. */
+static void test_what_ran_is_known_beyond_its_time(void **state)
+{
+	enum { LATER = NOW + 10 * TTL };
+	struct iso_ledger_table t;
+	struct iso_journal j;
+
+	(void)state;
+	run_and_fill();
+	open_small(&j, &t, 64 << 20, LATER);
+	assert_int_equal(ask(&t, KEYS, LATER + TTL - 1), ISO_LEDGER_LOST);
+	assert_int_equal(ask(&t, 0, LATER), ISO_LEDGER_NEW);
+	close_it(&j, &t);
+	open_small(&j, &t, 64 << 20, LATER + TTL - 1); /* a second restart does not count anew */
+	assert_int_equal(ask(&t, KEYS, LATER + TTL - 1), ISO_LEDGER_LOST);
+	assert_int_equal(ask(&t, KEYS, LATER + TTL), ISO_LEDGER_NEW);
+	close_it(&j, &t);
+}
+
+/* It cannot be remembered, so nothing is: the file stays. */
+static void test_a_memory_too_small_for_what_ran(void **state)
+{
+	const char *why = "";
+	struct iso_ledger_table t;
+	struct iso_journal j;
+	struct stat before, after;
+
+	(void)state;
+	(void)unlink(path);
+	open_it(&j, &t);
+	for (uint32_t i = 0; i < KEYS; i++) {
+		assert_int_equal(ask(&t, i, NOW), ISO_LEDGER_NEW);
+		note(&j, &t, i);
+	}
+	close_it(&j, &t);
+	assert_int_equal(stat(path, &before), 0);
+	iso_ledger_table_init(&t, 4 * (sizeof(struct iso_ledger_entry) + 128), seed);
+	assert_int_equal(iso_journal_open(&j, path, &t, NOW, NOW + TTL, &why), ISO_ENOMEM);
+	assert_non_null(strstr(why, "idempotency.memory"));
+	iso_ledger_table_done(&t);
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	open_it(&j, &t);
+	for (uint32_t i = 0; i < KEYS; i++)
+		assert_int_equal(ask(&t, i, NOW), ISO_LEDGER_LOST);
+	close_it(&j, &t);
+}
+
 static void test_damage_ends_it(void **state)
 {
 	struct iso_ledger_table t;
@@ -175,9 +274,9 @@ static void test_not_a_journal(void **state)
 	(void)fputs("a file of somebody else's", f);
 	(void)fclose(f);
 	iso_ledger_table_init(&t, 1 << 20, seed);
-	assert_int_not_equal(iso_journal_open(&j, path, &t, NOW, &why), ISO_OK);
+	assert_int_not_equal(iso_journal_open(&j, path, &t, NOW, NOW + TTL, &why), ISO_OK);
 	assert_non_null(strstr(why, "not a journal"));
-	assert_int_not_equal(iso_journal_open(&j, "/nowhere/keys", &t, NOW, &why), ISO_OK);
+	assert_int_not_equal(iso_journal_open(&j, "/nowhere/keys", &t, NOW, NOW + TTL, &why), ISO_OK);
 	assert_non_null(strstr(why, "cannot be opened"));
 	iso_ledger_table_done(&t);
 }
@@ -227,6 +326,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cut_at_every_byte),
+		cmocka_unit_test(test_what_ran_is_known_in_a_memory_that_is_too_small),
+		cmocka_unit_test(test_what_ran_is_known_beyond_its_time),
+		cmocka_unit_test(test_a_memory_too_small_for_what_ran),
 		cmocka_unit_test(test_damage_ends_it),
 		cmocka_unit_test(test_not_a_journal),
 		cmocka_unit_test(test_tidy),

@@ -42,7 +42,7 @@ static void begin_and_finish(void)
 
 		verdicts[i] = iso_ledger_table_begin(&t, &id, &id, 10, 1000, &e);
 		if (verdicts[i] == ISO_LEDGER_NEW)
-			iso_ledger_table_finish(&t, &id, ISO_LEDGER_DONE, ISO_SLICE("answer"));
+			iso_ledger_table_finish(&t, &id, ISO_LEDGER_DONE, 1000, ISO_SLICE("answer"));
 	}
 	sweep_disarm();
 	for (uint32_t i = 0; i < KEYS; i++) {
@@ -98,10 +98,10 @@ static void write_a_journal(void)
 		struct iso_ledger_id id = id_of(i);
 
 		assert_int_equal(iso_ledger_table_begin(&t, &id, &id, 10, 1000, &e), ISO_LEDGER_NEW);
-		iso_ledger_table_finish(&t, &id, ISO_LEDGER_DONE, ISO_SLICE("answer"));
+		iso_ledger_table_finish(&t, &id, ISO_LEDGER_DONE, 1000, ISO_SLICE("answer"));
 	}
 	sweep_arm();
-	err = iso_journal_open(&j, path, &t, 10, &why);
+	err = iso_journal_open(&j, path, &t, 10, 1000, &why);
 	for (uint32_t i = 0; err == ISO_OK && i < KEYS; i++)
 		noted[i] = iso_journal_note(&j, entry_of(&t, i));
 	if (err == ISO_OK) {
@@ -111,7 +111,7 @@ static void write_a_journal(void)
 	}
 	sweep_disarm();
 	assert_true(err == ISO_OK || (err == ISO_ENOMEM && sweep_failed()));
-	assert_int_equal(iso_journal_open(&reader, path, &again, 12, &why), ISO_OK);
+	assert_int_equal(iso_journal_open(&reader, path, &again, 12, 1000, &why), ISO_OK);
 	for (uint32_t i = 0; err == ISO_OK && i < KEYS; i++) {
 		assert_true(noted[i] == ISO_OK || (noted[i] == ISO_ENOMEM && sweep_failed()));
 		if (noted[i] == ISO_OK)
@@ -138,7 +138,7 @@ static void read_a_journal(void)
 
 	iso_ledger_table_init(&t, 1 << 20, seed);
 	sweep_arm();
-	err = iso_journal_open(&j, path, &t, 12, &why);
+	err = iso_journal_open(&j, path, &t, 12, 1000, &why);
 	sweep_disarm();
 	assert_true(err == ISO_OK || (err == ISO_ENOMEM && sweep_failed()));
 	assert_true(err == ISO_OK || why != NULL);

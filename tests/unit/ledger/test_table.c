@@ -10,6 +10,8 @@
 
 #include "table_priv.h"
 
+enum { FINISHED = 120 };
+
 static const uint64_t seed[2] = { 1, 2 };
 
 static struct iso_ledger_id id_of(uint32_t n)
@@ -32,7 +34,7 @@ static void finish(struct iso_ledger_table *t, uint32_t key, enum iso_ledger_sta
 {
 	struct iso_ledger_id id = id_of(key);
 
-	iso_ledger_table_finish(t, &id, state, iso_slice_str(answer));
+	iso_ledger_table_finish(t, &id, state, FINISHED, iso_slice_str(answer));
 }
 
 static void test_a_keys_life(void **state)
@@ -52,10 +54,10 @@ static void test_a_keys_life(void **state)
 	assert_int_equal(e->len, 6);
 	assert_memory_equal(e->answer, "answer", 6);
 	assert_int_equal(begin(&t, 1, 8, 12, &e), ISO_LEDGER_MISMATCH);
-	assert_int_equal(begin(&t, 1, 8, 110, &e), ISO_LEDGER_NEW); /* its time has come: another request may
+	assert_int_equal(begin(&t, 1, 8, 120, &e), ISO_LEDGER_NEW); /* its time has come: another request may
 								       have it */
 	iso_ledger_table_release(&t, &id);
-	assert_int_equal(begin(&t, 1, 9, 111, &e), ISO_LEDGER_NEW);
+	assert_int_equal(begin(&t, 1, 9, 121, &e), ISO_LEDGER_NEW);
 	finish(&t, 1, ISO_LEDGER_UNKNOWN, "");
 	assert_int_equal(begin(&t, 1, 9, 112, &e), ISO_LEDGER_LOST);
 	assert_int_equal(begin(&t, 2, 9, 112, &e), ISO_LEDGER_NEW);
@@ -86,6 +88,39 @@ static void test_least_recently_used_goes_first(void **state)
 	iso_ledger_table_done(&t);
 }
 
+/* It ran for longer than it is remembered: that counts from its end. */
+static void test_it_is_remembered_from_its_end(void **state)
+{
+	const struct iso_ledger_entry *e = NULL;
+	struct iso_ledger_table t;
+	struct iso_ledger_id id = id_of(1);
+
+	(void)state;
+	iso_ledger_table_init(&t, 1 << 20, seed);
+	assert_int_equal(begin(&t, 1, 7, 10, &e), ISO_LEDGER_NEW);
+	iso_ledger_table_finish(&t, &id, ISO_LEDGER_DONE, 600, ISO_SLICE("answer"));
+	assert_int_equal(begin(&t, 1, 7, 599, &e), ISO_LEDGER_REPLAY);
+	assert_int_equal(begin(&t, 1, 7, 600, &e), ISO_LEDGER_NEW);
+	iso_ledger_table_done(&t);
+}
+
+/* What ends has just been used, with its answer or without. */
+static void test_what_ends_late_goes_late(void **state)
+{
+	const struct iso_ledger_entry *e = NULL;
+	struct iso_ledger_table t;
+
+	(void)state;
+	iso_ledger_table_init(&t, 3 * (sizeof(struct iso_ledger_entry) + 128), seed);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(begin(&t, i, i, 1, &e), ISO_LEDGER_NEW);
+	finish(&t, 1, ISO_LEDGER_SPENT, "");
+	finish(&t, 0, ISO_LEDGER_UNKNOWN, "");
+	assert_int_equal(begin(&t, 3, 3, 1, &e), ISO_LEDGER_NEW);
+	assert_int_equal(begin(&t, 0, 0, 1, &e), ISO_LEDGER_LOST);
+	iso_ledger_table_done(&t);
+}
+
 static void test_full_of_what_runs(void **state)
 {
 	const struct iso_ledger_entry *e = NULL;
@@ -108,6 +143,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_keys_life),
 		cmocka_unit_test(test_least_recently_used_goes_first),
+		cmocka_unit_test(test_it_is_remembered_from_its_end),
+		cmocka_unit_test(test_what_ends_late_goes_late),
 		cmocka_unit_test(test_full_of_what_runs),
 	};
 
