@@ -241,6 +241,30 @@ static void end_running(struct iso_journal *j, struct iso_ledger_table *t, uint6
 	(void)!iso_journal_flush(j, false);
 }
 
+/* A name is on disk when its directory is. Where that cannot be asked for (EINVAL), there is no more to do.
+ */
+static int sync_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char directory[4096] = ".";
+	size_t len = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+	int err = ISO_OK, fd;
+
+	if (len >= sizeof(directory))
+		return ISO_ELIMIT;
+	if (len > 0) {
+		memcpy(directory, path, len);
+		directory[len] = '\0';
+	}
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return iso_err_from_errno(errno);
+	if (fsync(fd) != 0 && errno != EINVAL)
+		err = iso_err_from_errno(errno);
+	(void)close(fd);
+	return err;
+}
+
 /* Whether the path still names it: who wrote it anew has locked the new file and let go of this one. */
 static bool is_there(const struct iso_journal *j)
 {
@@ -270,6 +294,11 @@ int iso_journal_open(struct iso_journal *j, const char *path, struct iso_ledger_
 		return ISO_EEXISTS;
 	}
 	err = read_all(j, t, now_us, ret_why);
+	if (err == ISO_OK) {
+		/* Always: the process that made it may have come no further. */
+		*ret_why = "its directory cannot be written to disk";
+		err = sync_directory(path);
+	}
 	if (err == ISO_OK)
 		end_running(j, t, interrupted_us);
 	else
@@ -321,6 +350,8 @@ void iso_journal_tidy(struct iso_journal *j, const struct iso_ledger_table *t, u
 		to.live = to.size;
 		iso_journal_close(j);
 		*j = to;
+		if (sync_directory(j->path) != ISO_OK)
+			iso_journal_break(j);
 		return;
 	}
 	(void)unlink(path);

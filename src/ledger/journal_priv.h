@@ -33,7 +33,9 @@ ISO_MUST_USE int iso_journal_note_released(struct iso_journal *j, const struct i
 /* Writes what was noted, and with sync waits until it is on disk. ISO_OK, or why not: then all of it is
  * undone. */
 ISO_MUST_USE int iso_journal_flush(struct iso_journal *j, bool sync);
-/* Writes the file anew when it has grown to more than twice what the table holds. Failure leaves the old one.
+/*
+ * Writes the file anew when it has grown to more than twice what the table holds. Failure leaves the old one;
+ * or breaks the journal, when nobody knows which of the two a power failure would leave.
  */
 void iso_journal_tidy(struct iso_journal *j, const struct iso_ledger_table *t, uint64_t now_us);
 
