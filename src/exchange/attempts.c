@@ -359,10 +359,7 @@ static void on_head(struct iso_attempt *a, const struct iso_head *head, bool end
 	struct iso_verdict verdict;
 
 	if (head->status < 200) {
-		/* It does not commit; only the first attempt's reach the client, so that none is said twice.
-		 */
-		if (t == x->tries[0] && !x->committed)
-			iso_exchange_interim(x, t, head);
+		iso_exchange_interim(t, head);
 		return;
 	}
 	classify(t, head);

@@ -125,6 +125,7 @@ struct iso_exchange {
 	uint16_t fail_status; /* what to answer when nothing else can be */
 	uint8_t try_count, phase;
 	bool request_end, committed, response_end, in_request, idempotent, safe, over;
+	bool continued; /* the client was told 100 */
 };
 
 struct iso_phase_row {
@@ -199,12 +200,11 @@ bool iso_exchange_relayed(const struct iso_exchange *x);
 enum iso_step iso_phase_fail(struct iso_exchange *x);
 /* The try's answer (a live head, or a kept one) becomes the client's. */
 void iso_exchange_commit(struct iso_exchange *x, struct iso_try *t, const struct iso_head *head, bool end);
+/* A try's 1xx, if the client is to have it: it commits to nothing, and is left out where memory is short. */
+void iso_exchange_interim(struct iso_try *t, const struct iso_head *answer);
 void iso_exchange_relay_data(struct iso_exchange *x, struct iso_buf *data, bool end);
 
 /* A trailer section as it goes on (RFC 9110 section 6.5.1), in the exchange's arena. */
-/* An interim answer (1xx) on its way; it commits to nothing, and goes without a word where memory is short.
- */
-void iso_exchange_interim(struct iso_exchange *x, const struct iso_try *t, const struct iso_head *answer);
 const struct iso_fields *iso_exchange_trailers(struct iso_exchange *x, const struct iso_fields *trailers);
 
 /*

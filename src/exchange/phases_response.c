@@ -27,14 +27,22 @@ static int strip(struct iso_exchange *x, struct iso_head *head)
 	return iso_hop_response(head, x->arena);
 }
 
-void iso_exchange_interim(struct iso_exchange *x, const struct iso_try *t, const struct iso_head *answer)
+/*
+ * Only the first attempt's reach the client, so that none is said twice; but a 100 whosever it is: the first
+ * attempt may have failed before it said one, and the client waits with its content (RFC 9110 section
+ * 10.1.1).
+ */
+void iso_exchange_interim(struct iso_try *t, const struct iso_head *answer)
 {
+	struct iso_exchange *x = t->x;
 	struct iso_head head = *answer;
+	bool wanted = head.status == 100 ? !x->continued : t == x->tries[0];
 
-	if (strip(x, &head) != ISO_OK ||
+	if (!wanted || x->committed || strip(x, &head) != ISO_OK ||
 	    iso_edit_fields(x, &x->route->response_edits, &x->service->regions[t->region], &head.fields) !=
 		    ISO_OK)
 		return;
+	x->continued = x->continued || head.status == 100;
 	/* It has no content, and must not say how long that is (RFC 9110 section 8.6). */
 	(void)iso_fields_remove(&head.fields, ISO_FIELD_CONTENT_LENGTH);
 	head.content_length = -1;

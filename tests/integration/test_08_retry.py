@@ -103,6 +103,17 @@ def test_no_listener_goes_elsewhere_whatever_the_method(start, emulator, h2, met
     assert (answer.status, second.executed()) == (200, 1)
 
 
+def test_a_100_of_the_second_try(start, origin, h1):
+    """RFC 9110 10.1.1: the first try ends without one, and the client does not send its body before it comes."""
+    second = origin(H1Origin, lambda s, r: h1_status(s, 200))
+    client = h1(over(start, f"https://{HOST}:{free_port()}", second.url))
+    client.send(b"POST / HTTP/1.1\r\nHost: api.example.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert client.head().status == 100
+    client.send(b"hello")
+    answer = client.answer("POST")
+    assert (answer.status, answer.informational, second.served[0].body) == (200, [], b"hello")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_third_try_goes_to_a_region_that_is_out(start, origin, emulator, h2, method):
     """The only one that is up is gone, the other one was ejected a moment ago, and would answer."""
