@@ -173,6 +173,26 @@ static bool choose_region(struct iso_exchange *x)
 	return true;
 }
 
+/*
+ * No region is asked before the body is here: the 100 that a client may wait for before it sends any of it
+ * (RFC 9110 section 10.1.1) is ours to say.
+ */
+static void invite_body(struct iso_exchange *x)
+{
+	static const struct iso_head go_on = { .version = ISO_HTTP_11, .status = 100, .content_length = -1 };
+	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_EXPECT);
+
+	if (f == NULL || x->head->version == ISO_HTTP_10 || x->received_body > 0 || x->continued ||
+	    !iso_slice_eq_nocase(f->value, ISO_SLICE("100-continue")))
+		return;
+	if (x->in_request) { /* what has come with the head comes first */
+		iso_loop_post(x->host->loop, &x->advance);
+		return;
+	}
+	x->continued = true;
+	x->response->ops->head(x->response, &go_on, false);
+}
+
 enum iso_step iso_phase_keys(struct iso_exchange *x)
 {
 	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_IDEMPOTENCY_KEY);
@@ -189,8 +209,11 @@ enum iso_step iso_phase_keys(struct iso_exchange *x)
 		return say(x, 400, "there is more than one Idempotency-Key");
 	if (!parse_key(f->value, &key))
 		return say(x, 400, "the Idempotency-Key is no string of 1 to 255 visible characters");
-	if (!x->request_end)
-		return ISO_STEP_PARK; /* it is a part of the fingerprint: iso_keys_body_ended goes on */
+	if (!x->request_end) { /* it is a part of the fingerprint: its end comes here again */
+		invite_body(x);
+		return ISO_STEP_PARK;
+	}
+	(void)iso_fields_remove(&x->head->fields, ISO_FIELD_EXPECT); /* it was met */
 	if (x->service->keys.regional && !choose_region(x))
 		return say(x, 503, "every region that this route allows is drained");
 	ask = calloc(1, sizeof(*ask));

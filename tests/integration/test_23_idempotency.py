@@ -1,6 +1,7 @@
 """Idempotency-Key: what comes again is not run again, whatever happens in between."""
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -68,6 +69,98 @@ def test_without_a_key_nothing_changes(start, emulator, h2):
     one = emulator("one")
     client = h2(keeping(start, one.url))
     assert [client.post("/").status for _ in range(3)] == [200] * 3 and one.executed() == 3
+
+
+# ---- A body that waits for a 100 ----
+
+EXPECT = (b"POST /%s HTTP/1.1\r\nHost: api.example.test\r\nIdempotency-Key: %s\r\nExpect: 100-Continue\r\n"
+          b"Content-Length: 5\r\n\r\n")
+
+
+def test_who_waits_for_a_100_gets_it_from_the_proxy(start, origin, h1):
+    """RFC 9110 10.1.1: it never sends its body without one, and no region is asked before that is here."""
+    one = origin(H1Origin, lambda s, r: h1_status(s, 200))
+    client = h1(keeping(start, one.url))
+    client.send(EXPECT % (b"a", b"a"))
+    assert client.head().status == 100 and not one.served
+    client.send(b"hel")
+    client.send(b"lo")
+    answer = client.answer("POST")
+    assert (answer.status, answer.informational) == (200, []), "no second one from the region"
+    assert one.served[0].body == b"hello" and one.served[0].get("expect") is None
+    client.send(EXPECT % (b"a", b"a"))
+    assert client.head().status == 100
+    client.send(b"hello")
+    assert client.answer("POST").get("idempotent-replayed") == "true" and len(one.served) == 1
+
+
+def test_a_region_that_says_100_without_being_asked(start, origin, h1):
+    def script(sock, request):
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n")
+        h1_status(sock, 200)
+    client = h1(keeping(start, origin(H1Origin, script).url))
+    client.send(EXPECT % (b"a", b"a"))
+    assert client.head().status == 100
+    client.send(b"hello")
+    assert [i.status for i in client.answer("POST").informational] == [103]
+
+
+def test_no_100_for_who_has_begun_already(start, origin, h1):
+    one = origin(H1Origin, lambda s, r: h1_status(s, 200))
+    client = h1(keeping(start, one.url))
+    client.send(EXPECT % (b"a", b"a") + b"hello")
+    answer = client.answer("POST")
+    assert (answer.status, answer.informational) == (200, [])
+
+
+@pytest.mark.parametrize("change", [(b"HTTP/1.1", b"HTTP/1.0"), (b"Expect: 100-Continue", b"Expect: something")])
+def test_no_100_for_who_may_not_have_it(start, origin, h1, change):
+    """RFC 9110 15.2: HTTP/1.0 knows no 1xx; 10.1.1: nor is one due where nothing, or something else, is expected."""
+    one = origin(H1Origin, lambda s, r: h1_status(s, 200))
+    client = h1(keeping(start, one.url))
+    client.send((EXPECT % (b"a", b"a")).replace(*change))
+    client.sock.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        client.head()
+    client.sock.settimeout(20)
+    client.send(b"hello")
+    answer = client.answer("POST")
+    assert (answer.status, answer.informational) == (200, [])
+
+
+def test_a_bad_key_is_told_before_the_body(start, origin, h1):
+    """RFC 9110 10.1.1: a final status that is known without the content spares it."""
+    one = origin(H1Origin, lambda s, r: h1_status(s, 200))
+    client = h1(keeping(start, one.url))
+    client.send(EXPECT % (b"a", b'""'))
+    answer = client.answer("POST")
+    assert (answer.status, answer.informational, answer.get("connection")) == (400, [], "close")
+
+
+def test_a_100_over_http2(start, origin, h2):
+    one = origin(H2Origin, lambda c, r: c.respond(r.sid))
+    client = h2(keeping(start, one.url))
+    sid = client.start("POST", "/", [KEY, ("expect", "100-continue"), ("content-length", "5")], end=False)
+    stream = client.streams[sid]
+    while not stream.informational:
+        client.pump()
+    client.send(sid, b"hello")
+    assert client.wait(sid).status == 200 and len(stream.informational) == 1
+    assert dict(stream.informational[0])[":status"] == "100" and one.served[0].body == b"hello"
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_curl_sends_at_once(start, lab, emulator, version):
+    one = emulator("one")
+    proxy = keeping(start, one.url)
+    out = subprocess.run(
+        ["curl", "-sS", version, "--cacert", str(lab.certs.ca), "--resolve", f"{NAME}:{proxy.port}:{HOST}", "-H", "Expect: 100-continue",
+         "--expect100-timeout", "20", "-H", "Idempotency-Key: a", "-d", "hello", "--max-time", "15",
+         "-o", str(lab.path("body")), "-w", "%{http_code} %{time_total}", f"https://{NAME}:{proxy.port}/"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0, out.stderr
+    status, seconds = out.stdout.split()
+    assert status == "200" and float(seconds) < 10 and one.executed() == 1
 
 
 @pytest.mark.parametrize("change", ["body", "path", "method"])
