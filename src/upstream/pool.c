@@ -60,6 +60,7 @@ void iso_pool_free(struct iso_pool *pool)
 	iso_timer_clear(&pool->upstream->loop->wheel, &pool->rewarm);
 	iso_timer_clear(&pool->upstream->loop->wheel, &pool->eyeballs);
 	iso_pool_publish(pool);
+	iso_snapshot_unref(pool->snapshot);
 	free(pool);
 }
 
@@ -83,46 +84,9 @@ uint64_t iso_pool_idle_us(const struct iso_pool *pool)
 	return pool->idle_learnt_us != 0 && pool->idle_learnt_us < limit_us ? pool->idle_learnt_us : limit_us;
 }
 
-void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service,
-		   const struct iso_cfg_region *region)
-{
-	pool->service = service;
-	pool->region = region;
-	pool->retired = false;
-	if (region->protocol != ISO_PROTOCOL_AUTO)
-		pool->learned = region->protocol;
-	else if (!region->tls)
-		pool->learned = ISO_PROTOCOL_HTTP11;
-}
-
-void iso_pool_retire(struct iso_pool *pool)
-{
-	struct iso_list *next;
-
-	pool->retired = true;
-	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
-		next = l->next;
-		iso_uconn_drain(ISO_CONTAINER(l, struct iso_uconn, link));
-	}
-}
-
 static bool is_tunnel(const struct iso_attempt *a)
 {
 	return a->spec.head->protocol.len > 0;
-}
-
-/* How many more connections the queue calls for. Over HTTP/2, tunnels have connections of their own. */
-static bool wants_conn(const struct iso_pool *pool)
-{
-	uint32_t queued = pool->learned == ISO_PROTOCOL_HTTP11 ? pool->queued
-							       : pool->queued - pool->tunnels_queued;
-
-	if (queued == 0 || pool->retired)
-		return false;
-	if (pool->learned == ISO_PROTOCOL_HTTP11)
-		return pool->connecting < queued && pool->conn_count < H1_CONNECTIONS_MAX;
-	return queued > pool->connecting * H2_QUEUE_PER_CONN &&
-	       pool->conn_count - pool->dedicated < ISO_POOL_H2_MAX;
 }
 
 static enum iso_outcome connect_outcome(int err)
@@ -146,6 +110,115 @@ static void fail(struct iso_pool *pool, struct iso_attempt *a, int err, int endp
 		a->endpoints_epoch = iso_pool_region(pool)->endpoints_epoch;
 	}
 	fail_later(a, err);
+}
+
+/* No request runs on them: those on their way close, the others once they are free. */
+static void close_idle(struct iso_pool *pool)
+{
+	struct iso_list *next;
+
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
+		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
+
+		next = l->next;
+		if (c->state == ISO_UCONN_CONNECTING)
+			iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
+		else
+			iso_uconn_drain(c);
+	}
+}
+
+/*
+ * Of a pool that is retired, and opens no connection any more: what waits and can be served by none that is
+ * there or on its way ends at once, unsent, so that its exchange need not wait for its deadline. Deferred:
+ * this may run inside an attempt's start. Connections that nothing waits for are not kept.
+ */
+static void settle(struct iso_pool *pool)
+{
+	uint32_t ahead = 0;
+	struct iso_list *next;
+
+	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = next) {
+		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
+
+		next = l->next;
+		if (pool->learned == ISO_PROTOCOL_HTTP11
+			    ? ahead < pool->connecting
+			    : iso_pool_awaited(pool) != 0 || iso_pool_may_serve(pool, a))
+			ahead++;
+		else
+			fail(pool, a, ISO_ENOTFOUND, -1);
+	}
+	if (pool->queued == 0)
+		close_idle(pool);
+}
+
+/* The slot is another region's from now on: what waits was meant for the one before, and so was what is
+ * known. */
+static void start_anew(struct iso_pool *pool)
+{
+	while (!iso_list_empty(&pool->queue))
+		fail(pool, ISO_CONTAINER(pool->queue.next, struct iso_attempt, link), ISO_ENOTFOUND, -1);
+	close_idle(pool);
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next)
+		iso_pool_unload(pool, ISO_CONTAINER(l, struct iso_uconn, link));
+	pool->learned = ISO_PROTOCOL_AUTO;
+	pool->idle_seen_us = pool->idle_learnt_us = pool->suspect_us = 0;
+	pool->warm = pool->unpinged = false;
+}
+
+static bool is_same(const struct iso_cfg_region *a, const struct iso_cfg_region *b)
+{
+	return a == b || iso_slice_eq(a->identity, b->identity);
+}
+
+void iso_pool_bind(struct iso_pool *pool, struct iso_snapshot *snapshot,
+		   const struct iso_cfg_service *service, const struct iso_cfg_region *region)
+{
+	struct iso_snapshot *old = pool->snapshot;
+
+	if (pool->region != NULL && !is_same(pool->region, region))
+		start_anew(pool);
+	pool->snapshot = iso_snapshot_ref(snapshot);
+	pool->service = service;
+	pool->region = region;
+	pool->retired = false;
+	iso_snapshot_unref(old);
+	if (region->protocol != ISO_PROTOCOL_AUTO)
+		pool->learned = region->protocol;
+	else if (!region->tls)
+		pool->learned = ISO_PROTOCOL_HTTP11;
+}
+
+void iso_pool_retire(struct iso_pool *pool)
+{
+	struct iso_list *next;
+
+	pool->retired = true;
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
+		next = l->next;
+		iso_uconn_drain(ISO_CONTAINER(l, struct iso_uconn, link));
+	}
+	settle(pool);
+}
+
+bool iso_pool_is_over(const struct iso_pool *pool)
+{
+	return pool->retired && pool->conn_count == 0 && pool->queued == 0 && pool->in_flight == 0;
+}
+
+/* How many more connections the queue calls for. Over HTTP/2, tunnels have connections of their own. */
+static bool wants_conn(const struct iso_pool *pool)
+{
+	uint32_t queued = pool->learned == ISO_PROTOCOL_HTTP11 ? pool->queued
+							       : pool->queued - pool->tunnels_queued;
+
+	if (queued == 0 || pool->retired)
+		return false;
+	if (pool->learned == ISO_PROTOCOL_HTTP11)
+		return pool->connecting < queued && pool->conn_count < H1_CONNECTIONS_MAX;
+	return queued > pool->connecting * H2_QUEUE_PER_CONN &&
+	       pool->conn_count - pool->dedicated < ISO_POOL_H2_MAX;
 }
 
 /*
@@ -230,6 +303,8 @@ static void on_eyeballs(struct iso_timer *timer)
 
 static void open_missing(struct iso_pool *pool)
 {
+	if (pool->retired)
+		settle(pool);
 	while (wants_conn(pool)) {
 		struct iso_attempt *first = ISO_CONTAINER(pool->queue.next, struct iso_attempt, link);
 		int err = iso_pool_open(pool, first->spec.avoid_endpoints, first->spec.endpoint);
@@ -307,14 +382,21 @@ static int open_dedicated(struct iso_pool *pool, const struct iso_attempt *a)
 
 void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a)
 {
-	struct iso_uconn *c = iso_list_empty(&pool->queue) || is_tunnel(a) ? iso_pool_conn(pool, a) : NULL;
+	struct iso_uconn *c;
 
 	pool->in_flight++;
+	/* An exchange that holds an older snapshot: the slot may be another region's by now, which must not
+	 * get what was meant for this one. */
+	if (!is_same(&a->spec.service->regions[a->spec.region], pool->region)) {
+		fail_later(a, ISO_ENOTFOUND);
+		return;
+	}
+	c = iso_list_empty(&pool->queue) || is_tunnel(a) ? iso_pool_conn(pool, a) : NULL;
 	if (c != NULL) {
 		iso_uconn_assign(c, a);
 		return;
 	}
-	if (is_tunnel(a) && pool->learned != ISO_PROTOCOL_HTTP11) {
+	if (is_tunnel(a) && pool->learned != ISO_PROTOCOL_HTTP11 && !pool->retired) {
 		int err = open_dedicated(pool, a);
 
 		if (err != ISO_OK) {

@@ -195,6 +195,10 @@ void iso_pool_refresh(struct iso_pool *pool)
 	uint16_t served = 0, fresh = 0, quick = 0;
 	struct iso_list *next;
 
+	/* The region is gone, for the board a turn sooner than for us: what is on its way may be waited for.
+	 */
+	if (pool->retired || region->endpoint_count == 0)
+		return;
 	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
 		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
 
@@ -207,7 +211,7 @@ void iso_pool_refresh(struct iso_pool *pool)
 			served = (uint16_t)(served | 1u << c->endpoint);
 		}
 	}
-	if (!pool->warm || pool->retired)
+	if (!pool->warm)
 		return;
 	for (uint32_t i = 0; i < region->endpoint_count; i++) {
 		if (!is_fresh(pool, i))

@@ -14,7 +14,8 @@ struct iso_uconn;
 
 struct iso_pool {
 	struct iso_upstream *upstream;
-	const struct iso_cfg_service *service; /* of the bound snapshot */
+	struct iso_snapshot *snapshot;         /* held: what runs may outlive everybody else who knows it */
+	const struct iso_cfg_service *service; /* of that snapshot */
 	const struct iso_cfg_region *region;
 	struct iso_cell *cell;     /* our evidence */
 	struct iso_list conns;     /* newest use first */
@@ -50,15 +51,21 @@ struct iso_pool {
 ISO_MUST_USE int iso_pool_new(struct iso_upstream *upstream, uint32_t slot, struct iso_pool **ret_pool);
 /* Cancels what waits; closes every connection. NULL is fine. */
 void iso_pool_free(struct iso_pool *pool);
-void iso_pool_bind(struct iso_pool *pool, const struct iso_cfg_service *service,
-		   const struct iso_cfg_region *region);
-/* The region is gone from the configuration: no new attempts; what runs ends in peace. */
+/* Takes a reference to the snapshot, which has the service and the region. */
+void iso_pool_bind(struct iso_pool *pool, struct iso_snapshot *snapshot,
+		   const struct iso_cfg_service *service, const struct iso_cfg_region *region);
+/*
+ * The region is gone from the configuration: no new connections; what runs ends in peace, and what waits gets
+ * a connection that is on its way, or ends.
+ */
 void iso_pool_retire(struct iso_pool *pool);
+/* It is retired, and nothing is left in it. */
+bool iso_pool_is_over(const struct iso_pool *pool);
 /* The region has closed a connection that had been idle for so long. */
 void iso_pool_learn_idle(struct iso_pool *pool, uint64_t idle_us);
 /* How long a connection may be idle. */
 uint64_t iso_pool_idle_us(const struct iso_pool *pool);
-/* Gives the attempt a connection now or queues it. */
+/* Gives the attempt a connection now or queues it; or ends it later, if its region has gone from here. */
 void iso_pool_enqueue(struct iso_pool *pool, struct iso_attempt *a);
 void iso_pool_dequeue(struct iso_pool *pool, struct iso_attempt *a);
 /* A connection has room, or was lost: serves the queue and opens what is missing. */

@@ -53,6 +53,11 @@ void iso_upstream_turn_begin(struct iso_upstream *upstream)
 
 		if (pool == NULL)
 			continue;
+		if (iso_pool_is_over(pool)) {
+			iso_pool_free(pool);
+			upstream->pools[i] = NULL;
+			continue;
+		}
 		if (pool->suspect_us != 0 && upstream->board->regions[i].normal_us > pool->suspect_us)
 			pool->suspect_us = 0;
 		if (!pool->warm && upstream->board->regions[i].endpoint_count > 0)
@@ -70,8 +75,8 @@ void iso_upstream_turn_end(struct iso_upstream *upstream)
 	iso_board_leave(upstream->stand, upstream->reader);
 }
 
-static int bind_region(struct iso_upstream *upstream, const struct iso_cfg_service *service, uint32_t index,
-		       bool named[ISO_REGION_SLOTS])
+static int bind_region(struct iso_upstream *upstream, struct iso_snapshot *snapshot,
+		       const struct iso_cfg_service *service, uint32_t index, bool named[ISO_REGION_SLOTS])
 {
 	const struct iso_cfg_region *region = &service->regions[index];
 	struct iso_pool **pool = &upstream->pools[region->slot];
@@ -82,12 +87,12 @@ static int bind_region(struct iso_upstream *upstream, const struct iso_cfg_servi
 		if (err != ISO_OK)
 			return err;
 	}
-	iso_pool_bind(*pool, service, region);
+	iso_pool_bind(*pool, snapshot, service, region);
 	named[region->slot] = true;
 	return ISO_OK;
 }
 
-int iso_upstream_bind(struct iso_upstream *upstream, const struct iso_snapshot *snapshot)
+int iso_upstream_bind(struct iso_upstream *upstream, struct iso_snapshot *snapshot)
 {
 	bool named[ISO_REGION_SLOTS] = { false };
 
@@ -95,7 +100,7 @@ int iso_upstream_bind(struct iso_upstream *upstream, const struct iso_snapshot *
 		const struct iso_cfg_service *service = &snapshot->services[s];
 
 		for (uint32_t r = 0; r < service->region_count; r++) {
-			int err = bind_region(upstream, service, r, named);
+			int err = bind_region(upstream, snapshot, service, r, named);
 
 			if (err != ISO_OK)
 				return err;

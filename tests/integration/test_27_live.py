@@ -7,12 +7,14 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
 
 import pytest
 
+from conftest import H1Origin
 from h1client import H1Client, client_tls
 from lab import HOST, NAME, accepts, find_binary, find_h2rate, free_port, http_json, wait_until
 from product import SLOW, Isochrone, environment
@@ -117,6 +119,140 @@ def test_what_is_counted_goes_by_name(start, emulator, h2):
     assert proxy.metric("isochrone_requests_total", service="first") == 0
     assert h2(proxy).get("/first").status == 200
     assert proxy.metric("isochrone_requests_total", service="first") == 1
+
+
+# ---- regions that go while requests are there ----
+
+def held_region(origin):
+    """(a region that holds its requests and then ends their connections, the event for that)"""
+    held = threading.Event()
+
+    def script(sock, request):
+        assert held.wait(60)
+        return False
+    return origin(H1Origin, script), held
+
+
+def move(proxy, **regions):
+    """The service's regions are these from now on."""
+    proxy.config["services"]["orders"]["regions"] = {n: {"url": r.url, "host": NAME} for n, r in regions.items()}
+    proxy.rewrite()
+    assert reload(proxy)["reloaded"] is True
+
+
+def test_a_retry_where_the_region_is_gone(start, origin, emulator, h2):
+    """It cannot be asked again: its exchange ends at once, not with its timeout."""
+    one, held = held_region(origin)
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=1, service={"timeout": "60s"})
+    client = h2(proxy)
+    sid = client.start("GET", "/")
+    wait_until(lambda: len(one.served) == 1, 10, "the request")
+    move(proxy, one=emulator("two"))
+    begun = time.monotonic()
+    held.set()
+    assert client.wait(sid).status == 502 and time.monotonic() - begun < 10
+    assert h2(proxy).get("/").get("x-emulated-region") == "two"
+
+
+@pytest.mark.parametrize("method, status", [("GET", 200), ("POST", 502)])
+def test_a_retry_where_one_region_of_two_is_gone(start, origin, emulator, h2, method, status):
+    """In the region that stays, and by the old rules: what may have run is not run again."""
+    one, held = held_region(origin)
+    two = emulator("two")
+    proxy = start({"one": {"url": one.url, "host": NAME}, "two": {"url": two.url, "host": NAME}}, workers=1,
+                  service={"timeout": "60s", "balance": {"policy": "failover"}})
+    client = h2(proxy)
+    sid = client.start(method, "/")
+    wait_until(lambda: len(one.served) == 1, 10, "the request")
+    move(proxy, two=two)
+    held.set()
+    assert client.wait(sid).status == status and two.executed() == (status == 200)
+
+
+def test_a_retry_meets_no_region_that_has_come_since(start, origin, emulator, h2):
+    """What the old region had in the house is another one's by now, which must not get the request."""
+    one, held = held_region(origin)
+    others = {n: emulator(n) for n in ("two", "three")}
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=1, service={"timeout": "60s"})
+    client = h2(proxy)
+    sid = client.start("GET", "/for-one-alone")
+    wait_until(lambda: len(one.served) == 1, 10, "the request")
+    move(proxy, two=others["two"])
+    move(proxy, two=others["two"], three=others["three"])
+    wait_until(lambda: proxy.region("three")["probe"], 10 * SLOW, "the third region to be known")
+    begun = time.monotonic()
+    held.set()
+    assert client.wait(sid).status == 502 and time.monotonic() - begun < 10
+    assert [r.executed() for r in others.values()] == [0, 0]
+
+
+def test_what_runs_outlives_the_file_that_it_came_by(start, origin, emulator, h2):
+    """Two reloads while an answer is on its way: the region's last file is gone, its connection is not."""
+    began, held = threading.Event(), threading.Event()
+
+    def script(sock, request):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun")
+        began.set()
+        assert held.wait(60)
+        sock.sendall(b"ended")
+    one, two = origin(H1Origin, script), emulator("two")
+    proxy = start({"one": {"url": one.url, "host": NAME}}, workers=1)
+    client = h2(proxy)
+    sid = client.start("GET", "/")
+    assert began.wait(10)
+    proxy.config["services"]["orders"]["timeout"] = "20s"
+    proxy.rewrite()
+    assert reload(proxy)["reloaded"] is True
+    move(proxy, two=two)
+    pause(2.5)  # the connection looks at itself every second
+    held.set()
+    answer = client.wait(sid)
+    assert (answer.status, answer.body) == (200, b"begunended")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_region_goes_while_a_connection_is_on_its_way(lab, start, emulator, h2, waits):
+    """Nothing waits for it: it is closed. Something does: it gets it, and then it is closed."""
+    listening = socket.create_server((HOST, 0))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(lab.certs.cert(), lab.certs.key())
+    context.set_alpn_protocols(["http/1.1"])
+    two = emulator("two")
+    listening.settimeout(30)
+    region = {"url": f"https://{HOST}:{listening.getsockname()[1]}", "host": NAME}
+    proxy = start({"one": region}, workers=1, service={"timeout": "60s", "connect_timeout": "20s",
+                                                       "health": {"interval": "60s", "timeout": "50s"}})
+    came = [listening.accept()[0] for _ in range(2)]  # the worker's, and the prober's
+    if waits:
+        client = h2(proxy)
+        sid = client.start("GET", "/")
+        wait_until(lambda: proxy.metric("isochrone_exchanges_in_flight") == 1, 10, "the request")
+    move(proxy, two=two)
+    answered, ended = [], []
+
+    def serve(sock):
+        try:
+            with context.wrap_socket(sock, server_side=True) as tls:
+                head = tls.recv(65536)
+                if head.startswith(b"GET / "):
+                    tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    answered.append(head)
+                while tls.recv(65536):
+                    pass
+        except OSError:
+            pass
+        ended.append(sock)
+    threads = [threading.Thread(target=serve, args=(sock,)) for sock in came]
+    for thread in threads:
+        thread.start()
+    if waits:
+        assert client.wait(sid).body == b"ok" and len(answered) == 1
+    wait_until(lambda: len(ended) == 2, 10, "both connections to be closed")
+    assert h2(proxy).get("/").get("x-emulated-region") == "two"
+    proxy.stop()
+    for thread in threads:
+        thread.join(20)
+    listening.close()
 
 
 @pytest.mark.parametrize("fields", [{"origin": "https://evil.test"}, {"host": "rebound.evil.test"}])

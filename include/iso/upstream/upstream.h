@@ -34,8 +34,9 @@ void iso_upstream_done(struct iso_upstream *upstream);
 /* Loop hooks: load the board of this turn, let it go. */
 void iso_upstream_turn_begin(struct iso_upstream *upstream);
 void iso_upstream_turn_end(struct iso_upstream *upstream);
-/* A new snapshot: pools of regions that are gone drain, those of new ones are made and pre-warmed. */
-ISO_MUST_USE int iso_upstream_bind(struct iso_upstream *upstream, const struct iso_snapshot *snapshot);
+/* A new snapshot, which the pools hold: those of regions that are gone drain, those of new ones are made and
+ * pre-warmed. */
+ISO_MUST_USE int iso_upstream_bind(struct iso_upstream *upstream, struct iso_snapshot *snapshot);
 /* Silent for too long while something waits (PRODUCT.md section 4, suspicion), as this loop sees it or the
  * board says. */
 bool iso_upstream_suspect(const struct iso_upstream *upstream, uint32_t slot);

@@ -99,6 +99,7 @@ static void make_pools(void)
 	int err;
 
 	fill_snapshot(&snapshot, &service, 1);
+	atomic_store(&snapshot.shared.refs, 1); /* ours: the pools let go of theirs */
 	iso_registry_init(&registry);
 	assert_int_equal(iso_registry_bind(&registry, &snapshot), ISO_OK);
 	assert_int_equal(iso_board_stand_init(&stand), ISO_OK);
@@ -113,6 +114,7 @@ static void make_pools(void)
 	for (uint32_t i = 0; i < REGIONS; i++)
 		assert_non_null(upstream.pools[service.regions[i].slot]);
 	iso_upstream_done(&upstream);
+	assert_int_equal(atomic_load(&snapshot.shared.refs), 1);
 	iso_loop_run_leftovers(&loop);
 	iso_evidence_done(&evidence);
 	iso_board_stand_done(&stand);
