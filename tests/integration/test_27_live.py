@@ -364,6 +364,65 @@ def test_reloads_under_load(start, emulator, load, rate, seconds):
     print(f"{turn} reloads, {len(lines)} + {running.h1} requests, rss {memory[0]} to {max(memory)} KiB")
 
 
+@pytest.mark.parametrize("rate, seconds", [(200, 6), pytest.param(1000, 60, marks=LONG)])
+def test_regions_come_and_go_under_load(start, emulator, h2, load, rate, seconds):
+    """
+    One region stays. Beside it another one stands for a moment, breaks what runs there, and is gone from the next file:
+    what it broke goes on by a file that is not in use any more. No GET fails; no POST runs twice, nor does a key of which
+    two come at once.
+    """
+    stays, guests = emulator("stays", 5), [emulator(f"guest{i}", 40) for i in range(3)]
+    proxy = start({n: {"url": r.url, "host": NAME} for n, r in (("stays", stays), ("guest", guests[0]))}, workers=2,
+                  service={"timeout": "20s", "retry": {"budget": 1}, "balance": {"policy": "weighted"},
+                           "health": {"interval": "1s", "timeout": "900ms"},
+                           "idempotency": {"store": True, "duplicates": "wait"}})
+    proxy.wait_states({"stays": "healthy", "guest": "healthy"})
+    keyed, failed, running = {}, [], load(proxy, rate, seconds)
+
+    def duplicates(number):
+        clients, n = [h2(proxy) for _ in range(2)], 0
+        try:
+            while running.running():
+                ident = f"key-{number}-{n}"
+                begun = [(c, c.start("POST", "/", [("idempotency-key", ident), ("x-request-id", ident)], b"{}")) for c in clients]
+                keyed[ident] = [(a.status, a.body) for a in (c.wait(sid) for c, sid in begun)]
+                n += 1
+        except Exception as e:
+            failed.append(repr(e))
+    threads = [threading.Thread(target=duplicates, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    turn = 0
+    while running.running():
+        guest, after = guests[turn % 3], guests[(turn + 1) % 3]
+        after.set(mode="ok")
+        guest.set(mode="reset")
+        # By another URL under its name, or under another name: either is another region.
+        move(proxy, stays=stays, **{("guest", "other")[turn // 2 % 2]: after})
+        turn += 1
+        pause(0.2)
+    lines, bad = running.finish()
+    for thread in threads:
+        thread.join(60)
+    counts = {}
+    for region in (stays, *guests):
+        for ident, n in region.executions().items():
+            counts[ident] = counts.get(ident, 0) + n
+    gets = [x for x in bad if x["method"] == "GET"]
+    assert not gets and not running.errors and not failed, (gets[:3], running.errors[:3], failed[:3], len(lines))
+    posts = {x["id"] for x in lines if x["method"] == "POST"} | set(keyed)
+    assert not {i: n for i, n in counts.items() if i in posts and n > 1}
+    odd = {i: [status for status, _ in answers] for i, answers in keyed.items() if answers[0][0] != answers[1][0]}
+    # The one that waited for a request that may have run is told so; of one that answered both have the answer.
+    assert all(sorted(statuses) == [409, 502] for statuses in odd.values()), odd
+    assert all(answers[0] == answers[1] for answers in keyed.values() if answers[0][0] == 200)
+    assert turn > seconds and len(keyed) > 20 and running.h1 > 20
+    assert any(n for i, n in counts.items() if i in keyed)
+    retries = proxy.metric("isochrone_retries_total", service="orders")
+    assert retries > 10, "something was broken, and went on"
+    print(f"{turn} reloads, {len(lines)} + {running.h1} + {len(keyed)} requests, {int(retries)} retries, {len(odd)} keys unknown")
+
+
 # ---- SIGUSR2 ----
 
 @pytest.fixture
