@@ -96,8 +96,5 @@ void iso_publisher_route_shares(const struct iso_publisher *pub, const struct is
 /* The time after which most answers are there, looked up once a second into *us; 0: unknown. */
 void iso_publisher_hedge(const struct iso_window *window, enum iso_hedge after, uint64_t now_us,
 			 uint64_t *at_us, uint32_t *us);
-/* Attempts in flight and connections of a slot, over all workers. */
-void iso_publisher_load(const struct iso_publisher *pub, uint32_t slot, uint32_t *ret_in_flight,
-			uint32_t *ret_connections);
 
 #endif

@@ -254,11 +254,24 @@ static int make_control(struct iso_process *p)
 	return iso_monitor_make(p);
 }
 
+/* What was asked in a region that has gone since may take its time. */
+static void note_busy(struct iso_process *p)
+{
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++) {
+		uint32_t in_flight, connections;
+
+		iso_publisher_load(p->publisher, i, &in_flight, &connections);
+		p->registry.busy[i] = in_flight > 0 || connections > 0;
+	}
+}
+
 /* The one order in which a snapshot comes to be used: slots, pools, statistics. */
 int iso_process_bind(struct iso_process *p, struct iso_snapshot *snapshot)
 {
-	int err = iso_registry_bind(&p->registry, snapshot);
+	int err;
 
+	note_busy(p);
+	err = iso_registry_bind(&p->registry, snapshot);
 	if (err == ISO_OK)
 		err = iso_upstream_bind(&p->upstream, snapshot);
 	if (err == ISO_OK)

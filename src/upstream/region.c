@@ -43,24 +43,38 @@ static int find(const struct iso_registry_slot *slots, int n, struct iso_slice i
 	return -1;
 }
 
+/* A free one, rather one that is not busy (NULL: none is); -1: there is none. */
+static int find_free(const struct iso_registry_slot *slots, int n, const bool *busy)
+{
+	int slot = -1;
+
+	for (int i = 0; i < n; i++) {
+		if (slots[i].identity != NULL)
+			continue;
+		if (busy == NULL || !busy[i])
+			return i;
+		if (slot < 0)
+			slot = i;
+	}
+	return slot;
+}
+
 /* The slot of the identity, taken where it has none. */
-static int bind_slot(struct iso_registry_slot *slots, int n, struct iso_slice identity, uint64_t generation,
-		     uint32_t *ret_slot)
+static int bind_slot(struct iso_registry_slot *slots, int n, const bool *busy, struct iso_slice identity,
+		     uint64_t generation, uint32_t *ret_slot)
 {
 	int slot = find(slots, n, identity);
 
-	for (int i = 0; slot < 0 && i < n; i++) {
-		if (slots[i].identity != NULL)
-			continue;
-		slots[i].identity = strndup(identity.ptr, identity.len);
-		if (slots[i].identity == NULL)
+	if (slot < 0) {
+		slot = find_free(slots, n, busy);
+		if (slot < 0)
+			return ISO_ELIMIT;
+		slots[slot].identity = strndup(identity.ptr, identity.len);
+		if (slots[slot].identity == NULL)
 			return ISO_ENOMEM;
-		slots[i].since = generation;
-		slots[i].drained = false;
-		slot = i;
+		slots[slot].since = generation;
+		slots[slot].drained = false;
 	}
-	if (slot < 0)
-		return ISO_ELIMIT;
 	slots[slot].generation = generation;
 	*ret_slot = (uint32_t)slot;
 	return ISO_OK;
@@ -77,17 +91,17 @@ int iso_registry_bind(struct iso_registry *registry, struct iso_snapshot *snapsh
 	for (uint32_t s = 0; s < snapshot->service_count && err == ISO_OK; s++) {
 		struct iso_cfg_service *service = &snapshot->services[s];
 
-		err = bind_slot(registry->services, ISO_SERVICE_SLOTS, service->name, generation,
+		err = bind_slot(registry->services, ISO_SERVICE_SLOTS, NULL, service->name, generation,
 				&service->slot);
 		for (uint32_t r = 0; r < service->region_count && err == ISO_OK; r++)
-			err = bind_slot(registry->slots, ISO_REGION_SLOTS, service->regions[r].identity,
-					generation, &service->regions[r].slot);
+			err = bind_slot(registry->slots, ISO_REGION_SLOTS, registry->busy,
+					service->regions[r].identity, generation, &service->regions[r].slot);
 	}
 	for (uint32_t i = 0; i < snapshot->track_count && err == ISO_OK; i++) {
 		uint32_t slot = 0;
 
-		err = bind_slot(registry->tracks, ISO_TRACK_SLOTS, snapshot->tracks[i].identity, generation,
-				&slot);
+		err = bind_slot(registry->tracks, ISO_TRACK_SLOTS, NULL, snapshot->tracks[i].identity,
+				generation, &slot);
 		if (err == ISO_OK)
 			snapshot->tracks[i].number = slot + 1;
 	}

@@ -36,6 +36,9 @@ ISO_MUST_USE int iso_publisher_bind(struct iso_publisher *publisher, struct iso_
 /* Drains, judges and publishes now: urgent evidence came, a region was drained. */
 void iso_publisher_run_now(struct iso_publisher *publisher);
 
+/* Attempts in flight and connections of a slot, over all loops, also of a region that has gone. */
+void iso_publisher_load(const struct iso_publisher *publisher, uint32_t slot, uint32_t *ret_in_flight,
+			uint32_t *ret_connections);
 /* Every region fails to connect: our own network (/readyz says 503). */
 bool iso_publisher_uplink_down(const struct iso_publisher *publisher);
 /* No region of the service (index in the bound snapshot) is up: everything that is not drained is used. */

@@ -25,6 +25,7 @@ struct iso_registry_slot {
 
 struct iso_registry {
 	struct iso_registry_slot slots[ISO_REGION_SLOTS];
+	bool busy[ISO_REGION_SLOTS]; /* something still runs there, of whatever region; the caller's word */
 	struct iso_registry_slot services[ISO_SERVICE_SLOTS];
 	struct iso_registry_slot tracks[ISO_TRACK_SLOTS];
 };
@@ -33,7 +34,8 @@ void iso_registry_init(struct iso_registry *registry);
 void iso_registry_done(struct iso_registry *registry);
 /*
  * Gives every region, service and track of the snapshot its slot: the one its identity has, or a free one. A
- * slot is free again once a whole generation has not named it. ISO_ELIMIT: too many (nothing changed).
+ * slot is free again once a whole generation has not named it; what is busy still goes last, since what runs
+ * there would be taken for the new region's. ISO_ELIMIT: too many (nothing changed).
  */
 ISO_MUST_USE int iso_registry_bind(struct iso_registry *registry, struct iso_snapshot *snapshot);
 

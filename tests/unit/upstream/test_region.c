@@ -105,6 +105,25 @@ static void test_a_slot_outlives_one_generation(void **state)
 	free(f);
 }
 
+/* What still runs of a region that has gone would be taken for the one that gets its slot. */
+static void test_a_busy_slot_goes_last(void **state)
+{
+	struct iso_registry *registry = *state;
+	struct file *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+
+	take(registry, a, 1, "xy");
+	take(registry, b, 2, "y");
+	registry->busy[a->services[0].regions[0].slot] = true;
+	take(registry, b, 3, "yz");
+	assert_int_equal(b->services[0].regions[0].slot, a->services[1].regions[0].slot);
+	assert_int_not_equal(b->services[1].regions[0].slot, a->services[0].regions[0].slot);
+	for (uint32_t i = 0; i < ISO_REGION_SLOTS; i++)
+		registry->busy[i] = true;
+	take(registry, b, 5, "yzw"); /* better such a one than none */
+	free(a);
+	free(b);
+}
+
 static void test_too_many(void **state)
 {
 	static const char names[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-*";
@@ -165,6 +184,7 @@ int main(void)
 		TEST(test_a_place_in_the_file_is_no_identity),
 		TEST(test_new_ones_are_known_by_their_generation),
 		TEST(test_a_slot_outlives_one_generation),
+		TEST(test_a_busy_slot_goes_last),
 		TEST(test_too_many),
 		TEST(test_tracks),
 	};
