@@ -8,12 +8,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "iso/http/h2_closed.h"
-#include "iso/http/h2_frames.h"
 #include "iso/http/h2_mem.h"
 #include "iso/http/h2_nv.h"
 #include "iso/http/h2_window.h"
-#include "uconn_priv.h"
+#include "h2_feed_priv.h"
 
 enum {
 	STREAM_WINDOW = 1 << 20,      /* 40 Mbit/s at 200 ms round trip, per stream */
@@ -24,20 +22,15 @@ enum {
 	HEADERS_MAX = 64 * 1024, /* decoded, of all heads of one answer and its trailers */
 	FIELDS_MAX = 200,
 	FIELD_OVERHEAD = 32, /* RFC 9113 section 6.5.2 */
-	/* More than can be cancelled within a round trip: losers of a race, clients that have gone. */
-	RESETS_KEPT = 1024,
-	ENDED_BITS = 1024,
 };
 
 struct h2 {
 	nghttp2_session *session;
 	struct iso_h2_mem mem;
 	struct iso_h2_window window;
-	struct iso_h2_frames frames;
-	struct iso_h2_closed closed;
+	struct iso_h2_feed feed;
 	struct iso_chunk *chunk; /* of the running input */
 	const uint8_t *chunk_at; /* where that input begins */
-	int32_t ending; /* the stream that the last frame ends, which may go on in the next input; 0: none */
 };
 
 static nghttp2_session_callbacks *callbacks;
@@ -261,7 +254,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 			outcome = c->state == ISO_UCONN_OPEN ? ISO_OUTCOME_REFUSED_STREAM
 							     : ISO_OUTCOME_GOAWAY;
 			if (how == ISO_BREAK_GOAWAY_ABOVE) /* it will be passed over on both sides */
-				iso_h2_closed_reset(&((struct h2 *)c->codec)->closed, stream_id);
+				iso_h2_closed_reset(&((struct h2 *)c->codec)->feed.closed, stream_id);
 		} else if (error_code == NGHTTP2_PROTOCOL_ERROR || error_code == NGHTTP2_INTERNAL_ERROR) {
 			outcome = ISO_OUTCOME_PROTOCOL;
 		}
@@ -292,7 +285,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 
 	(void)session;
 	if (frame->hd.type == NGHTTP2_RST_STREAM)
-		iso_h2_closed_reset(&((struct h2 *)c->codec)->closed, frame->hd.stream_id);
+		iso_h2_closed_reset(&((struct h2 *)c->codec)->feed.closed, frame->hd.stream_id);
 	return 0;
 }
 
@@ -407,8 +400,7 @@ static int h2_init(struct iso_uconn *c)
 		return ISO_ENOMEM;
 	c->codec = h2;
 	iso_h2_mem_init(&h2->mem);
-	iso_h2_frames_init(&h2->frames, 0);
-	iso_h2_closed_init(&h2->closed, RESETS_KEPT);
+	iso_h2_feed_init(&h2->feed);
 	if (nghttp2_session_client_new3(&h2->session, callbacks, c, options, &h2->mem.mem) != 0)
 		return ISO_ENOMEM;
 	iso_h2_mem_made(&h2->mem);
@@ -438,7 +430,7 @@ static void h2_start(struct iso_uconn *c, struct iso_attempt *a)
 		iso_uconn_stream_ended(c);
 		return;
 	}
-	iso_h2_closed_opened(&((struct h2 *)c->codec)->closed, a->stream_id);
+	iso_h2_closed_opened(&((struct h2 *)c->codec)->feed.closed, a->stream_id);
 	iso_transport_dirty(&c->t);
 }
 
@@ -468,59 +460,6 @@ static void h2_cancel(struct iso_uconn *c, struct iso_attempt *a)
 		nghttp2_submit_rst_stream(session_of(c), NGHTTP2_FLAG_NONE, a->stream_id, NGHTTP2_CANCEL);
 }
 
-/* Gives the session some of an input. False: it has failed. */
-static bool feed(struct iso_uconn *c, const uint8_t *bytes, size_t n)
-{
-	return n == 0 || nghttp2_session_mem_recv(session_of(c), bytes, n) >= 0;
-}
-
-static bool ends_stream(const struct iso_h2_frame *f)
-{
-	return f->type == NGHTTP2_RST_STREAM || ((f->type == NGHTTP2_DATA || f->type == NGHTTP2_HEADERS) &&
-						 (f->flags & NGHTTP2_FLAG_END_STREAM) != 0);
-}
-
-/*
- * Gives the session an input. nghttp2 passes over what comes for streams that are over; RFC 9113 section 5.1
- * calls it a connection error. A stream may come to its end within the input: where one is in doubt the
- * session gets what stands before the frame first. False: the session has failed, or has been ended for that.
- */
-static bool feed_strictly(struct iso_uconn *c, const uint8_t *bytes, size_t n)
-{
-	struct h2 *h2 = c->codec;
-	uint8_t ended[ENDED_BITS / 8] = { 0 }; /* streams whose end is in this input; some others too */
-	struct iso_h2_frame f;
-	uint32_t bit = (uint32_t)h2->ending / 2 % ENDED_BITS;
-	size_t at = 0, fed = 0;
-
-	if (h2->ending != 0)
-		ended[bit / 8] = (uint8_t)(1u << bit % 8);
-	while (iso_h2_frames_next(&h2->frames, bytes, n, &at, &f)) {
-		size_t start = at > ISO_H2_FRAME_HEADER ? at - ISO_H2_FRAME_HEADER : 0;
-
-		bit = (uint32_t)f.stream_id / 2 % ENDED_BITS;
-		if ((f.type == NGHTTP2_DATA || f.type == NGHTTP2_HEADERS) && f.stream_id % 2 == 1 &&
-		    ((ended[bit / 8] >> bit % 8 & 1) != 0 ||
-		     nghttp2_session_find_stream(h2->session, f.stream_id) == NULL)) {
-			if (start > fed && !feed(c, bytes + fed, start - fed))
-				return false;
-			fed = start > fed ? start : fed;
-			if (c->state == ISO_UCONN_CLOSED)
-				return true;
-			if (nghttp2_session_find_stream(h2->session, f.stream_id) == NULL &&
-			    iso_h2_closed_is_late(&h2->closed, f.stream_id)) {
-				nghttp2_session_terminate_session(h2->session, NGHTTP2_STREAM_CLOSED);
-				return false;
-			}
-		}
-		if (f.type != NGHTTP2_CONTINUATION) /* that goes on with a HEADERS, which says it */
-			h2->ending = ends_stream(&f) ? f.stream_id : 0;
-		if (h2->ending != 0)
-			ended[bit / 8] = (uint8_t)(ended[bit / 8] | 1u << bit % 8);
-	}
-	return feed(c, bytes + fed, n - fed);
-}
-
 static size_t h2_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *bytes, size_t n)
 {
 	struct h2 *h2 = c->codec;
@@ -528,7 +467,7 @@ static size_t h2_input(struct iso_uconn *c, struct iso_chunk *chunk, uint8_t *by
 
 	h2->chunk = chunk;
 	h2->chunk_at = bytes;
-	ok = feed_strictly(c, bytes, n);
+	ok = iso_h2_feed(&h2->feed, c, h2->session, bytes, n);
 	h2->chunk = NULL;
 	if (c->state == ISO_UCONN_CLOSED)
 		return n;
@@ -589,7 +528,7 @@ static void h2_done(struct iso_uconn *c)
 	if (h2 == NULL)
 		return;
 	nghttp2_session_del(h2->session);
-	iso_h2_closed_done(&h2->closed);
+	iso_h2_feed_done(&h2->feed);
 	free(h2);
 	c->codec = NULL;
 }

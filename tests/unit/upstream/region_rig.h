@@ -69,6 +69,7 @@ static void rig_begin(void)
 						      .host = ISO_SLICE("127.0.0.1"),
 						      .authority = ISO_SLICE("api.test") };
 	snapshot = (struct iso_snapshot){ .services = &service, .service_count = 1 };
+	atomic_store(&snapshot.shared.refs, 1); /* ours: pools let go of theirs */
 }
 
 static void publish(void)
