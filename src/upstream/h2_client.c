@@ -19,7 +19,7 @@ enum {
 	CONNECTION_WINDOW = 16 << 20, /* given back at once: it bounds what is on the way */
 	DATA_MAX = ISO_CHUNK_BYTES - ISO_H2_FRAME_HEADER, /* frame header and payload fill one TLS record */
 	COPY_BELOW = 1024,       /* a smaller piece is not worth keeping its chunk alive */
-	HEADERS_MAX = 64 * 1024, /* decoded, of all heads of one answer and its trailers */
+	HEADERS_MAX = 64 * 1024, /* decoded, of all heads of one answer, and of its trailers */
 	FIELDS_MAX = 200,
 	FIELD_OVERHEAD = 32, /* RFC 9113 section 6.5.2 */
 };
@@ -82,6 +82,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	if (a == NULL)
 		return 0;
 	iso_h2_head_init(&a->response);
+	if (a->got_final)
+		a->head_bytes = 0; /* trailers have as much */
 	if (iso_chunk_pool_pressed(&c->t.loop->chunks))
 		nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
 						      PRESSED_WINDOW);

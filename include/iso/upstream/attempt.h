@@ -72,7 +72,7 @@ struct iso_attempt {
 	uint64_t mark;     /* transport's `queued` when our first byte was made; UINT64_MAX: none was */
 	size_t unconsumed; /* response bytes given to the owner that have not come back */
 	int32_t stream_id;
-	uint32_t head_bytes; /* HTTP/2: decoded, of heads and trailers that have come */
+	uint32_t head_bytes; /* HTTP/2: decoded, of the heads, or of the trailers, that have come */
 	uint8_t interim;     /* HTTP/2: heads before the final one */
 	uint8_t phase, end_outcome, end_executed;
 	bool body_end, deferred, waiting, answered, got_final, response_done, suspected, loads;
