@@ -437,7 +437,9 @@ static void give_up(struct iso_exchange *x, const struct iso_try *t, enum iso_ou
 {
 	if (x->error.ptr == NULL)
 		x->error =
-			iso_slice_str(outcome == ISO_OUTCOME_TLS        ? "TLS to the region failed"
+			iso_slice_str(t != NULL && t->a.end_err == ISO_ENOTFOUND
+					      ? "the region has gone from the configuration"
+				      : outcome == ISO_OUTCOME_TLS      ? "TLS to the region failed"
 				      : outcome == ISO_OUTCOME_CONNECT  ? "the region cannot be reached"
 				      : outcome == ISO_OUTCOME_TIMEOUT  ? "the region did not answer in time"
 				      : outcome == ISO_OUTCOME_PROTOCOL ? "the region's answer was malformed"

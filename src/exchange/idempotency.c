@@ -173,6 +173,13 @@ static bool choose_region(struct iso_exchange *x)
 	return true;
 }
 
+static bool awaits_100(const struct iso_exchange *x)
+{
+	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_EXPECT);
+
+	return f != NULL && iso_slice_eq_nocase(f->value, ISO_SLICE("100-continue"));
+}
+
 /*
  * No region is asked before the body is here: the 100 that a client may wait for before it sends any of it
  * (RFC 9110 section 10.1.1) is ours to say.
@@ -180,10 +187,8 @@ static bool choose_region(struct iso_exchange *x)
 static void invite_body(struct iso_exchange *x)
 {
 	static const struct iso_head go_on = { .version = ISO_HTTP_11, .status = 100, .content_length = -1 };
-	const struct iso_field *f = iso_fields_get(&x->head->fields, ISO_FIELD_EXPECT);
 
-	if (f == NULL || x->head->version == ISO_HTTP_10 || x->received_body > 0 || x->continued ||
-	    !iso_slice_eq_nocase(f->value, ISO_SLICE("100-continue")))
+	if (x->head->version == ISO_HTTP_10 || x->received_body > 0 || x->continued || !awaits_100(x))
 		return;
 	if (x->in_request) { /* what has come with the head comes first */
 		iso_loop_post(x->host->loop, &x->advance);
@@ -213,7 +218,8 @@ enum iso_step iso_phase_keys(struct iso_exchange *x)
 		invite_body(x);
 		return ISO_STEP_PARK;
 	}
-	(void)iso_fields_remove(&x->head->fields, ISO_FIELD_EXPECT); /* it was met */
+	if (awaits_100(x)) /* its content has come */
+		(void)iso_fields_remove(&x->head->fields, ISO_FIELD_EXPECT);
 	if (x->service->keys.regional && !choose_region(x))
 		return say(x, 503, "every region that this route allows is drained");
 	ask = calloc(1, sizeof(*ask));

@@ -36,13 +36,17 @@ void iso_exchange_interim(struct iso_try *t, const struct iso_head *answer)
 {
 	struct iso_exchange *x = t->x;
 	struct iso_head head = *answer;
-	bool wanted = head.status == 100 ? !x->continued : t == x->tries[0];
+	bool go_on = head.status == 100, wanted = go_on ? !x->continued : t == x->tries[0];
 
-	if (!wanted || x->committed || strip(x, &head) != ISO_OK ||
-	    iso_edit_fields(x, &x->route->response_edits, &x->service->regions[t->region], &head.fields) !=
-		    ISO_OK)
+	if (!wanted || x->committed)
 		return;
-	x->continued = x->continued || head.status == 100;
+	if (go_on) /* it says that and no more */
+		head.fields.n = 0;
+	else if (strip(x, &head) != ISO_OK ||
+		 iso_edit_fields(x, &x->route->response_edits, &x->service->regions[t->region],
+				 &head.fields) != ISO_OK)
+		return;
+	x->continued = x->continued || go_on;
 	/* It has no content, and must not say how long that is (RFC 9110 section 8.6). */
 	(void)iso_fields_remove(&head.fields, ISO_FIELD_CONTENT_LENGTH);
 	head.content_length = -1;

@@ -92,7 +92,8 @@ static void set_timer(struct iso_sconn *c, uint64_t in_us)
 static void watch_head(struct iso_sconn *c)
 {
 	const struct iso_cfg_limits *limits = &c->server->limits;
-	uint64_t left_us = c->head_since_us + limits->header_timeout_us - c->server->loop->now_us;
+	uint64_t until_us = c->head_since_us + limits->header_timeout_us, now_us = c->server->loop->now_us;
+	uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
 
 	set_timer(c, left_us < limits->rate_window_us ? left_us : limits->rate_window_us);
 }

@@ -192,7 +192,7 @@ static void sink_head(struct iso_sink *to, const struct iso_head *head, bool end
 	if (!final) {
 		/* HTTP/1.0 knows none: RFC 9110 section 15.2. */
 		err = h1->head.version == ISO_HTTP_11 ? put_head(h1, head, false, false) : ISO_OK;
-		if (err != ISO_OK)
+		if (err == ISO_ENOMEM) /* one that cannot be written is left out: the final one counts */
 			head_failed(h1, err);
 		return;
 	}

@@ -42,7 +42,8 @@ void iso_attempt_start(struct iso_attempt *a, struct iso_upstream *upstream,
 	iso_task_init(&a->ending, run_ending);
 	pool = pool_of(a);
 	if (pool == NULL) { /* the region has gone in a reload while this exchange held the old snapshot */
-		iso_attempt_end_later(a, ISO_OUTCOME_CONNECT, ISO_EXECUTED_NO);
+		a->end_err = ISO_ENOTFOUND;
+		iso_attempt_end_later(a, ISO_OUTCOME_GOAWAY, ISO_EXECUTED_NO);
 		return;
 	}
 	a->loads = !spec->probe && spec->service->regions[spec->region].max_in_flight > 0;

@@ -91,7 +91,8 @@ static bool is_tunnel(const struct iso_attempt *a)
 
 static enum iso_outcome connect_outcome(int err)
 {
-	return err == ISO_ETLS || err == ISO_ECERT      ? ISO_OUTCOME_TLS
+	return err == ISO_ENOTFOUND ? ISO_OUTCOME_GOAWAY /* of a region that is gone: no failure */
+	       : err == ISO_ETLS || err == ISO_ECERT    ? ISO_OUTCOME_TLS
 	       : err == ISO_ENOMEM || err == ISO_ELIMIT ? ISO_OUTCOME_OVERLOAD
 							: ISO_OUTCOME_CONNECT;
 }
@@ -112,15 +113,28 @@ static void fail(struct iso_pool *pool, struct iso_attempt *a, int err, int endp
 	fail_later(a, err);
 }
 
-/* No request runs on them: those on their way close, the others once they are free. */
-static void close_idle(struct iso_pool *pool)
+/* One that still takes requests, or, if that is asked for, is on its way; NULL: none. */
+static struct iso_uconn *first_alive(const struct iso_pool *pool, bool connecting)
 {
-	struct iso_list *next;
-
-	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next) {
 		struct iso_uconn *c = ISO_CONTAINER(l, struct iso_uconn, link);
 
-		next = l->next;
+		if ((c->state == ISO_UCONN_OPEN && !c->t.finishing) ||
+		    (c->state == ISO_UCONN_CONNECTING && connecting))
+			return c;
+	}
+	return NULL;
+}
+
+/*
+ * No new requests: what is open closes once it is free, what is on its way at once, if it is to go. The end
+ * of one may serve the queue, and end others: so each time from the beginning.
+ */
+static void end_conns(struct iso_pool *pool, bool connecting)
+{
+	struct iso_uconn *c;
+
+	while ((c = first_alive(pool, connecting)) != NULL) {
 		if (c->state == ISO_UCONN_CONNECTING)
 			iso_uconn_close(c, ISO_OUTCOME_CANCELLED);
 		else
@@ -150,7 +164,7 @@ static void settle(struct iso_pool *pool)
 			fail(pool, a, ISO_ENOTFOUND, -1);
 	}
 	if (pool->queued == 0)
-		close_idle(pool);
+		end_conns(pool, true);
 }
 
 /* The slot is another region's from now on: what waits was meant for the one before, and so was what is
@@ -159,7 +173,7 @@ static void start_anew(struct iso_pool *pool)
 {
 	while (!iso_list_empty(&pool->queue))
 		fail(pool, ISO_CONTAINER(pool->queue.next, struct iso_attempt, link), ISO_ENOTFOUND, -1);
-	close_idle(pool);
+	end_conns(pool, true);
 	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next)
 		iso_pool_unload(pool, ISO_CONTAINER(l, struct iso_uconn, link));
 	pool->learned = ISO_PROTOCOL_AUTO;
@@ -192,13 +206,8 @@ void iso_pool_bind(struct iso_pool *pool, struct iso_snapshot *snapshot,
 
 void iso_pool_retire(struct iso_pool *pool)
 {
-	struct iso_list *next;
-
 	pool->retired = true;
-	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = next) {
-		next = l->next;
-		iso_uconn_drain(ISO_CONTAINER(l, struct iso_uconn, link));
-	}
+	end_conns(pool, false);
 	settle(pool);
 }
 
@@ -425,6 +434,10 @@ void iso_pool_dispatch(struct iso_pool *pool)
 {
 	struct iso_list *next;
 
+	/* A connection that cannot take what it is given is free again at once: the one that runs looks. */
+	if (pool->dispatching)
+		return;
+	pool->dispatching = true;
 	for (struct iso_list *l = pool->queue.next; l != &pool->queue; l = next) {
 		struct iso_attempt *a = ISO_CONTAINER(l, struct iso_attempt, link);
 		struct iso_uconn *c = iso_pool_conn(pool, a);
@@ -432,11 +445,13 @@ void iso_pool_dispatch(struct iso_pool *pool)
 		next = l->next;
 		if (c != NULL) {
 			iso_pool_dequeue(pool, a);
-			iso_uconn_assign(c, a); /* an end comes later: the queue is as it was */
+			iso_uconn_assign(c, a); /* an end comes later */
+			next = pool->queue.next;
 		} else if (pool->tunnels_queued == 0) {
 			break; /* what one lacks, all behind it lack */
 		}
 	}
+	pool->dispatching = false;
 	open_missing(pool);
 }
 
@@ -496,9 +511,18 @@ void iso_pool_connect_failed(struct iso_pool *pool, const struct iso_uconn *c, i
 		open_missing(pool);
 }
 
+/* Those to addresses that are no endpoints any more, or another region's, do not count. */
+static bool has_conn(const struct iso_pool *pool)
+{
+	for (struct iso_list *l = pool->conns.next; l != &pool->conns; l = l->next)
+		if (!ISO_CONTAINER(l, struct iso_uconn, link)->astray)
+			return true;
+	return false;
+}
+
 void iso_pool_warm(struct iso_pool *pool)
 {
-	if (pool->retired || pool->conn_count > 0 || iso_pool_region(pool)->endpoint_count == 0)
+	if (pool->retired || iso_pool_region(pool)->endpoint_count == 0 || has_conn(pool))
 		return;
 	pool->warm = true;
 	if (iso_pool_open(pool, 0, -1) != ISO_OK)

@@ -41,7 +41,7 @@ struct iso_pool {
 	uint32_t dedicated;      /* of the connections, for tunnels alone */
 	uint32_t slot;
 	enum iso_protocol learned; /* what ALPN said last; AUTO: not known */
-	bool warm, retired;
+	bool warm, retired, dispatching;
 	bool unpinged; /* the region has called our pings too many */
 };
 

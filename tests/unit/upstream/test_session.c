@@ -347,6 +347,37 @@ static void test_frames_behind_an_end_in_any_pieces(void **state)
 	}
 }
 
+/* gRPC, refused by the connection that both get at once, which goes on all the same. */
+static void test_two_that_http11_cannot_carry(void **state)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	time_t since = time(NULL);
+	struct call *get;
+
+	(void)state;
+	rig_bind(ISO_PROTOCOL_HTTP11);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct call *rpc = start(i, "POST", true);
+
+		assert_int_equal(iso_fields_add(&rpc->head.fields, &rpc->arena, ISO_SLICE("content-type"),
+						ISO_SLICE("application/grpc")),
+				 ISO_OK);
+	}
+	accept_one();
+	while (!(calls[0].over && calls[1].over) && in_time(since))
+		turns(1);
+	get = start(2, "GET", true);
+	while (get->a.sent_us == 0 && in_time(since))
+		turns(1);
+	say(answer, sizeof(answer) - 1);
+	while (!get->over && in_time(since))
+		turns(1);
+	assert_true(get->over && get->got_head);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_true(calls[i].over && calls[i].executed == ISO_EXECUTED_NO);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_a_request_that_is_never_sent),
 		cmocka_unit_test(test_an_answer_before_its_request),
 		cmocka_unit_test(test_frames_behind_an_end_in_any_pieces),
+		cmocka_unit_test(test_two_that_http11_cannot_carry),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
