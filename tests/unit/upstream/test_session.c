@@ -205,18 +205,26 @@ static int setup(void **state)
 	return setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
 }
 
-/* RST_STREAM takes nothing back: the region gets the request first. */
-static void test_what_waits_on_a_shared_connection_may_run(void **state)
+/* A POST that waits behind such an upload, made and not taken by the kernel. */
+static struct call *post_that_waits(void)
 {
 	const struct iso_transport *t;
 	struct call *post;
 
-	(void)state;
 	rig_bind(ISO_PROTOCOL_H2);
 	t = &upload_into_a_stalled_connection()->a.conn->t;
 	post = start(1, "POST", true);
 	turns(2);
 	assert_true(post->a.mark != UINT64_MAX && t->accepted <= post->a.mark);
+	return post;
+}
+
+/* RST_STREAM takes nothing back: the region gets the request first. */
+static void test_what_waits_on_a_shared_connection_may_run(void **state)
+{
+	struct call *post = post_that_waits();
+
+	(void)state;
 	assert_int_equal(iso_attempt_executed(&post->a, ISO_BREAK_GIVEN_UP), ISO_EXECUTED_MAYBE);
 	iso_attempt_cancel(&post->a);
 	assert_true(comes_whole(3));
@@ -227,14 +235,10 @@ static void test_what_waits_on_a_shared_connection_may_run(void **state)
 static void test_what_waits_on_a_connection_that_lingers_may_run(void **state)
 {
 	static const uint8_t data_on_no_stream[] = { 0, 0, 1, 0, 0, 0, 0, 0, 0, 'x' };
+	struct call *post = post_that_waits();
 	time_t since = time(NULL);
-	struct call *post;
 
 	(void)state;
-	rig_bind(ISO_PROTOCOL_H2);
-	(void)upload_into_a_stalled_connection();
-	post = start(1, "POST", true);
-	turns(2);
 	say(data_on_no_stream, sizeof(data_on_no_stream));
 	while (!post->over && in_time(since))
 		turns(1);
@@ -248,14 +252,10 @@ static void test_what_waits_on_a_connection_that_lingers_may_run(void **state)
 static void test_what_waits_on_a_closed_connection_has_not_run(void **state)
 {
 	struct linger cut = { 1, 0 };
+	struct call *post = post_that_waits();
 	time_t since = time(NULL);
-	struct call *post;
 
 	(void)state;
-	rig_bind(ISO_PROTOCOL_H2);
-	(void)upload_into_a_stalled_connection();
-	post = start(1, "POST", true);
-	turns(2);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &cut, sizeof(cut)), 0);
 	close(fd);
 	while (!post->over && in_time(since))
