@@ -135,8 +135,13 @@ static void take_headers(struct iso_uconn *c, struct iso_attempt *a, bool end)
 				   : a->response.status < 200 && ++a->interim > ISO_INTERIM_MAX;
 
 	if (broken) {
+		enum iso_executed executed = iso_attempt_executed(a, ISO_BREAK_STREAM);
+
+		/* At once: what the same input goes on with is for nobody. */
+		forget(c, a);
 		nghttp2_submit_rst_stream(session_of(c), NGHTTP2_FLAG_NONE, a->stream_id,
 					  NGHTTP2_PROTOCOL_ERROR);
+		iso_attempt_end(a, ISO_OUTCOME_PROTOCOL, executed);
 		return;
 	}
 	if (!a->got_final) {

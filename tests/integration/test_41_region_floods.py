@@ -33,6 +33,7 @@ FLOODS = {
                                 *many(frame(CONTINUATION, 0, sid, b"\xbe" * 8000), 1000)],
     # RFC 9110 15.2: none of these is the answer.
     "interim": lambda sid: many(frame(HEADERS, END_HEADERS, sid, EARLY + literal(b"x-a", b"1" * 50))),
+    "interim-in-few-reads": lambda sid: [frame(HEADERS, END_HEADERS, sid, EARLY) * 1000],
     # RFC 9113 10.5: each asks for an answer, and the region does not read.
     "pings": lambda sid: many(frame(PING, 0, 0, b"12345678")),
     "settings": lambda sid: many(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535))),
